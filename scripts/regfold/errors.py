@@ -1,0 +1,21 @@
+"""What goes wrong in the users' words: one line, found before work starts."""
+
+import difflib
+from collections.abc import Iterable
+
+
+class RegfoldError(Exception):
+    """A problem that the user can mend. Its text is one line: the place, what was found, what is expected."""
+
+
+def quote(value: object, limit: int = 60) -> str:
+    """Untrusted text for a message: in single quotes, on one line, cut after `limit` characters."""
+    text = "".join(c if c.isprintable() else repr(c)[1:-1] for c in str(value))
+    return f"'{text[:limit]}...'" if len(text) > limit else f"'{text}'"
+
+
+def nearest(word: str, choices: Iterable[str]) -> str:
+    """`; did you mean 'x'?` for the choice closest to `word`, or nothing where none is close."""
+    by_lower = {choice.lower(): choice for choice in map(str, choices)}
+    close = difflib.get_close_matches(str(word).lower().strip(), by_lower, n=1, cutoff=0.6)
+    return f"; did you mean {quote(by_lower[close[0]])}?" if close else ""
