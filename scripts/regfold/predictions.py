@@ -1,0 +1,83 @@
+"""The out-of-sample predictions as users get them: the `oos_` columns of one OOS file, as arrays."""
+
+import csv
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.csv
+
+from regfold.errors import RegfoldError, quote
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """Truth and prediction of every tested row, in the OOS file's order.
+
+    Args:
+        row: (n,) text, the row's id or number.
+        repeat: (n,) int64, from 1.
+        fold: (n,) int64, from 1.
+        truth: (n, outputs) float64; one-hot for classes, the target's own units in a regression.
+        prediction: (n, outputs) float64; probabilities, or the target's own units.
+    """
+
+    row: np.ndarray
+    repeat: np.ndarray
+    fold: np.ndarray
+    truth: np.ndarray
+    prediction: np.ndarray
+
+    def cells(self) -> Iterator[tuple[int, int, np.ndarray]]:
+        """(repeat, fold, positions of its rows) for each cell, by repeat and fold."""
+        order = np.lexsort((self.fold, self.repeat))
+        pairs = np.stack([self.repeat[order], self.fold[order]], axis=1)
+        starts = np.flatnonzero(np.any(np.diff(pairs, axis=0, prepend=-1) != 0, axis=1))
+        for part in np.split(order, starts[1:]):
+            if len(part):
+                yield int(self.repeat[part[0]]), int(self.fold[part[0]]), np.sort(part)
+
+
+def output_names(schema: dict) -> list[str]:
+    """What the network's outputs stand for: the classes, or the targets of a regression."""
+    return schema["classes"] if schema["task"] == "classification" else schema["target"]
+
+
+def read(path: str | Path, schema: dict) -> Predictions:
+    """Reads truth and prediction from one OOS file; the table's own columns are not touched.
+
+    Raises:
+        RegfoldError: the file lacks an `oos_` column that the prepared table asks for.
+    """
+    names = output_names(schema)
+    single = schema["task"] == "regression" and len(names) == 1
+    truth = ["oos_y"] if single else [f"oos_y_{name}" for name in names]
+    prediction = ["oos_pred"] if single else [f"oos_pred_{name}" for name in names]
+    types = {"oos_row": pa.string(), "oos_repeat": pa.int64(), "oos_fold": pa.int64()}
+    types |= dict.fromkeys(truth + prediction, pa.float64())
+    try:
+        table = pa.csv.read_csv(
+            path,
+            parse_options=pa.csv.ParseOptions(newlines_in_values=True),
+            convert_options=pa.csv.ConvertOptions(column_types=types, include_columns=list(types)),
+        )
+    except KeyError as error:
+        with Path(path).open(newline="", encoding="utf-8") as file:
+            header = next(csv.reader(file))
+        missing = next(name for name in types if name not in header)
+        raise RegfoldError(
+            f"{path}: column {quote(missing)} is missing; expected an OOS file of this table"
+        ) from error
+
+    def matrix(columns: list[str]) -> np.ndarray:
+        return np.stack([table[name].to_numpy() for name in columns], axis=1)
+
+    return Predictions(
+        row=np.asarray(table["oos_row"].to_pylist(), dtype=object),
+        repeat=table["oos_repeat"].to_numpy(),
+        fold=table["oos_fold"].to_numpy(),
+        truth=matrix(truth),
+        prediction=matrix(prediction),
+    )
