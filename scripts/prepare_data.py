@@ -1,0 +1,19 @@
+"""Read and check the table once, and encode it for all cells."""
+
+from pathlib import Path
+
+from regfold import log
+from regfold.prepare import prepare, summary
+
+
+def main(snakemake) -> None:
+    """Write results/prepared/ and say on the terminal what was found in the table."""
+    with log.job(snakemake.log) as terminal:
+        settings = snakemake.params.data
+        schema = prepare(settings["data"], settings["split_column"], Path(snakemake.output.schema).parent)
+        for line in summary(schema):
+            print(f"regfold: {line}", file=terminal)
+
+
+if __name__ == "__main__":
+    main(snakemake)  # noqa: F821 (Snakemake defines it)

@@ -1,0 +1,62 @@
+"""Files that are whole or not there: written beside their place, then renamed."""
+
+import hashlib
+import json
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from regfold.errors import RegfoldError
+
+
+@contextmanager
+def atomic(path: str | os.PathLike) -> Iterator[Path]:
+    """Give a temporary path in the folder of `path` (made if need be), with the same ending of the name.
+
+    What was written there takes the place of `path` when the block ends, flushed to disk, and is removed when
+    the block raises: whoever opens `path` finds the old file or the new one, never a part.
+
+    Raises:
+        RegfoldError: if the file cannot be written, as on a full disk or in a folder that is read-only.
+    """
+    path = Path(path)
+    temporary = path.with_name(f".{secrets.token_hex(4)}.{path.name}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield temporary
+        _flush(temporary)
+        temporary.replace(path)
+        _flush(path.parent)
+    except OSError as error:
+        # Another file may have failed inside the block; that is not ours to explain. A writer that meets a
+        # full disk often names no file at all.
+        if error.filename is not None and Path(os.fsdecode(error.filename)) not in (temporary, *path.parents):
+            raise
+        reason = " ".join((error.strerror or str(error)).split())
+        raise RegfoldError(f"{path}: cannot be written: {reason}") from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_json(path: str | os.PathLike, data: object) -> None:
+    """Write `data` as JSON: keys sorted, two blanks of indentation, floats that read back, no NaN."""
+    text = json.dumps(data, indent=2, sort_keys=True, ensure_ascii=False, allow_nan=False)
+    with atomic(path) as temporary:
+        temporary.write_text(f"{text}\n", encoding="utf-8")
+
+
+def sha256(path: str | os.PathLike) -> str:
+    """The SHA-256 of a file's bytes, in hex."""
+    with Path(path).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _flush(path: Path) -> None:
+    """Flush a file, or a folder's list of names, to disk, so that it survives the machine's end."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

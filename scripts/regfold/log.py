@@ -1,0 +1,86 @@
+"""A job's log: everything that the job and the libraries below it print goes into one file."""
+
+import os
+import sys
+import traceback
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TextIO
+
+from regfold.errors import RegfoldError
+
+
+@contextmanager
+def job(log: str | os.PathLike | Sequence[str] | None) -> Iterator[TextIO]:
+    """Redirect file descriptors 1 and 2 into `log` while the block runs; give the original stderr as a file.
+
+    Redirecting the descriptors, and not only `sys.stdout`, catches what TensorFlow's C++ prints. A problem
+    that the user can mend (RegfoldError) ends the process with status 1 and one line, in the log and on the
+    terminal; any other leaves its traceback in the log and one line on the terminal that names the log.
+
+    Args:
+        log: the log's path; or `snakemake.log`, whose first path is taken. Where there is none, nothing is
+            redirected.
+    """
+    paths = [log] if isinstance(log, str | os.PathLike) else list(log or [])
+    if not paths:
+        with _problems_end_the_process(sys.stderr, None):
+            yield sys.stderr
+        return
+    path = Path(paths[0])
+    with _problems_end_the_process(sys.stderr, None):
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            file = path.open("w", encoding="utf-8")
+        except OSError as error:
+            raise RegfoldError(f"{path}: the log cannot be written: {error.strerror}") from error
+    with file, _redirected(file.fileno()) as terminal, _problems_end_the_process(terminal, path):
+        yield terminal
+
+
+@contextmanager
+def _redirected(descriptor: int) -> Iterator[TextIO]:
+    """Point descriptors 1 and 2, and Python's own streams, at `descriptor`; give the original stderr."""
+    streams = sys.stdout, sys.stderr
+    for stream in streams:
+        stream.flush()
+    kept = os.dup(1), os.dup(2)
+    for number in (1, 2):
+        os.dup2(descriptor, number)
+    try:
+        with (
+            open(
+                1, "w", encoding="utf-8", errors="backslashreplace", buffering=1, closefd=False
+            ) as sys.stdout,
+            open(
+                2, "w", encoding="utf-8", errors="backslashreplace", buffering=1, closefd=False
+            ) as sys.stderr,
+            open(
+                kept[1], "w", encoding="utf-8", errors="backslashreplace", buffering=1, closefd=False
+            ) as terminal,
+        ):
+            yield terminal
+    finally:
+        sys.stdout, sys.stderr = streams
+        for number, original in zip((1, 2), kept, strict=True):
+            os.dup2(original, number)
+            os.close(original)
+
+
+@contextmanager
+def _problems_end_the_process(terminal: TextIO, log: Path | None) -> Iterator[None]:
+    """Turn what the block raises into lines and exit status 1 (a bug without a log keeps its traceback)."""
+    try:
+        yield
+    except RegfoldError as error:
+        for stream in (terminal, sys.stderr) if log else (terminal,):
+            print(f"regfold: error: {error}", file=stream, flush=True)
+        raise SystemExit(1) from None
+    except Exception as error:
+        if log is None:
+            raise
+        traceback.print_exc()
+        what = " ".join(f"{type(error).__name__}: {error}".split())[:200]
+        print(f"regfold: error: {what}; the traceback is in {log}", file=terminal, flush=True)
+        raise SystemExit(1) from None

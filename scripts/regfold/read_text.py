@@ -1,0 +1,145 @@
+"""CSV and TSV: every cell as the text that it is, exactly."""
+
+import csv
+import gzip
+import io
+import re
+import zlib
+from pathlib import Path
+from typing import IO
+
+import pyarrow as pa
+import pyarrow.csv
+
+from regfold.errors import RegfoldError, quote
+
+SEPARATORS = {".csv": ",", ".csv.gz": ",", ".tsv": "\t", ".tsv.gz": "\t"}
+
+# Bytes of one block of the parser: a row must fit into it, so it grows for very wide tables.
+BLOCK_SIZE = 8 << 20
+LARGEST_BLOCK = 1 << 30
+
+
+def read(path: str) -> pa.Table:
+    """Read a CSV or TSV file (also .gz) into columns of strings.
+
+    UTF-8, with or without a byte order mark; cells may be quoted with `"` and hold line breaks; blank lines
+    between rows count for nothing.
+
+    Raises:
+        RegfoldError: if the file is not UTF-8, not rectangular, or empty.
+    """
+    separator = next(separator for ending, separator in SEPARATORS.items() if path.lower().endswith(ending))
+    try:
+        names = _header(path, separator)
+        if len(set(names)) < len(names) or not all(names):
+            return pa.table(
+                [pa.array([], pa.string())] * len(names), names=names
+            )  # the caller names the fault
+        table = _parse(path, names, separator)
+    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+        raise RegfoldError(f"{path}: is no whole gzip file: {error}") from None
+    if len(names) == 1 and table.num_rows != _parse(path, names, separator, skip_blank=False).num_rows:
+        raise RegfoldError(
+            f"{path}: has a blank line, and in a table of one column that may be a row without a value; "
+            'expected "" for such a row, and no blank lines'
+        )
+    _check_last_quote(path, table)
+    return table
+
+
+def _open(path: str) -> IO[bytes]:
+    return gzip.open(path) if path.lower().endswith(".gz") else Path(path).open("rb")
+
+
+def _header(path: str, separator: str) -> list[str]:
+    """The columns' names, as written: the first line that is not blank."""
+    with _open(path) as raw, io.TextIOWrapper(raw, encoding="utf-8-sig", newline="") as text:
+        try:
+            return next(line for line in csv.reader(text, delimiter=separator) if line)
+        except StopIteration:
+            raise RegfoldError(f"{path}: is empty; expected a header and at least 2 rows") from None
+        except UnicodeDecodeError:
+            raise RegfoldError(f"{path}: the header is not UTF-8; expected a table saved as UTF-8") from None
+        except csv.Error as error:
+            raise RegfoldError(f"{path}: the header cannot be read: {error}") from None
+
+
+def _parse(path: str, names: list[str], separator: str, skip_blank: bool = True) -> pa.Table:
+    """Read in parallel; where that fails, once more row by row, to learn which row is at fault."""
+    try:
+        table = _parse_blocks(path, names, separator, skip_blank, parallel=True)
+    except pa.ArrowInvalid:
+        try:
+            table = _parse_blocks(path, names, separator, skip_blank, parallel=False)
+        except pa.ArrowInvalid as error:
+            raise RegfoldError(f"{path}: {_explain(str(error), names)}") from None
+    if table.column_names != names:
+        raise RegfoldError(
+            f"{path}: the header cannot be read for sure; expected plain names, or quoted ones"
+        )
+    return table
+
+
+def _parse_blocks(path: str, names: list[str], separator: str, skip_blank: bool, parallel: bool) -> pa.Table:
+    size = BLOCK_SIZE
+    while True:
+        try:
+            return pa.csv.read_csv(
+                path,
+                pa.csv.ReadOptions(use_threads=parallel, block_size=size),
+                pa.csv.ParseOptions(
+                    delimiter=separator, newlines_in_values=True, ignore_empty_lines=skip_blank
+                ),
+                pa.csv.ConvertOptions(
+                    column_types=dict.fromkeys(names, pa.string()), strings_can_be_null=False
+                ),
+            )
+        except pa.ArrowInvalid as error:
+            if "straddling" not in str(error) or size >= LARGEST_BLOCK:
+                # A header without a line break behind it has no rows, and is no fault of the file.
+                if "Empty CSV file" in str(error):
+                    return pa.table([pa.array([], pa.string())] * len(names), names=names)
+                raise
+            size *= 8
+
+
+def _explain(message: str, names: list[str]) -> str:
+    """The parser's complaint in the user's words. Its row 1 is the header."""
+    row = re.search(r"Row #(\d+)", message)
+    where = f"row {int(row[1]) - 2}: " if row else ""
+    ragged = re.search(r"Expected (\d+) columns, got (\d+): (.*)", message, re.DOTALL)
+    if ragged:
+        return (
+            f"{where}{ragged[2]} cell{'s' if ragged[2] != '1' else ''} in {quote(ragged[3].rstrip())}; "
+            f"expected {ragged[1]}, as in the header"
+        )
+    column = re.search(r"In CSV column #(\d+)", message)
+    if column and "invalid UTF8" in message:
+        return f"column {quote(names[int(column[1])])}, {where}is not UTF-8; expected a table saved as UTF-8"
+    if "straddling" in message:
+        return "a row has no end; expected a closing quote for every opening one"
+    return f"cannot be read: {' '.join(message.split())[:200]}"
+
+
+def _check_last_quote(path: str, table: pa.Table) -> None:
+    """Refuse a file whose last cell runs to the end because its quote is never closed: it swallows rows."""
+    if table.num_rows == 0:
+        return
+    cell = table.column(table.num_columns - 1)[-1].as_py()
+    if "\n" not in cell and "\r" not in cell:
+        return
+    tail = b'"' + cell.replace('"', '""').encode()
+    with _open(path) as file:
+        if path.lower().endswith(".gz"):
+            end = b""
+            while block := file.read(1 << 20):
+                end = (end + block)[-len(tail) :]
+        else:
+            file.seek(max(0, file.seek(0, io.SEEK_END) - len(tail)))
+            end = file.read()
+    if end == tail:
+        raise RegfoldError(
+            f"{path}: row {table.num_rows - 1}: a quoted cell, {quote(cell, 30)}, is never closed; "
+            "expected a closing quote"
+        )

@@ -1,0 +1,94 @@
+"""Tables whose file knows the columns' types: Parquet, Feather, and those that scikit-learn ships."""
+
+import json
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.types as types
+
+from regfold.errors import RegfoldError, nearest, quote
+
+SUFFIXES = (".parquet", ".feather")
+
+SKLEARN_TABLES = ("breast_cancer", "diabetes", "digits", "iris", "linnerud", "wine")
+
+
+def read(path: str) -> tuple[pa.Table, dict[str, str]]:
+    """Read a Parquet or Feather file; give its columns as text, and each column's kind.
+
+    Raises:
+        RegfoldError: if the file cannot be read, or a column holds lists, structures or bytes.
+    """
+    try:
+        if path.lower().endswith(".parquet"):
+            # Not read_table(): that would add columns for folders named like `year=2020`.
+            import pyarrow.parquet as parquet
+
+            with parquet.ParquetFile(path) as file:
+                table = file.read()
+        else:
+            import pyarrow.feather as feather
+
+            table = feather.read_table(path)
+    except (pa.ArrowException, OSError) as error:
+        wanted = "Parquet" if path.lower().endswith(".parquet") else "Feather"
+        reason = " ".join(str(error).split())[:120]
+        raise RegfoldError(f"{path}: cannot be read as {wanted}: {reason}") from None
+    return as_text(table, path)
+
+
+def sklearn_table(path: str) -> tuple[pa.Table, dict[str, str]]:
+    """`sklearn:NAME`: the frame of scikit-learn's `load_NAME(as_frame=True)`, its target columns with it.
+
+    Raises:
+        RegfoldError: if scikit-learn ships no such table.
+    """
+    name = path.removeprefix("sklearn:")
+    if name not in SKLEARN_TABLES:
+        hint = nearest(name, SKLEARN_TABLES) or f"; expected one of {', '.join(SKLEARN_TABLES)}"
+        raise RegfoldError(f"config.yaml: data.path: scikit-learn ships no table {quote(name)}{hint}")
+    from sklearn import datasets
+
+    frame = getattr(datasets, f"load_{name}")(as_frame=True).frame
+    return as_text(pa.Table.from_pandas(frame, preserve_index=False), path)
+
+
+def as_text(table: pa.Table, path: str) -> tuple[pa.Table, dict[str, str]]:
+    """Every cell as text: for floats the shortest that reads back, True and False, ISO dates; null stays.
+
+    NaN in a column of floats becomes null: a typed file has no other way to say "missing" there.
+
+    Returns:
+        the columns as strings, and {column: kind}, kind being one of number, text, boolean, category, time,
+        and index (what pandas stored of a data frame's index).
+    """
+    pandas = json.loads((table.schema.metadata or {}).get(b"pandas", b"{}"))
+    index = {name for name in pandas.get("index_columns", []) if isinstance(name, str)}
+    columns, kinds = [], {}
+    for name, column in zip(table.column_names, table.columns, strict=True):
+        text, kind = _column_as_text(column, name, path)
+        columns.append(text)
+        kinds[name] = "index" if name in index else kind
+    return pa.table(columns, names=table.column_names), kinds
+
+
+def _column_as_text(column: pa.ChunkedArray, name: str, path: str) -> tuple[pa.ChunkedArray, str]:
+    kind = column.type
+    if types.is_dictionary(kind):
+        return _column_as_text(pc.cast(column, kind.value_type), name, path)[0], "category"
+    if types.is_boolean(kind):
+        return pc.if_else(column, "True", "False"), "boolean"
+    if types.is_floating(kind):
+        whole = pc.if_else(pc.is_nan(column), pa.scalar(None, kind), column)
+        return pc.cast(whole, pa.string()), "number"
+    if types.is_integer(kind) or types.is_decimal(kind) or types.is_null(kind):
+        return pc.cast(column, pa.string()), "number"
+    if types.is_timestamp(kind):
+        return pc.replace_substring(pc.cast(column, pa.string()), " ", "T", max_replacements=1), "time"
+    if types.is_temporal(kind):
+        return pc.cast(column, pa.string()), "time"
+    if types.is_string(kind) or types.is_large_string(kind) or types.is_string_view(kind):
+        return pc.cast(column, pa.string()), "text"
+    raise RegfoldError(
+        f"{path}: column {quote(name)} holds {kind}; expected numbers, text, booleans, categories or dates"
+    )
