@@ -22,7 +22,8 @@ def closing_lines(results_dir: str | Path) -> str:
         models = json.loads(summary.read_text(encoding="utf-8"))["models"]
     except FileNotFoundError:
         return ""
-    parts = [_model(name, models[name], [line for line in lines if line["model"] == name]) for name in models]
+    names = dict.fromkeys(line["model"] for line in lines)
+    parts = [_model(name, models[name], [line for line in lines if line["model"] == name]) for name in names]
     return "\n\n".join(parts) + "\n"
 
 
@@ -43,7 +44,7 @@ def _model(name: str, result: dict, lines: list[dict]) -> str:
     text.append(f"  Final, out of sample score (RMSE): {significant(result['rmse'])} ({name})")
     if result["rmse_fold_sd"] is not None:
         mean, deviation = significant(result["rmse_fold_mean"]), significant(result["rmse_fold_sd"], 2)
-        text.append(f"  Fold mean {mean}, standard deviation {deviation} over {result['n_cells']} cells")
+        text.append(f"  Fold mean {mean}, standard deviation {deviation} over {result['n_cells']} folds")
     elif result["rmse"] is None:
         text.append("  No score: a fold's predictions are not finite (marked ! above)")
     return "\n".join(text)

@@ -1,0 +1,246 @@
+"""Predictions against the truth: scatter for numbers, confusion matrix and calibration for classes."""
+
+from collections.abc import Sequence
+
+import altair as alt
+import numpy as np
+
+from regfold import charts
+from regfold.charts import BLUE, GREY, INK, SERIES, WARNING, label, rows
+
+MOST_SCATTERED = 5_000
+HISTOGRAM_BINS = 40
+CALIBRATION_BINS = 10
+FEW_CLASSES = 5
+TOP_LABEL = "the predicted class"
+
+
+def predicted_against_true(truth: np.ndarray, prediction: np.ndarray, name: str) -> alt.LayerChart:
+    """A point per held-out row, above 5,000 rows a two-dimensional histogram, beside the line of identity.
+
+    Where predictions are out by far, the axis stays with the truth, and they are drawn at its edge.
+
+    Args:
+        truth: (n,) in the target's own units.
+        prediction: (n,) likewise.
+        name: the target.
+    """
+    finite = np.isfinite(prediction)
+    lost = int((~finite).sum())
+    truth, prediction = truth[finite], prediction[finite]
+    low, high = _extent(truth, prediction)
+    outside = (prediction < low) | (prediction > high)
+    inside = np.clip(prediction, low, high)
+    scale = alt.Scale(domain=[low, high], nice=False, zero=False)
+    base = alt.Chart().encode(
+        x=alt.X("x:Q", scale=scale, title=f"true {label(name)}"),
+        y=alt.Y("y:Q", scale=scale, title=f"predicted {label(name)}"),
+    )
+    identity = base.mark_line(color=INK, strokeDash=[4, 3], strokeWidth=1).properties(
+        data=rows([{"x": float(low), "y": float(low)}, {"x": float(high), "y": float(high)}])
+    )
+    if len(truth) > MOST_SCATTERED:
+        marks = [
+            base.mark_rect()
+            .encode(
+                x2="x2:Q",
+                y2="y2:Q",
+                color=alt.Color(
+                    "n:Q",
+                    scale=alt.Scale(type="log", scheme="blues"),
+                    legend=alt.Legend(title="rows", orient="top", gradientLength=120),
+                ),
+                tooltip=[alt.Tooltip("n:Q", title="rows")],
+            )
+            .properties(data=rows(_histogram(truth, inside, low, high)))
+        ]
+        shown = np.flatnonzero(outside)[:MOST_SCATTERED]
+    else:
+        shown = np.arange(len(truth))
+        marks = []
+    points = [
+        {"x": float(truth[i]), "y": float(inside[i]), "outside": bool(outside[i]), "p": float(prediction[i])}
+        for i in shown
+    ]
+    scattered = base.mark_point(filled=True, opacity=0.5 if len(truth) < 1000 else 0.25).encode(
+        color=alt.condition("datum.outside", alt.value(WARNING), alt.value(BLUE)),
+        size=alt.condition("datum.outside", alt.value(60), alt.value(28)),
+        tooltip=[alt.Tooltip("x:Q", title="true"), alt.Tooltip("p:Q", title="predicted")],
+    )
+    chart = alt.layer(*marks, scattered.properties(data=rows(points)), identity).properties(height=330)
+    notes = [f"{int(outside.sum()):,} rows far outside, drawn at the edge"] * bool(outside.any())
+    notes += [f"{lost:,} rows without a finite prediction"] * bool(lost)
+    return chart.properties(title=charts.warning("; ".join(notes))) if notes else chart
+
+
+def _extent(truth: np.ndarray, prediction: np.ndarray) -> tuple[float, float]:
+    if not len(truth):
+        return 0.0, 1.0
+    span = float(np.ptp(truth)) or 1.0
+    low, high = float(truth.min()), float(truth.max())
+    if prediction.min() < low - span or prediction.max() > high + span:
+        margin = 0.2 * span
+    else:
+        low, high = min(low, float(prediction.min())), max(high, float(prediction.max()))
+        margin = 0.03 * (high - low)
+    return low - margin, high + margin
+
+
+def _histogram(truth: np.ndarray, prediction: np.ndarray, low: float, high: float) -> list[dict]:
+    edges = np.linspace(low, high, HISTOGRAM_BINS + 1)
+    counts, _, _ = np.histogram2d(truth, prediction, bins=[edges, edges])
+    return [
+        {
+            "x": float(edges[i]),
+            "x2": float(edges[i + 1]),
+            "y": float(edges[j]),
+            "y2": float(edges[j + 1]),
+            "n": int(counts[i, j]),
+        }
+        for i, j in np.argwhere(counts > 0)
+    ]
+
+
+def confusion_matrix(truth: np.ndarray, prediction: np.ndarray, classes: Sequence[str]) -> alt.LayerChart:
+    """For the rows of each true class, the share that went to each predicted class, with counts.
+
+    Args:
+        truth: (n, classes) one-hot.
+        prediction: (n, classes) probabilities.
+        classes: their names.
+    """
+    finite = np.isfinite(prediction).all(axis=1)
+    counts = np.zeros((len(classes), len(classes)), dtype=int)
+    np.add.at(counts, (truth[finite].argmax(axis=1), prediction[finite].argmax(axis=1)), 1)
+    totals = np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    shares = counts / totals
+    cells = [
+        {
+            "y": i,
+            "x": j,
+            "share": float(shares[i, j]),
+            "percent": f"{100 * shares[i, j]:.0f}%" if counts[i, j] else "",
+            "n": int(counts[i, j]),
+            "count": f"{counts[i, j]:,}" if counts[i, j] else "",
+        }
+        for i in range(len(classes))
+        for j in range(len(classes))
+    ]
+    # Positions stand for the classes, so that two names cut to the same text stay two classes.
+    names = [label(name, 16) for name in classes]
+    look = {"grid": False, "labelExpr": "names[datum.value]", "labelOverlap": True, "labelLimit": 90}
+    base = alt.Chart(rows(cells)).encode(
+        x=alt.X(
+            "x:O", title="predicted class", axis=alt.Axis(**look, labelAngle=0 if len(classes) <= 4 else -45)
+        ),
+        y=alt.Y("y:O", title="true class", axis=alt.Axis(**look)),
+    )
+    ink = alt.condition("datum.share > 0.55", alt.value("white"), alt.value(INK))
+    layers = [
+        base.mark_rect(stroke="white", strokeWidth=2).encode(
+            color=alt.Color("share:Q", scale=alt.Scale(range=["#f3f6f9", BLUE], domain=[0, 1]), legend=None),
+            tooltip=[alt.Tooltip("n:Q", title="rows"), alt.Tooltip("percent:N", title="of the true class")],
+        )
+    ]
+    if len(classes) <= 6:
+        layers += [
+            base.mark_text(dy=-7, fontSize=14, fontWeight="bold").encode(text="percent:N", color=ink),
+            base.mark_text(dy=10, fontSize=11).encode(text="count:N", color=ink),
+        ]
+    elif len(classes) <= 15:
+        layers += [base.mark_text(fontSize=10).encode(text="count:N", color=ink)]
+    return (
+        alt.layer(*layers)
+        .properties(height=max(200, min(420, 62 * len(classes))))
+        .add_params(alt.param(name="names", value=names))
+    )
+
+
+def calibration(
+    truth: np.ndarray, prediction: np.ndarray, classes: Sequence[str], repeats: int = 1
+) -> alt.LayerChart:
+    """Reliability: of the rows that were given about this probability, the share that turned out so.
+
+    Ten bins of equal width; the size of a point is its number of rows. The bars are Wilson's 95 % intervals
+    (Wilson, 1927) of the predicted class, with the number of rows divided by the number of repeats, since
+    the repeats test the same rows.
+
+    Args:
+        truth: (n, classes) one-hot.
+        prediction: (n, classes) probabilities.
+        classes: their names; each has its own points where there are few.
+        repeats: how often each row was tested.
+    """
+    finite = np.isfinite(prediction).all(axis=1)
+    truth, prediction = truth[finite], prediction[finite]
+    best = prediction.argmax(axis=1)
+    at = np.arange(len(best))
+    series = {TOP_LABEL: (prediction[at, best], truth[at, best])}
+    if len(classes) == 2:
+        series[f"class {label(classes[1], 24)}"] = prediction[:, 1], truth[:, 1]
+    elif len(classes) <= FEW_CLASSES:
+        series |= {
+            f"class {label(name, 24)}": (prediction[:, i], truth[:, i]) for i, name in enumerate(classes)
+        }
+    points = [
+        {"series": name, **point}
+        for name, (given, observed) in series.items()
+        for point in _reliability(given, observed, repeats)
+    ]
+    names = list(series)
+    colors = [INK, *(SERIES[i % len(SERIES)] for i in range(len(names) - 1))]
+    scale = alt.Scale(domain=[0, 1], nice=False)
+    base = alt.Chart(rows(points)).encode(
+        x=alt.X("x:Q", title="predicted probability", scale=scale),
+        y=alt.Y("y:Q", title="observed frequency", scale=scale),
+        color=alt.Color(
+            "series:N",
+            scale=alt.Scale(domain=names, range=colors),
+            legend=alt.Legend(columns=2, symbolOpacity=1, symbolType="circle"),
+        ),
+    )
+    top = base.transform_filter(alt.FieldEqualPredicate(field="series", equal=TOP_LABEL))
+    identity = (
+        alt.Chart(rows([{"x": 0, "y": 0}, {"x": 1, "y": 1}]))
+        .mark_line(color=GREY, strokeDash=[4, 3], strokeWidth=1)
+        .encode(x="x:Q", y="y:Q")
+    )
+    return alt.layer(
+        identity,
+        top.mark_rule(strokeWidth=1.5, opacity=0.5).encode(y="low:Q", y2="high:Q"),
+        top.mark_line(strokeWidth=1.5, opacity=0.6),
+        base.mark_point(filled=True, opacity=0.85).encode(
+            size=alt.Size("n:Q", scale=alt.Scale(range=[20, 260]), legend=None),
+            tooltip=[
+                alt.Tooltip("n:Q", title="rows"),
+                alt.Tooltip("x:Q", title="predicted", format=".3f"),
+                alt.Tooltip("y:Q", title="observed", format=".3f"),
+            ],
+        ),
+    ).properties(height=300)
+
+
+def _reliability(given: np.ndarray, observed: np.ndarray, repeats: int) -> list[dict]:
+    bins = np.clip((given * CALIBRATION_BINS).astype(int), 0, CALIBRATION_BINS - 1)
+    points = []
+    for chosen in (bins == i for i in range(CALIBRATION_BINS)):
+        if chosen.any():
+            share = float(observed[chosen].mean())
+            low, high = wilson(share, max(1.0, chosen.sum() / repeats))
+            points.append(
+                {
+                    "x": float(given[chosen].mean()),
+                    "y": share,
+                    "low": low,
+                    "high": high,
+                    "n": int(chosen.sum()),
+                }
+            )
+    return points
+
+
+def wilson(share: float, n: float, z: float = 1.959964) -> tuple[float, float]:
+    """Wilson's score interval of a share among n rows."""
+    centre = (share + z * z / (2 * n)) / (1 + z * z / n)
+    half = z / (1 + z * z / n) * (share * (1 - share) / n + z * z / (4 * n * n)) ** 0.5
+    return max(0.0, centre - half), min(1.0, centre + half)

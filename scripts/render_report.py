@@ -1,0 +1,22 @@
+"""Renders the report: one self-contained page, and its charts as SVG and PNG."""
+
+from regfold import log, page, study
+
+
+def main(snakemake) -> None:
+    with log.job(snakemake.log[0]):
+        found = study.read(
+            models=snakemake.params.models,
+            split=snakemake.params.split,
+            schema=snakemake.input.schema,
+            scores=snakemake.input.scores,
+            summary=snakemake.input.summary,
+            oos=snakemake.input.oos,
+            cells=snakemake.input.cells,
+            histories=snakemake.input.histories,
+        )
+        page.write(found, snakemake.output.report, snakemake.output.figures)
+
+
+if __name__ == "__main__":
+    main(snakemake)  # noqa: F821

@@ -1,0 +1,282 @@
+"""A small, realistic results/ folder for tests of the scores and the report: no network is trained."""
+
+import csv
+import json
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+from regfold import files, metrics, predictions, scores_file
+
+HOSTILE = [
+    "<script>alert(1)</script>",
+    "</script><img src=x onerror=alert(2)>",
+    "{{7*7}} {% raw %}",
+    'it\'s "quoted", \\ and 😀',
+]
+PLAIN_CLASSES = ["Adelie", "Chinstrap", "Gentoo"]
+
+
+def settings(penalty: dict) -> dict:
+    return {
+        "network": {"hidden": [50, 25], "activation": "relu", "build": None},
+        "training": {
+            "epochs": 300,
+            "batch_size": 32,
+            "optimizer": {"name": "adam"},
+            "learning_rate": 0.001,
+            "schedule": {"name": "constant"},
+            "class_weight": None,
+            "early_stopping": None,
+            "seed": 42,
+            "checkpoint_seconds": 30,
+            "on_divergence": "warn",
+        },
+        "penalty": {
+            "kernel": {"l1": 0.0, "l2": 0.0},
+            "bias": {"l1": 0.0, "l2": 0.0},
+            "activity": {"l1": 0.0, "l2": 0.0},
+            "dropout": 0.0,
+            "weight_decay": 0.0,
+        }
+        | penalty,
+    }
+
+
+def build(
+    folder: Path,
+    task: str = "classification",
+    n: int = 344,
+    n_targets: int = 1,
+    folds: int = 5,
+    repeats: int = 1,
+    models: tuple[str, ...] = ("l1", "l2"),
+    hostile: bool = False,
+    diverged: tuple[int, int] | None = None,
+    lost: tuple[int, int] | None = None,
+    seed: int = 0,
+) -> SimpleNamespace:
+    """Writes all that `score_predictions` and `render_report` read, and returns their snakemake object.
+
+    Args:
+        diverged: (repeat, fold) of the last model's cell whose predictions are out by orders of magnitude.
+        lost: (repeat, fold) of the last model's cell whose predictions are not finite.
+    """
+    random = np.random.default_rng(seed)
+    names = HOSTILE if hostile else ["bill_length_mm", "bill_depth_mm", "flipper_length_mm", "island"]
+    classes = (HOSTILE[:3] if hostile else PLAIN_CLASSES) if task == "classification" else None
+    if task == "classification":
+        target = ["<b>species</b> {{1+1}}" if hostile else "species"]
+    else:
+        target = (HOSTILE[::-1] if hostile else ["body_mass_g", "wing_mm"])[:n_targets]
+    schema = {
+        "path": "data/<i>t</i>.csv" if hostile else "data/penguins.csv",
+        "n_read": n + 2,
+        "n_rows": n,
+        "n_dropped": 2,
+        "task": task,
+        "task_reason": "the target holds text" if classes else "the target holds numbers with fractions",
+        "target": target,
+        "classes": classes,
+        "id": None,
+        "columns": [
+            {
+                "name": names[i],
+                "kind": "numeric",
+                "start": i,
+                "width": 1,
+                "levels": None,
+                "n_missing": 2 - i // 2,
+            }
+            for i in range(3)
+        ]
+        + [
+            {
+                "name": names[3],
+                "kind": "categorical",
+                "start": 3,
+                "width": 3,
+                "levels": ["Biscoe", HOSTILE[0] if hostile else "Dream", None],
+                "n_missing": 1,
+            }
+        ],
+        "table_columns": [*names, *target],
+        "left_out": {"<u>note</u>" if hostile else "rowid": "excluded by data.exclude"},
+        "width": 6,
+        "notes": ["2 rows have no target and were dropped (data.missing_target: drop)"],
+    }
+    prepared = folder / "results" / "prepared" / "schema.json"
+    prepared.parent.mkdir(parents=True)
+    files.write_json(prepared, schema)
+    truth, scale = _truth(random, task, n, n_targets)
+    fold_of = [random.permutation(np.arange(n) % folds) + 1 for _ in range(repeats)]
+    cells, histories, oos = [], [], []
+    for place, model in enumerate(models):
+        path = folder / "results" / "oos" / f"{model}.csv"
+        path.parent.mkdir(exist_ok=True)
+        all_predictions = []
+        for repeat in range(1, repeats + 1):
+            made = _predict(random, task, truth, scale * (0.4 + 0.1 * place))
+            for fold in range(1, folds + 1):
+                rows = fold_of[repeat - 1] == fold
+                is_last = model == models[-1]
+                bad = is_last and (repeat, fold) in (diverged, lost)
+                if bad and (repeat, fold) == lost:
+                    made[rows] = np.nan
+                elif bad:
+                    made[rows] *= 4000 if task == "regression" else 1
+                    if task == "classification":
+                        made[rows] = np.eye(len(classes))[random.integers(len(classes), size=rows.sum())]
+                cell = _cell(random, model, repeat, fold, n, int(rows.sum()), place, bad)
+                where = folder / "results" / "cells" / model / f"{repeat}-{fold}"
+                where.mkdir(parents=True)
+                files.write_json(where / "cell.json", cell)
+                _history(random, where / "history.csv", cell["epochs"], task, bad)
+                cells.append(where / "cell.json")
+                histories.append(where / "history.csv")
+            all_predictions.append(made)
+        _oos(path, schema, truth, all_predictions, fold_of)
+        oos.append(path)
+    results = folder / "results"
+    return SimpleNamespace(
+        input=SimpleNamespace(
+            oos=oos,
+            cells=cells,
+            histories=histories,
+            schema=prepared,
+            scores=results / "scores.csv",
+            summary=results / "summary.json",
+        ),
+        output=SimpleNamespace(
+            scores=results / "scores.csv",
+            summary=results / "summary.json",
+            report=results / "report.html",
+            figures=results / "figures",
+        ),
+        params=SimpleNamespace(
+            models=list(models),
+            split={
+                "method": "kfold",
+                "folds": folds,
+                "repeats": repeats,
+                "seed": 42,
+                "column": None,
+                "file": None,
+            },
+        ),
+        log=[str(folder / "logs" / "job.log")],
+    )
+
+
+def score(study: SimpleNamespace) -> None:
+    """What `score_predictions` does, without its log."""
+    schema = json.loads(Path(study.input.schema).read_text())
+    cells = [json.loads(Path(path).read_text()) for path in study.input.cells]
+    made = {path.stem: predictions.read(path, schema) for path in study.input.oos}
+    lines = metrics.scores(schema["task"], made, cells)
+    scores_file.write(study.output.scores, lines)
+    files.write_json(study.output.summary, metrics.summary(schema, made, lines))
+
+
+def _truth(random, task, n, n_targets):
+    if task == "classification":
+        return np.eye(3)[random.choice(3, size=n, p=[0.44, 0.2, 0.36])], 1.0
+    return random.normal(4200, 800, size=(n, n_targets)) * 10.0 ** -np.arange(n_targets), 800.0
+
+
+def _predict(random, task, truth, noise):
+    if task == "regression":
+        return truth + random.normal(size=truth.shape) * noise * 10.0 ** -np.arange(truth.shape[1])
+    raw = np.exp((truth * 4 + random.normal(size=truth.shape) * noise * 3).astype(float))
+    return raw / raw.sum(axis=1, keepdims=True)
+
+
+def _cell(random, model, repeat, fold, n, n_test, place, bad):
+    measured = {
+        f"{what}_{norm}": float(v)
+        for what, v in (("kernel", 200), ("bias", 3), ("activity", 30))
+        for norm in ("l1", "l2")
+        for v in [v * (0.2 if norm == "l2" else 1) * (1 + place) * random.uniform(0.8, 1.2)]
+    }
+    return {
+        "model": model,
+        "repeat": repeat,
+        "fold": fold,
+        "fold_name": str(fold),
+        "n_train": n - n_test,
+        "n_test": n_test,
+        "epochs": 300,
+        "best_epoch": 300,
+        "trained_epochs": 300,
+        "resumed_from": 0,
+        "digests": {
+            "state": "ab" * 16,
+            "train": "cd" * 16,
+            "test": "ef" * 16,
+            "layout": "01" * 16,
+            "code": "23" * 16,
+            "build": None,
+            "files": {"model.keras": "45" * 16},
+        },
+        "settings": settings(
+            {"activity": {"l1": 1e-4, "l2": 0.0}} if place == 0 else {"kernel": {"l1": 0.0, "l2": 1e-3}}
+        ),
+        "seeds": {"training": 42},
+        "versions": {
+            "regfold": "0.1.0",
+            "keras": "3.15.1",
+            "tensorflow": "2.21.0",
+            "numpy": "2.4.6",
+            "python": "3.11.7",
+        },
+        "device": {"kind": "CPU", "name": "x86_64, 2 cores"},
+        "times": {
+            "started": "2025-01-01T10:00:00+00:00",
+            "finished": "2025-01-01T10:00:08+00:00",
+            "seconds_training": 2.1,
+            "seconds_total": 8.4,
+        },
+        "flags": ["diverged: the loss is not finite from epoch 212"] if bad else [],
+        "preprocessing": {
+            "imputed": {"bill_length_mm": 2} if fold > 1 else {},
+            "constant": [],
+            "unseen": {"island": ["Torgersen"]} if fold == 2 else {},
+        },
+        "penalties": measured,
+        "activity_note": "per row: Keras divides by the batch size since 3.14.0",
+    }
+
+
+def _history(random, path, epochs, task, bad):
+    header = ["epoch", "train_loss", "train_objective", "validation_loss", "heldout_loss", "heldout_rmse"]
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow([*header, "learning_rate"])
+        for epoch in range(1, epochs + 1):
+            loss = 1.1 * np.exp(-epoch / 40) + 0.02 * np.exp(random.normal() * 0.2)
+            heldout = 1.15 * np.exp(-epoch / 38) + 0.06 * np.exp(random.normal() * 0.05) + epoch * 5e-5
+            if bad and epoch > 180:
+                loss = heldout = float("nan") if epoch >= 212 else loss * np.exp((epoch - 180) / 3)
+            shown = epoch % 5 == 0 or epoch == 1
+            writer.writerow(
+                [epoch, loss, loss + 0.03, "", heldout if shown else "", heldout**0.5 if shown else "", 0.001]
+            )
+
+
+def _oos(path, schema, truth, all_predictions, fold_of):
+    single = schema["task"] == "regression" and len(schema["target"]) == 1
+    outputs = predictions.output_names(schema)
+    header = [*schema["table_columns"], "oos_row", "oos_repeat", "oos_fold"]
+    header += ["oos_label"] if schema["classes"] else []
+    header += (
+        ["oos_y", "oos_pred"] if single else [f"oos_{what}_{o}" for what in ("y", "pred") for o in outputs]
+    )
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(header)
+        for repeat, made in enumerate(all_predictions):
+            for i in range(len(truth)):
+                own = ["1.5", "two\nlines", "", *["x"] * (len(schema["table_columns"]) - 3)]
+                line = [*own, str(i), repeat + 1, fold_of[repeat][i]]
+                line += [schema["classes"][made[i].argmax()]] if schema["classes"] else []
+                writer.writerow([*line, *truth[i].tolist(), *np.float32(made[i]).tolist()])
