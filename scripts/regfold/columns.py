@@ -111,8 +111,9 @@ def read_column(table: Table, name: str, categorical: str | list[str]) -> tuple[
         return read_numeric(table, name, found), _notes_on_numbers(table, name, found)
     if categorical != "auto" and not listed:
         row = max(0, first_text(values)) if kind is None else first(pc.is_valid(values))
+        found_kind = "no number" if kind is None else f"{kind}, no number"
         raise RegfoldError(
-            f"{where}, {table.row(row)}: {table.cell(name, row)} is no number; list the column in "
+            f"{where}, {table.row(row)}: {table.cell(name, row)} is {found_kind}; list the column in "
             "data.categorical or data.exclude"
         )
     levels = sorted_labels(pc.unique(values))

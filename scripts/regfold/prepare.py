@@ -41,15 +41,25 @@ def prepare(data: dict, split_column: str | None, out_dir: str | Path) -> dict:
     table, n_dropped = drop_missing(table, data["target"], data["missing_target"])
     order = canonical_order(table, data["id"])
     target = read_target(table, data["target"], data["task"])
+    rows, table_columns = _rows(table, order), table.names
     columns, notes = [], list(target.notes)
-    for name in names:
-        column, said = read_column(table, name, data["categorical"])
-        columns.append(column)
-        notes += said
+    # The table's file comes into its place only if all columns are good; but it is written first, because the
+    # text is three times as large as the matrix: what was read of it leaves the memory, step by step.
+    with files.atomic(out_dir / "table.parquet") as temporary:
+        _write_parquet(temporary, _filled(table.text))
+        step = 1 + len(names) // 16
+        for start in range(0, len(names), step):
+            some = names[start : start + step]
+            for name in some:
+                column, said = read_column(table, name, data["categorical"])
+                columns.append(column)
+                notes += said
+            table = table.without(some)
+            pa.default_memory_pool().release_unused()
     schema = {
         "path": data["path"],
         "n_read": n_read,
-        "n_rows": len(table),
+        "n_rows": len(order),
         "n_dropped": n_dropped,
         "task": target.task,
         "task_reason": target.reason,
@@ -57,20 +67,18 @@ def prepare(data: dict, split_column: str | None, out_dir: str | Path) -> dict:
         "classes": target.classes,
         "id": data["id"],
         "columns": describe(columns),
-        "table_columns": table.names,
+        "table_columns": table_columns,
         "left_out": left_out,
         "width": sum(column.width for column in columns),
         "notes": notes,
     }
-    _write_parquet(out_dir / "table.parquet", _filled(table.text))
-    _write_parquet(out_dir / "rows.parquet", _rows(table, order))
-    # The text is the largest thing in memory, and is not needed to build the matrix.
-    del table
     features = matrix(columns, order)
     truth = target.values[order]
     _write_array(out_dir / "features.npy", features)
     _write_array(out_dir / "target.npy", truth)
     _write_array(out_dir / "digests.npy", row_digests(features, schema, truth))
+    with files.atomic(out_dir / "rows.parquet") as temporary:
+        _write_parquet(temporary, rows)
     files.write_json(out_dir / "schema.json", schema)
     return schema
 
@@ -140,16 +148,10 @@ def _rows(table: Table, order: np.ndarray) -> pa.Table:
 
 
 def _write_parquet(path: Path, table: pa.Table) -> None:
-    with files.atomic(path) as temporary:
-        # Cells are mostly distinct numbers: dictionaries and statistics would cost time and save nothing.
-        parquet.write_table(
-            table,
-            temporary,
-            compression="lz4",
-            use_dictionary=False,
-            write_statistics=False,
-            row_group_size=1 << 17,
-        )
+    # Cells are mostly distinct numbers: dictionaries and statistics would cost time and save nothing.
+    parquet.write_table(
+        table, path, compression="lz4", use_dictionary=False, write_statistics=False, row_group_size=1 << 17
+    )
 
 
 def _write_array(path: Path, array: np.ndarray) -> None:

@@ -37,8 +37,9 @@ def read(path: str) -> pa.Table:
                 [pa.array([], pa.string())] * len(names), names=names
             )  # the caller names the fault
         table = _parse(path, names, separator)
-    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-        raise RegfoldError(f"{path}: is no whole gzip file: {error}") from None
+    except (OSError, EOFError, zlib.error) as error:
+        reason = " ".join((getattr(error, "strerror", None) or str(error)).split())
+        raise RegfoldError(f"{path}: cannot be read: {reason}; expected a whole file") from None
     if len(names) == 1 and table.num_rows != _parse(path, names, separator, skip_blank=False).num_rows:
         raise RegfoldError(
             f"{path}: has a blank line, and in a table of one column that may be a row without a value; "
@@ -54,15 +55,20 @@ def _open(path: str) -> IO[bytes]:
 
 def _header(path: str, separator: str) -> list[str]:
     """The columns' names, as written: the first line that is not blank."""
-    with _open(path) as raw, io.TextIOWrapper(raw, encoding="utf-8-sig", newline="") as text:
+    # Bytes that are not UTF-8 become lone surrogates: what is read here goes beyond the header.
+    with (
+        _open(path) as raw,
+        io.TextIOWrapper(raw, encoding="utf-8-sig", errors="surrogateescape", newline="") as text,
+    ):
         try:
-            return next(line for line in csv.reader(text, delimiter=separator) if line)
-        except StopIteration:
-            raise RegfoldError(f"{path}: is empty; expected a header and at least 2 rows") from None
-        except UnicodeDecodeError:
-            raise RegfoldError(f"{path}: the header is not UTF-8; expected a table saved as UTF-8") from None
+            names = next((line for line in csv.reader(text, delimiter=separator) if line), None)
         except csv.Error as error:
             raise RegfoldError(f"{path}: the header cannot be read: {error}") from None
+    if names is None:
+        raise RegfoldError(f"{path}: is empty; expected a header and at least 2 rows")
+    if any("\ud800" <= c <= "\udfff" for c in "".join(names)):
+        raise RegfoldError(f"{path}: the header is not UTF-8; expected a table saved as UTF-8")
+    return names
 
 
 def _parse(path: str, names: list[str], separator: str, skip_blank: bool = True) -> pa.Table:

@@ -89,6 +89,7 @@ def _column_as_text(column: pa.ChunkedArray, name: str, path: str) -> tuple[pa.C
         return pc.cast(column, pa.string()), "time"
     if types.is_string(kind) or types.is_large_string(kind) or types.is_string_view(kind):
         return pc.cast(column, pa.string()), "text"
+    what = "lists or structures" if types.is_nested(kind) else "bytes" if types.is_binary(kind) else kind
     raise RegfoldError(
-        f"{path}: column {quote(name)} holds {kind}; expected numbers, text, booleans, categories or dates"
+        f"{path}: column {quote(name)} holds {what}; expected numbers, text, booleans, categories or dates"
     )

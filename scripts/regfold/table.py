@@ -58,6 +58,11 @@ class Table:
         ids = None if self.ids is None else self.ids.filter(chosen)
         return replace(self, text=self.text.filter(chosen), rows=self.rows[mask], ids=ids)
 
+    def without(self, names: Iterable[str]) -> "Table":
+        """The table without some columns."""
+        gone = set(names)
+        return replace(self, text=self.text.select([name for name in self.names if name not in gone]))
+
     def row(self, position: int) -> str:
         """A row's name in a message: its number in the file from 0, and its id where there is one."""
         return f"row {self._name(position)}"
@@ -121,7 +126,7 @@ def read(path: str, missing: Iterable[str]) -> Table:
             text, kinds = read_text.read(path), {}
     _check_names(path, text.column_names)
     if text.num_rows == 0:
-        raise RegfoldError(f"{path}: has no rows, only a header; expected at least 2 rows")
+        raise RegfoldError(f"{path}: has no rows; expected at least 2")
     texts = tuple(dict.fromkeys(str(text).strip() for text in missing))
     return Table(path, text, kinds, texts, np.arange(text.num_rows))
 
@@ -160,7 +165,7 @@ def check_finite(table: Table, name: str, values: pa.ChunkedArray, numbers: np.n
     cell = table.cell(name, odd[0])
     if np.isnan(numbers[odd[0]]):
         raise RegfoldError(f"{where}: {cell} is no number; if it means missing, add it to data.missing")
-    raise RegfoldError(f"{where}: {cell} is infinite; expected a finite number, or a cell of data.missing")
+    raise RegfoldError(f"{where}: {cell} is infinite; expected a finite number, or add it to data.missing")
 
 
 def _nulls(values: pa.ChunkedArray) -> np.ndarray:
