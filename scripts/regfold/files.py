@@ -5,7 +5,7 @@ import json
 import os
 import secrets
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from regfold.errors import RegfoldError
@@ -37,7 +37,8 @@ def atomic(path: str | os.PathLike) -> Iterator[Path]:
         reason = " ".join((error.strerror or str(error)).split())
         raise RegfoldError(f"{path}: cannot be written: {reason}") from error
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):
+            temporary.unlink()
 
 
 def write_json(path: str | os.PathLike, data: object) -> None:

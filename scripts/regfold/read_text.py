@@ -88,7 +88,8 @@ def _parse(path: str, names: list[str], separator: str, skip_blank: bool = True)
 
 
 def _parse_blocks(path: str, names: list[str], separator: str, skip_blank: bool, parallel: bool) -> pa.Table:
-    size = BLOCK_SIZE
+    # The header has to fit into the first block: 4 bytes a character, and as much again for quotes.
+    size = max(BLOCK_SIZE, 8 * sum(len(name) + 1 for name in names))
     while True:
         try:
             return pa.csv.read_csv(

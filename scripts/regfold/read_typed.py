@@ -64,11 +64,17 @@ def as_text(table: pa.Table, path: str) -> tuple[pa.Table, dict[str, str]]:
     """
     pandas = json.loads((table.schema.metadata or {}).get(b"pandas", b"{}"))
     index = {name for name in pandas.get("index_columns", []) if isinstance(name, str)}
+    # Parquet keeps categories of text; of categories of numbers it is pandas' own note that tells.
+    categories = {
+        column.get("field_name")
+        for column in pandas.get("columns", [])
+        if column.get("pandas_type") == "categorical"
+    }
     columns, kinds = [], {}
     for name, column in zip(table.column_names, table.columns, strict=True):
         text, kind = _column_as_text(column, name, path)
         columns.append(text)
-        kinds[name] = "index" if name in index else kind
+        kinds[name] = "index" if name in index else "category" if name in categories else kind
     return pa.table(columns, names=table.column_names), kinds
 
 

@@ -456,7 +456,8 @@ TYPED_FILES = [
         "structures",
         {"x": [{"a": 1}] * 4},
         {},
-        "t.parquet: column 'x' holds lists or structures; expected numbers, text, booleans, categories or dates",
+        "t.parquet: column 'x' holds lists or structures; expected numbers, text, booleans, categories "
+        "or dates",
     ),
     (
         "bytes",
