@@ -97,6 +97,24 @@ def lease(on_wait: Callable[[], None] = lambda: None) -> Iterator[Lease]:
             os.environ.pop(name) if value is None else os.environ.update({name: value})
 
 
+def limit_local_jobs(workflow) -> None:
+    """Let a local run start one cell per GPU slot, so that no cell holds a core while it waits for a GPU.
+
+    Snakemake counts `gpu` only where a limit is given. Without a GPU there is none, and the cores decide; on
+    a cluster there is none either, for it would hold the whole cluster to this machine's number. A limit that
+    the user has given (`--resources gpu=2`, a profile) stays.
+
+    Args:
+        workflow: Snakemake's, while it reads the Snakefile.
+    """
+    settings = workflow.resource_settings
+    # `nodes` is set for every executor but the local one; the executor itself is not known yet.
+    if workflow.is_main_process and settings.nodes is None and "gpu" not in settings.resources:
+        slots = local_gpus()
+        if slots:
+            workflow.register_resource("gpu", slots)
+
+
 def local_gpus() -> int:
     """How many cells may train at once on this machine's GPUs; 0: there are none, the cores decide."""
     try:

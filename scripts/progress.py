@@ -1,0 +1,36 @@
+"""Show where a run is, from any terminal or node that sees its folder: python scripts/progress.py [STUDY]."""
+
+import argparse
+import time
+from pathlib import Path
+
+from regfold import progress, progress_view
+from rich.console import Console
+from rich.live import Live
+
+
+def main() -> None:
+    """Print the progress once; with --watch, until the run has ended or Ctrl-C."""
+    parser = argparse.ArgumentParser(description="Show where a run is: cells, epochs, losses, the time left.")
+    parser.add_argument("study", nargs="?", default=".", help="the folder that Snakemake runs in (here)")
+    parser.add_argument("--watch", action="store_true", help="go on until the run has ended")
+    arguments = parser.parse_args()
+    folder = Path(arguments.study) / progress.FOLDER
+    if not folder.is_dir():
+        parser.exit(1, f"regfold: error: {folder}: not found; expected a study in which a run was started\n")
+    view, console = progress_view.look(folder), Console()
+    if not arguments.watch:
+        console.print(progress_view.render(view))
+        return
+    with Live(progress_view.render(view), console=console, auto_refresh=False) as live:
+        while view.goes_on:
+            time.sleep(1)
+            view = progress_view.look(folder)
+            live.update(progress_view.render(view), refresh=True)
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except KeyboardInterrupt:
+        raise SystemExit(130) from None

@@ -1,0 +1,137 @@
+"""Where each cell is: one small file per cell, written by its training process and readable from anywhere.
+
+`.regfold/progress/<model>/<repeat>-<fold>.json` is replaced as a whole, so a reader on any node that sees the
+folder finds the last state or the one before, never a part of one. `run.json` beside them is the run's own
+(`run_progress`). Neither is a result: nothing is decided by them, and a failure to write them stops nothing.
+"""
+
+import contextlib
+import json
+import math
+import os
+import socket
+import time
+from pathlib import Path
+
+FOLDER = Path(".regfold/progress")
+RUNNING, DONE, FAILED, QUEUED = "running", "done", "failed", "waiting for a GPU"
+# Said by readers alone: the process has ended without a word; the cell has not begun.
+STOPPED, WAITING = "stopped", "waiting"
+SILENT_SECONDS = 60
+
+
+class Reporter:
+    """Writes one cell's progress file while its block runs; a block that raises leaves the state "failed"."""
+
+    def __init__(
+        self, model: str, repeat: int, fold: int, epochs: int, folder: Path = FOLDER, seconds: float = 1.0
+    ):
+        """`epochs` is where training ends at the latest; the file is written every `seconds` at most."""
+        self.path = Path(folder) / model / f"{repeat}-{fold}.json"
+        self.state = {
+            "model": model,
+            "repeat": repeat,
+            "fold": fold,
+            "state": RUNNING,
+            "epoch": 0,
+            "epochs": epochs,
+            "train_loss": None,
+            "validation_loss": None,
+            "seconds_per_epoch": None,
+            "started": time.time(),
+            "updated": time.time(),
+            "host": socket.gethostname(),
+            "pid": os.getpid(),
+            "device": None,
+        }
+        self._seconds, self._due = seconds, 0.0
+        self._first_epoch = self._first_time = None
+        self._latest = 0, None, None
+
+    def __enter__(self) -> "Reporter":
+        self._write()
+        return self
+
+    def __exit__(self, kind, error, trace) -> None:
+        self.state["state"] = DONE if kind is None else FAILED
+        self._write()
+
+    def queue(self) -> None:
+        """The cell waits for a GPU."""
+        self.state["state"] = QUEUED
+        self._write()
+
+    def begin(self, device: str, epoch: int = 0) -> None:
+        """Training begins on `device` after `epoch` epochs, which an earlier job has trained."""
+        self.state |= {"state": RUNNING, "device": device}
+        self._latest = epoch, None, None
+        self._write()
+
+    def update(self, epoch: int, train_loss=None, validation_loss=None) -> None:
+        """Epoch `epoch` is trained. Losses are what `float` takes; it is called when they are written."""
+        self._latest = epoch, train_loss, validation_loss
+        now = time.monotonic()
+        if now < self._due:
+            return
+        self._due = now + self._seconds
+        if self._first_epoch is None:  # the first epochs compile the training step: they are no measure
+            self._first_epoch, self._first_time = epoch, now
+        elif epoch > self._first_epoch:
+            self.state["seconds_per_epoch"] = (now - self._first_time) / (epoch - self._first_epoch)
+        self._write()
+
+    def _write(self) -> None:
+        epoch, train_loss, validation_loss = self._latest
+        losses = {"train_loss": _finite(train_loss), "validation_loss": _finite(validation_loss)}
+        self.state |= {"epoch": epoch, **losses, "updated": time.time()}
+        write(self.path, self.state)
+
+
+def write(path: Path, state: dict) -> None:
+    """Replace the file as a whole. Not flushed to disk, as it says nothing that outlives the machine."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    with contextlib.suppress(OSError):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary.write_text(json.dumps(state))
+        temporary.replace(path)
+
+
+def read_all(folder: Path = FOLDER) -> list[dict]:
+    """The last state of every cell that ever began, by model, repeat and fold; see `judged`."""
+    cells = [judged(state) for path in Path(folder).glob("*/[!.]*.json") if (state := read(path))]
+    return sorted(cells, key=lambda state: (state["model"], state["repeat"], state["fold"]))
+
+
+def read(path: Path) -> dict | None:
+    """One file's content; None where there is none (any more)."""
+    try:
+        return json.loads(path.read_text())
+    except (FileNotFoundError, NotADirectoryError, json.JSONDecodeError):
+        return None
+
+
+def judged(state: dict) -> dict:
+    """With `silent`, the seconds without news; "stopped" where it claims to go on and its process is gone."""
+    silent = max(0.0, time.time() - state["updated"])
+    if state["state"] in (RUNNING, QUEUED) and silent > SILENT_SECONDS and not alive(state):
+        return {**state, "state": STOPPED, "silent": silent}
+    return {**state, "silent": silent}
+
+
+def alive(state: dict) -> bool:
+    """Whether the process that wrote `state` may still be there; on another machine nobody can tell."""
+    if state["host"] != socket.gethostname():
+        return True
+    try:
+        os.kill(state["pid"], 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def _finite(loss) -> float | None:
+    """JSON knows no NaN; None with an epoch beside it means that the loss is not finite, or not measured."""
+    value = math.nan if loss is None else float(loss)
+    return value if math.isfinite(value) else None
