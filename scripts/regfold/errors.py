@@ -1,7 +1,9 @@
 """What goes wrong in the users' words: one line, found before work starts."""
 
 import difflib
-from collections.abc import Iterable
+import sys
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 
 
 class RegfoldError(Exception):
@@ -19,3 +21,12 @@ def nearest(word: str, choices: Iterable[str]) -> str:
     by_lower = {choice.lower(): choice for choice in map(str, choices)}
     close = difflib.get_close_matches(str(word).lower().strip(), by_lower, n=1, cutoff=0.6)
     return f"; did you mean {quote(by_lower[close[0]])}?" if close else ""
+
+
+@contextmanager
+def ending_the_process() -> Iterator[None]:
+    """Turn a RegfoldError into its one line on stderr and exit status 1."""
+    try:
+        yield
+    except RegfoldError as error:
+        sys.exit(f"regfold: error: {error}")

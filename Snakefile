@@ -1,0 +1,40 @@
+"""regfold: how well does a regularized Keras network predict rows that it has never seen?
+
+prepare_data -> split_folds -> train_fold (model x repeat x fold) -> merge_predictions (model)
+             -> score_predictions -> render_report
+"""
+
+from snakemake.utils import min_version
+
+min_version("9.27")
+
+
+configfile: "config.yaml"
+
+
+report: "report/workflow.rst"
+
+
+include: "rules/common.smk"
+include: "rules/prepare.smk"
+include: "rules/split.smk"
+include: "rules/train.smk"
+include: "rules/merge.smk"
+include: "rules/score.smk"
+include: "rules/report.smk"
+include: "rules/verify.smk"
+
+
+rule all:
+    input:
+        "results/report.html",
+        "results/scores.csv",
+        "results/summary.json",
+        "results/folds.csv",
+        expand("results/oos/{model}.csv", model=MODELS),
+        lambda wildcards: all_cells(*CELL_FILES),
+    default_target: True
+
+
+onsuccess:
+    print(terminal.closing_lines("results"))

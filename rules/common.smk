@@ -1,0 +1,43 @@
+"""What all rules share: the checked config, the models, and which cells there are. No rules here."""
+
+import os
+import re
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(workflow.basedir) / "scripts"))
+
+from regfold import errors, provenance, terminal
+from regfold.config import resolve
+
+CELL_FILES = ("cell.json", "model.keras", "history.csv", "predictions.npz")
+
+with errors.ending_the_process():
+    config = resolve(config, source=os.path.relpath(workflow.configfiles[-1]))
+    MODELS = list(config["models"])
+    SPECIFICATIONS = {
+        model: provenance.specification(config["models"][model]) for model in MODELS
+    }
+
+
+wildcard_constraints:
+    model="|".join(re.escape(model) for model in MODELS),
+    repeat=r"\d+",
+    fold=r"\d+",
+
+
+def code_digest(rule: str) -> str:
+    """A digest of the code of a rule's script, in which comments and layout do not count."""
+    return provenance.code_digest(Path(workflow.basedir) / "scripts" / f"{rule}.py")
+
+
+def cells(model: str, name: str) -> list[str]:
+    """The file `name` of every cell of a model, once split_folds has said which cells there are."""
+    folder = Path(checkpoints.split_folds.get().output.folds)
+    keys = sorted(tuple(map(int, path.stem.split("-"))) for path in folder.glob("*.json"))
+    return [f"results/cells/{model}/{repeat}-{fold}/{name}" for repeat, fold in keys]
+
+
+def all_cells(*names: str) -> list[str]:
+    """The files `names` of every cell of every model."""
+    return [path for model in MODELS for name in names for path in cells(model, name)]

@@ -1,0 +1,31 @@
+"""prepare_data: read the table once, check it against the config, and encode it for all cells.
+
+Input: the table (data.path). Output, under results/prepared/: the cells as they were written, the float32
+matrix, the truth, a content digest and a name for each row, and the schema.
+"""
+
+
+rule prepare_data:
+    input:
+        [] if config["data"]["path"].startswith("sklearn:") else config["data"]["path"],
+    output:
+        table="results/prepared/table.parquet",
+        features="results/prepared/features.npy",
+        target="results/prepared/target.npy",
+        digests="results/prepared/digests.npy",
+        rows="results/prepared/rows.parquet",
+        schema="results/prepared/schema.json",
+    log:
+        "logs/prepare_data/prepare_data.log",
+    benchmark:
+        "benchmarks/prepare_data/prepare_data.tsv"
+    conda:
+        "../envs/regfold.yaml"
+    params:
+        data={
+            "data": config["data"],
+            "split_column": config["split"]["column"],
+            "code": code_digest("prepare_data"),
+        },
+    script:
+        "../scripts/prepare_data.py"

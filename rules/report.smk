@@ -1,0 +1,30 @@
+"""render_report: one self-contained page that a reader understands in a minute.
+
+Input: scores, predictions, histories and what the cells say of themselves. Output: results/report.html, and
+its charts as SVG and PNG under results/figures/.
+"""
+
+
+rule render_report:
+    input:
+        schema="results/prepared/schema.json",
+        scores="results/scores.csv",
+        summary="results/summary.json",
+        oos=expand("results/oos/{model}.csv", model=MODELS),
+        cells=lambda wildcards: all_cells("cell.json"),
+        histories=lambda wildcards: all_cells("history.csv"),
+    output:
+        report=report("results/report.html", caption="../report/report.rst", category="Report"),
+        figures=directory("results/figures"),
+    log:
+        "logs/render_report/render_report.log",
+    benchmark:
+        "benchmarks/render_report/render_report.tsv"
+    conda:
+        "../envs/regfold.yaml"
+    params:
+        models=MODELS,
+        split=config["split"],
+        code=code_digest("render_report"),
+    script:
+        "../scripts/render_report.py"

@@ -1,0 +1,26 @@
+"""score_predictions: score every cell, and every model over all of its rows.
+
+Input: the out-of-sample files, as users get them, and what the cells say of themselves. Output:
+results/scores.csv, a line for each cell, and results/summary.json.
+"""
+
+
+rule score_predictions:
+    input:
+        schema="results/prepared/schema.json",
+        oos=expand("results/oos/{model}.csv", model=MODELS),
+        cells=lambda wildcards: all_cells("cell.json"),
+    output:
+        scores=report("results/scores.csv", caption="../report/scores.rst", category="Scores"),
+        summary="results/summary.json",
+    log:
+        "logs/score_predictions/score_predictions.log",
+    benchmark:
+        "benchmarks/score_predictions/score_predictions.tsv"
+    conda:
+        "../envs/regfold.yaml"
+    params:
+        models=MODELS,
+        code=code_digest("score_predictions"),
+    script:
+        "../scripts/score_predictions.py"

@@ -1,0 +1,34 @@
+"""split_folds: decide which rows each fold tests.
+
+Input: results/prepared/. Output: results/folds.csv for people, the assignment for the cells, and for each
+(repeat, fold) one small file with the digests of its rows. It is a checkpoint: Snakemake decides anew behind
+it, by these files' contents, which cells have to run.
+"""
+
+
+checkpoint split_folds:
+    input:
+        schema="results/prepared/schema.json",
+        rows="results/prepared/rows.parquet",
+        table="results/prepared/table.parquet",
+        target="results/prepared/target.npy",
+        digests="results/prepared/digests.npy",
+        file=config["split"]["file"] or [],
+    output:
+        table="results/folds.csv",
+        assignment="results/prepared/assignment.npy",
+        folds=directory("results/folds"),
+    log:
+        "logs/split_folds/split_folds.log",
+    benchmark:
+        "benchmarks/split_folds/split_folds.tsv"
+    conda:
+        "../envs/regfold.yaml"
+    params:
+        split={
+            "split": config["split"],
+            "missing": config["data"]["missing"],
+            "code": code_digest("split_folds"),
+        },
+    script:
+        "../scripts/split_folds.py"

@@ -1,0 +1,34 @@
+"""train_fold: one network, on one GPU where there is one, for each cell (model x repeat x fold).
+
+Input: the digests of the cell's rows, and the matrix, whose age means nothing (`ancient`). A cell runs again
+when its rows or its `spec` changed: the model's settings, the code that trains, the library versions.
+Output, under results/cells/<model>/<repeat>-<fold>/: the network, its history, its predictions of the rows
+that it has never seen, and cell.json, which says how they came about.
+"""
+
+
+rule train_fold:
+    input:
+        fold="results/folds/{repeat}-{fold}.json",
+        schema=ancient("results/prepared/schema.json"),
+        features=ancient("results/prepared/features.npy"),
+        target=ancient("results/prepared/target.npy"),
+        assignment=ancient("results/prepared/assignment.npy"),
+    output:
+        cell="results/cells/{model}/{repeat}-{fold}/cell.json",
+        model="results/cells/{model}/{repeat}-{fold}/model.keras",
+        history="results/cells/{model}/{repeat}-{fold}/history.csv",
+        predictions="results/cells/{model}/{repeat}-{fold}/predictions.npz",
+    log:
+        "logs/train_fold/{model}/{repeat}-{fold}.log",
+    benchmark:
+        "benchmarks/train_fold/{model}/{repeat}-{fold}.tsv"
+    conda:
+        "../envs/regfold.yaml"
+    threads: 1
+    resources:
+        gpu=1,
+    params:
+        spec=lambda wildcards: SPECIFICATIONS[wildcards.model],
+    script:
+        "../scripts/train_fold.py"

@@ -1,0 +1,17 @@
+"""Join every out-of-sample prediction of a model to its own row."""
+
+from pathlib import Path
+
+from regfold import log, oos
+
+
+def main(snakemake) -> None:
+    """Write results/oos/<model>.csv, once the row contract is found to hold."""
+    with log.job(snakemake.log):
+        prepared = oos.read_prepared(Path(snakemake.input.table).parent)
+        cells = oos.read_cells(prepared, [Path(path).parent for path in snakemake.input.cells])
+        oos.write_csv(oos.merge(prepared, cells), snakemake.output.oos)
+
+
+if __name__ == "__main__":
+    main(snakemake)  # noqa: F821 (Snakemake defines it)

@@ -1,0 +1,101 @@
+"""The state of a training: written whole or not at all, found again by the digest of all that it depends on."""
+
+import json
+import os
+import zipfile
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from filelock import FileLock
+
+from regfold import files
+
+FORMAT = 1
+HISTORY = ("train_loss", "train_objective", "validation_loss", "learning_rate")
+
+
+@dataclass
+class State:
+    """Everything that a training needs to go on as if it had never stopped.
+
+    Attributes:
+        epoch: epochs done.
+        finished: whether no epoch is to follow; `ending` says why.
+        ending: "" or the reason of an early end, in words.
+        variables: all variables of the network, the states of its random generators among them.
+        optimizer: all variables of the optimizer.
+        history: float64 (epoch, 4): the columns of HISTORY; NaN where a value does not apply.
+        best_epoch: the epoch with the lowest watched loss, 0 before the first or without early stopping.
+        best_variables: the network's variables after that epoch.
+        snapshots: the network's variables after some epochs, for the picture of the held-out loss.
+    """
+
+    epoch: int = 0
+    finished: bool = False
+    ending: str = ""
+    variables: list[np.ndarray] = field(default_factory=list)
+    optimizer: list[np.ndarray] = field(default_factory=list)
+    history: np.ndarray = field(default_factory=lambda: np.empty((0, len(HISTORY))))
+    best_epoch: int = 0
+    best_variables: list[np.ndarray] = field(default_factory=list)
+    snapshots: dict[int, list[np.ndarray]] = field(default_factory=dict)
+
+
+class Store:
+    """The states under one folder, one folder a digest: `<root>/<digest>/state.npz` and its lock.
+
+    Two processes never work on one state: `lock` is held while one does, and falls with its process.
+    """
+
+    def __init__(self, root: str | os.PathLike, digest: str):
+        self.folder = Path(root) / digest
+        self.path = self.folder / "state.npz"
+        self.damage = ""
+
+    def lock(self) -> FileLock:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        return FileLock(self.folder / "lock")
+
+    def save(self, state: State) -> None:
+        """Write the state in place of the last one, atomically.
+
+        Raises:
+            RegfoldError: if it cannot be written.
+        """
+        about = {name: getattr(state, name) for name in ("epoch", "finished", "ending", "best_epoch")}
+        about |= {"format": FORMAT, "snapshots": sorted(state.snapshots)}
+        arrays = {"about": np.frombuffer(json.dumps(about).encode(), np.uint8), "history": state.history}
+        groups = {"variables": state.variables, "optimizer": state.optimizer, "best": state.best_variables}
+        groups |= {f"snapshot_{epoch}": values for epoch, values in state.snapshots.items()}
+        for name, values in groups.items():
+            arrays |= {f"{name}.{index}": value for index, value in enumerate(values)}
+        with files.atomic(self.path) as temporary, temporary.open("wb") as file:
+            np.savez(file, **arrays)
+
+    def load(self) -> State | None:
+        """The state found, or None; a damaged one or one of another format is None too, and `damage` says so."""
+        try:
+            with np.load(self.path) as archive:
+                arrays = {name: archive[name] for name in archive.files}
+            about = json.loads(arrays.pop("about").tobytes())
+            if about.pop("format") != FORMAT:
+                raise ValueError("written by another version")
+            history = arrays.pop("history")
+            epochs = about.pop("snapshots")
+            groups: dict[str, list[np.ndarray]] = {}
+            for name in sorted(arrays, key=lambda name: int(name.rpartition(".")[2])):
+                groups.setdefault(name.rpartition(".")[0], []).append(arrays[name])
+            return State(
+                variables=groups.get("variables", []),
+                optimizer=groups.get("optimizer", []),
+                best_variables=groups.get("best", []),
+                snapshots={epoch: groups.get(f"snapshot_{epoch}", []) for epoch in epochs},
+                history=history,
+                **about,
+            )
+        except FileNotFoundError:
+            return None
+        except (zipfile.BadZipFile, OSError, ValueError, KeyError, TypeError, EOFError) as error:
+            self.damage = f"{self.path} is damaged or from another version ({error}); it is ignored"
+            return None

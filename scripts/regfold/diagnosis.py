@@ -1,0 +1,54 @@
+"""What can be wrong with a network that was trained, in words: diverged, constant, dead."""
+
+import keras
+import numpy as np
+
+from regfold.checkpoint import State
+from regfold.network import hidden_layers
+
+
+def flags(state: State, body: keras.Model, sample: np.ndarray, predictions: np.ndarray) -> list[str]:
+    """Reasons to mistrust a cell; none when all is well.
+
+    Args:
+        state: the finished training.
+        body: the network.
+        sample: float32 (n, n_features), standardized training rows to look at the hidden units with.
+        predictions: float32 (n_test, n_outputs).
+    """
+    found = []
+    if state.ending.startswith("diverged"):
+        found.append(state.ending)
+    if not np.isfinite(predictions).all():
+        if not found:
+            found.append("predictions are not finite")
+        return found
+    spread = np.ptp(predictions, axis=0)
+    if len(predictions) > 1 and (spread <= 1e-6 * np.abs(predictions).max(initial=1e-30)).all():
+        found.append("constant predictor: all held-out rows get the same prediction")
+    for name, outputs in _hidden_outputs(body, sample).items():
+        dead = int((outputs == 0).all(axis=0).sum())
+        if 2 * dead > outputs.shape[1]:
+            found.append(
+                f"dead hidden units: {dead} of {outputs.shape[1]} in layer {name} are 0 for all training rows"
+            )
+    return found
+
+
+def activity(body: keras.Model, sample: np.ndarray) -> dict[str, float]:
+    """Sum over hidden units of |a| and a^2, mean over rows: what an activity penalty acts on, without strength."""
+    outputs = [values.astype(np.float64) for values in _hidden_outputs(body, sample).values()]
+    return {
+        "activity_l1": float(sum(np.abs(values).sum(axis=1).mean() for values in outputs)),
+        "activity_l2": float(sum(np.square(values).sum(axis=1).mean() for values in outputs)),
+    }
+
+
+def _hidden_outputs(body: keras.Model, sample: np.ndarray) -> dict[str, np.ndarray]:
+    """Each hidden layer's outputs, (n, units), by the layer's name; empty where the graph cannot be cut there."""
+    layers = [layer for layer in hidden_layers(body) if len(layer.output.shape) == 2]
+    if not layers:
+        return {}
+    outputs = keras.Model(body.input, [layer.output for layer in layers])(sample, training=False)
+    outputs = outputs if isinstance(outputs, list) else [outputs]
+    return {layer.name: np.asarray(values) for layer, values in zip(layers, outputs, strict=True)}

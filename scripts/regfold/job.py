@@ -1,0 +1,93 @@
+"""A training job around its cell: a GPU, processors, signals and progress, before TensorFlow starts."""
+
+import json
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TextIO
+
+from regfold import gpu, processors
+from regfold.progress import Reporter
+
+STATES = Path(".regfold/state")
+
+
+def train(
+    model: str,
+    specification: dict,
+    config: dict,
+    *,
+    description: Path,
+    prepared: Path,
+    out: Path,
+    threads: int,
+    terminal: TextIO,
+) -> None:
+    """Run one cell in this process.
+
+    Args:
+        model: the model's name.
+        specification: what its training depends on besides rows, see provenance.specification.
+        config: the resolved config.
+        description: the fold's description, results/folds/<repeat>-<fold>.json.
+        prepared: results/prepared.
+        out: the cell's folder.
+        threads: how many processors the job may use.
+        terminal: takes the lines for the user.
+    """
+    about = json.loads(description.read_text(encoding="utf-8"))
+    schema = json.loads((prepared / "schema.json").read_text(encoding="utf-8"))
+    training = config["models"][model]["training"]
+    pool = processors.pool_size(
+        schema["width"],
+        len(schema["classes"] or schema["target"]),
+        specification["network"].get("hidden"),
+        training["batch_size"],
+    )
+    with (
+        Reporter(model, about["repeat"], about["fold"], training["epochs"]) as reporter,
+        gpu.lease(reporter.queue) as lease,
+        processors.confined(threads, pool),
+        _asked_to_stop() as stop,
+    ):
+        lease.confirm(processors.start(pool))
+        reporter.begin(lease.device["name"])
+        # Imported here: TensorFlow must find its GPU and its threads decided.
+        from regfold import cell
+
+        result = cell.run(
+            cell.Cell(
+                model=model,
+                repeat=about["repeat"],
+                fold=about["fold"],
+                specification=specification,
+                method=config["split"]["method"],
+                checkpoint_seconds=training["checkpoint_seconds"],
+                on_divergence=training["on_divergence"],
+            ),
+            prepared,
+            about,
+            STATES,
+            out,
+            lease.device,
+            on_epoch=lambda epoch, values: reporter.update(epoch, values[0], values[2]),
+            stop=stop,
+            say=lambda line: print(line, file=terminal),
+        )
+        print(f"regfold: {cell.sentence(result)}", file=terminal)
+
+
+@contextmanager
+def _asked_to_stop() -> Iterator[Callable[[], bool]]:
+    """Ask whether Ctrl-C or a scheduler's SIGTERM came: the training then saves its state and ends."""
+    received = []
+    before = {number: signal.signal(number, lambda number, _: received.append(number)) for number in _SIGNALS}
+    try:
+        yield lambda: bool(received)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)

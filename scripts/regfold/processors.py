@@ -1,0 +1,79 @@
+"""How a training process uses its processors, set before TensorFlow's first operation."""
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+
+from filelock import FileLock, Timeout
+
+from regfold.gpu import lease_folder
+
+# Keras imports these where they are installed, for features that training does not use; they take half of the start.
+NOT_NEEDED = ("sklearn", "matplotlib", "pandas")
+
+
+def pool_size(n_features: int, n_outputs: int, hidden: list[int] | None, batch_size: int) -> int:
+    """Threads that share one matrix product: decided by the work in a step, never by the machine.
+
+    The order in which a large product is summed up depends on the number of threads in TensorFlow's pool, and
+    with it the last bit of a weight. So the pool's size is part of the computation: the same on a laptop and on
+    a cluster, whatever `threads` the job has; see `confined` for those.
+    """
+    if hidden is None:  # the user's own network, which is not known before TensorFlow is there
+        return 4
+    widths = [n_features, *hidden, n_outputs]
+    multiplications = batch_size * sum(a * b for a, b in zip(widths, widths[1:], strict=False))
+    return 1 if multiplications < 10**7 else 4 if multiplications < 10**9 else 16
+
+
+def start(pool: int) -> list[str]:
+    """Import Keras on TensorFlow, without what training does not need, with a thread pool of this size.
+
+    Returns:
+        the names of the GPUs that TensorFlow sees.
+    """
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    os.environ["TF_ENABLE_ONEDNN_OPTS"] = "0"
+    os.environ["KERAS_BACKEND"] = "tensorflow"
+    held_back = [name for name in NOT_NEEDED if name not in sys.modules]
+    sys.modules.update(dict.fromkeys(held_back))
+    try:
+        import keras  # noqa: F401
+        import tensorflow as tf
+    finally:
+        for name in held_back:
+            del sys.modules[name]
+    tf.config.threading.set_intra_op_parallelism_threads(pool)
+    tf.config.threading.set_inter_op_parallelism_threads(1)
+    gpus = tf.config.list_physical_devices("GPU")
+    for device in gpus:
+        tf.config.experimental.set_memory_growth(device, True)
+    return [tf.config.experimental.get_device_details(device).get("device_name", "GPU") for device in gpus]
+
+
+@contextmanager
+def confined(threads: int, pool: int) -> Iterator[None]:
+    """Keep this process on `threads` processors where its pool has more threads than that.
+
+    Processors are leased like GPUs, by a file lock each, so that two cells of one machine do not choose the
+    same ones. Where all are taken, the operating system chooses among them.
+    """
+    usable = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
+    if threads >= min(pool, len(usable)):
+        yield
+        return
+    held = []
+    try:
+        for cpu in usable:
+            lock = FileLock(lease_folder() / f"cpu_{cpu}.lock")
+            with suppress(Timeout):
+                lock.acquire(blocking=False)
+                held.append((cpu, lock))
+            if len(held) == threads:
+                os.sched_setaffinity(0, [cpu for cpu, _ in held])
+                break
+        yield
+    finally:
+        for _, lock in held:
+            lock.release()

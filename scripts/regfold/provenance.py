@@ -1,0 +1,101 @@
+"""What a cell's training depends on, as digests: its settings, the code that trains, the library versions."""
+
+import ast
+import hashlib
+import json
+from functools import cache
+from importlib import metadata
+from pathlib import Path
+
+PACKAGE = Path(__file__).parent
+# Modules that decide nothing about a result, only how it is written and spoken of.
+INFRASTRUCTURE = {"errors", "files", "log"}
+LIBRARIES = ("keras", "tensorflow", "numpy")
+# Settings of `training` that change when and how a cell reports, but not the network.
+NOT_TRAINED = ("checkpoint_seconds", "on_divergence")
+
+
+def specification(model: dict) -> dict:
+    """All that the training of one model depends on besides its rows: what Snakemake compares to rerun a cell.
+
+    Args:
+        model: the model's resolved settings, with `network`, `training` and `penalty`.
+
+    Returns:
+        a dictionary that is the same if and only if the same networks come out.
+    """
+    build = model["network"]["build"]
+    training = {name: value for name, value in model["training"].items() if name not in NOT_TRAINED}
+    return {
+        "network": {"build": build} if build else model["network"],
+        "training": training,
+        "penalty": model["penalty"],
+        "build": source_digest(Path(build.rpartition(":")[0])) if build else None,
+        "code": code_digest(PACKAGE / "fitting.py"),
+        "versions": versions(),
+    }
+
+
+def state_digest(specification: dict, train: str, repeat: int, fold: int) -> str:
+    """The name of a training's state: specification, training rows, and (repeat, fold), which make the seeds."""
+    return digest([specification, train, repeat, fold])[:32]
+
+
+def digest(data: object) -> str:
+    """SHA-256 of JSON-able data, in hex; the order of keys does not matter."""
+    text = json.dumps(data, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+@cache
+def code_digest(root: Path) -> str:
+    """A digest of a Python file and of all modules of this package that it imports, directly or not."""
+    found, waiting = {}, [root]
+    while waiting:
+        path = waiting.pop()
+        if path not in found:
+            found[path] = source_digest(path)
+            waiting += [PACKAGE / f"{name}.py" for name in imported(path) - INFRASTRUCTURE]
+    beside = [
+        hashlib.sha256(other.read_bytes()).hexdigest()
+        for path in sorted(found)
+        for other in sorted(path.parent.glob(f"{path.stem}.*.*"))  # a module's template: page.html.j2
+    ]
+    return digest([sorted(found.values()), beside])
+
+
+@cache
+def imported(path: Path) -> set[str]:
+    """The modules of this package that a Python file imports, anywhere in it."""
+    names = set()
+    for node in ast.walk(ast.parse(path.read_bytes())):
+        if isinstance(node, ast.ImportFrom) and node.module == "regfold":
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith("regfold."):
+            names.add(node.module.removeprefix("regfold."))
+    return {name for name in names if (PACKAGE / f"{name}.py").is_file()}
+
+
+@cache
+def source_digest(path: Path) -> str:
+    """A digest of what a Python file does: comments, docstrings and layout are no part of it."""
+    tree = ast.parse(path.read_bytes())
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+            first = node.body[0] if node.body else None
+            if isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant):
+                node.body = node.body[1:]
+    return hashlib.sha256(ast.unparse(tree).encode()).hexdigest()
+
+
+@cache
+def versions() -> dict[str, str | None]:
+    """The installed version of each library that a network depends on; None where it is not installed here."""
+    return {name: _version(name) for name in LIBRARIES}
+
+
+def _version(name: str) -> str | None:
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return None

@@ -1,0 +1,30 @@
+"""Every random number of a cell, derived from (seed, repeat, fold) alone.
+
+The name of a model is no part of it: two models on the same fold start from the same weights, see the same
+batches and differ by their settings only.
+"""
+
+import numpy as np
+
+# What a seed is for; the position in this tuple is part of the derivation, so append only.
+PURPOSES = ("weights", "dropout", "build", "validation")
+
+
+def derive(seed: int, repeat: int, fold: int, purpose: str, index: int = 0) -> int:
+    """A seed below 2**31 for one purpose, e.g. the initial weights of layer `index` (numpy's SeedSequence)."""
+    sequence = np.random.SeedSequence([seed, repeat, fold, PURPOSES.index(purpose), index])
+    return int(sequence.generate_state(1)[0] >> 1)
+
+
+def batch_order(seed: int, repeat: int, fold: int, epoch: int, n_rows: int) -> np.ndarray:
+    """The order, int32 (n_rows,), in which epoch `epoch` (from 1) visits the training rows."""
+    return np.random.default_rng([seed, repeat, fold, epoch]).permutation(n_rows).astype(np.int32)
+
+
+def validation_rows(seed: int, repeat: int, fold: int, fraction: float, n_rows: int) -> np.ndarray:
+    """The training rows, bool (n_rows,), that early stopping watches and the optimizer never sees."""
+    generator = np.random.default_rng(derive(seed, repeat, fold, "validation"))
+    n_watched = min(max(1, round(fraction * n_rows)), n_rows - 1)
+    watched = np.zeros(n_rows, bool)
+    watched[generator.permutation(n_rows)[:n_watched]] = True
+    return watched

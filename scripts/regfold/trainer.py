@@ -1,0 +1,196 @@
+"""Fit one network on arrays: one compiled XLA program an epoch, exact when stopped and taken up again."""
+
+import time
+from collections.abc import Callable
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from regfold import optimizer as optimizers
+from regfold.checkpoint import State
+from regfold.seeds import batch_order
+
+# Variables kept on the way, for the picture of the held-out loss: how many, and how many bytes in all.
+SNAPSHOTS = 40
+SNAPSHOT_BYTES = 64 * 2**20
+
+
+class Trainer:
+    """Trains a Keras network on its training rows; held-out rows never come near it.
+
+    The loop is Keras' own `train_step` (loss, plus the sum of `network.losses`, gradient, `optimizer.apply`),
+    run over all minibatches inside one program, on data that was put on the device once. The order of epoch e
+    is `batch_order(seed, repeat, fold, e)`; the last, smaller batch is used too.
+
+    Args:
+        network: the network; its variables are trained in place.
+        rows: float32 (n_rows, n_features), standardized training rows.
+        truth: float32 (n_rows, n_outputs), one-hot classes or standardized targets.
+        task: "classification" (cross-entropy) or "regression" (mean squared error).
+        training: the model's resolved training section.
+        weight_decay: decoupled weight decay of kernels.
+        key: (seed, repeat, fold).
+        row_weights: float32 (n_rows,), what each row's loss counts; None: 1.
+        watched: (rows, truth), which early stopping watches; None: no early stopping.
+    """
+
+    def __init__(
+        self,
+        network: keras.Model,
+        rows: np.ndarray,
+        truth: np.ndarray,
+        *,
+        task: str,
+        training: dict,
+        weight_decay: float,
+        key: tuple[int, int, int],
+        row_weights: np.ndarray | None = None,
+        watched: tuple[np.ndarray, np.ndarray] | None = None,
+    ):
+        self.network = network
+        self.training = training
+        self.key = key
+        self.n_rows = len(rows)
+        self.batch_size = min(training["batch_size"], self.n_rows)
+        self.loss = (
+            keras.losses.CategoricalCrossentropy()
+            if task == "classification"
+            else keras.losses.MeanSquaredError()
+        )
+        self.rows, self.truth = tf.convert_to_tensor(rows), tf.convert_to_tensor(truth)
+        self.row_weights = None if row_weights is None else tf.convert_to_tensor(row_weights)
+        self.watched = None if watched is None else tuple(map(tf.convert_to_tensor, watched))
+        self.optimizer = optimizers.build(
+            training, weight_decay, self.n_rows, self.network.trainable_variables
+        )
+        self.epoch_program = tf.function(self._epoch, jit_compile=True, autograph=False)
+        self.watch_program = tf.function(self._watched_loss, jit_compile=True, autograph=False)
+
+    def fit(
+        self,
+        state: State | None,
+        *,
+        save: Callable[[State], None],
+        save_seconds: float = 30.0,
+        on_epoch: Callable[[int, np.ndarray], None] = lambda epoch, values: None,
+        stop: Callable[[], bool] = lambda: False,
+    ) -> State:
+        """Train to the end, from the beginning or from a state, and leave the network with the weights to keep.
+
+        Args:
+            state: where to go on; None: from the beginning.
+            save: takes the state every `save_seconds`, at the end, and when `stop` says so.
+            save_seconds: at most so many seconds of training are ever lost.
+            on_epoch: is told each epoch and its line of history.
+            stop: asked after each epoch; True ends the training unfinished.
+
+        Returns:
+            the last state; `finished` unless it was stopped.
+        """
+        state = self._restore(state) if state else State()
+        keep = self._snapshot_epochs()
+        saved = time.monotonic()
+        while not state.finished:
+            epoch = state.epoch + 1
+            values = self._train_epoch(epoch)
+            state.history = np.vstack([state.history, values])
+            state.epoch = epoch
+            self._judge(state)
+            if epoch in keep:
+                state.snapshots[epoch] = self._values()
+            on_epoch(epoch, values)
+            stopping = not state.finished and stop()
+            if state.finished or stopping or time.monotonic() - saved >= save_seconds:
+                state.variables = self._values()
+                state.optimizer = [np.asarray(v) for v in self.optimizer.variables]
+                save(state)
+                saved = time.monotonic()
+            if stopping:
+                return state
+        self.assign(state.best_variables or state.variables)
+        return state
+
+    def assign(self, values: list[np.ndarray]) -> None:
+        """Give the network's variables these values."""
+        for variable, value in zip(self.network.variables, values, strict=True):
+            variable.assign(value)
+
+    def sample(self) -> np.ndarray:
+        """Some training rows, standardized, to look at the network with: float32 (at most 2048, n_features)."""
+        return self.rows[:2048].numpy()
+
+    def _values(self) -> list[np.ndarray]:
+        return [np.array(v) for v in self.network.variables]
+
+    def _restore(self, state: State) -> State:
+        if state.epoch:
+            self.assign(state.variables)
+            for variable, value in zip(self.optimizer.variables, state.optimizer, strict=True):
+                variable.assign(value)
+        return state
+
+    def _snapshot_epochs(self) -> set[int]:
+        """Some epochs, half of them spaced evenly and half of them dense at the start, where curves bend."""
+        size = sum(int(np.prod(v.shape)) * 4 for v in self.network.variables)
+        epochs, count = self.training["epochs"], min(SNAPSHOTS, SNAPSHOT_BYTES // max(1, size))
+        spaced = [*np.linspace(1, epochs, count // 2), *np.geomspace(1, epochs, count - count // 2)]
+        return {round(epoch) for epoch in spaced}
+
+    def _train_epoch(self, epoch: int) -> np.ndarray:
+        """One epoch; its line of history, float64 (4,), see checkpoint.HISTORY."""
+        rate = float(np.asarray(self.optimizer.learning_rate))
+        order = batch_order(*self.key, epoch, self.n_rows)
+        loss, objective = self.epoch_program(tf.convert_to_tensor(order))
+        watched = np.nan if self.watched is None else float(self.watch_program())
+        return np.array([float(loss), float(objective), watched, rate])
+
+    def _judge(self, state: State) -> None:
+        """Decide from the last line of history whether the training ends, and whether its weights are the best."""
+        loss, objective, watched, _ = state.history[-1]
+        stopping = self.training["early_stopping"]
+        if stopping and np.isfinite(watched):
+            if not state.best_epoch or watched < state.history[state.best_epoch - 1, 2]:
+                state.best_epoch, state.best_variables = state.epoch, self._values()
+            elif state.epoch - state.best_epoch >= stopping["patience"]:
+                state.finished = True
+                state.ending = f"stopped early after epoch {state.epoch}"
+        if not np.isfinite(loss) or not np.isfinite(objective):
+            state.finished = True
+            state.ending = f"diverged: the loss is not finite in epoch {state.epoch}"
+        elif state.epoch >= self.training["epochs"]:
+            state.finished = True
+
+    def _epoch(self, order: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """All minibatches in this order; mean loss over the rows without and with penalties, as they went by."""
+        size, n_full = self.batch_size, self.n_rows // self.batch_size
+
+        def step(i, loss, objective):
+            batch_loss, batch_objective = self._step(tf.slice(order, [i * size], [size]))
+            return i + 1, loss + size * batch_loss, objective + size * batch_objective
+
+        _, loss, objective = tf.while_loop(
+            lambda i, *_: i < n_full, step, (tf.constant(0), tf.constant(0.0), tf.constant(0.0))
+        )
+        rest = self.n_rows - n_full * size
+        if rest:
+            batch_loss, batch_objective = self._step(order[n_full * size :])
+            loss, objective = loss + rest * batch_loss, objective + rest * batch_objective
+        return loss / self.n_rows, objective / self.n_rows
+
+    def _step(self, batch: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """One step of the optimizer on the rows `batch`; the loss without and with penalties."""
+        rows, truth = tf.gather(self.rows, batch), tf.gather(self.truth, batch)
+        weights = None if self.row_weights is None else tf.gather(self.row_weights, batch)
+        variables = self.network.trainable_variables
+        with tf.GradientTape() as tape:
+            loss = self.loss(truth, self.network(rows, training=True), sample_weight=weights)
+            objective = loss + sum(self.network.losses)
+        if variables:
+            gradients = tape.gradient(objective, variables)
+            self.optimizer.apply(gradients, variables)
+        return loss, objective
+
+    def _watched_loss(self) -> tf.Tensor:
+        rows, truth = self.watched
+        return self.loss(truth, self.network(rows, training=False))

@@ -1,0 +1,24 @@
+"""Train the network of one cell and predict the rows that it has never seen."""
+
+from pathlib import Path
+
+from regfold import job, log
+
+
+def main(snakemake) -> None:
+    """Write results/cells/<model>/<repeat>-<fold>/, on a GPU of its own where there is one."""
+    with log.job(snakemake.log) as terminal:
+        job.train(
+            snakemake.wildcards.model,
+            snakemake.params.spec,
+            snakemake.config,
+            description=Path(snakemake.input.fold),
+            prepared=Path(snakemake.input.schema).parent,
+            out=Path(snakemake.output.cell).parent,
+            threads=snakemake.threads,
+            terminal=terminal,
+        )
+
+
+if __name__ == "__main__":
+    main(snakemake)  # noqa: F821 (Snakemake defines it)

@@ -1,0 +1,16 @@
+"""Hold what is under results/ against the table, line by line and cell by cell."""
+
+from pathlib import Path
+
+from regfold import log
+from regfold.verify import verify
+
+
+def main(snakemake) -> None:
+    """End with an error that names the rows where a result is not what the table and the cells say."""
+    with log.job(snakemake.log) as terminal:
+        print(f"regfold: {verify(snakemake.config, Path('results'))}", file=terminal)
+
+
+if __name__ == "__main__":
+    main(snakemake)  # noqa: F821 (Snakemake defines it)
