@@ -68,8 +68,11 @@ def predicted_against_true(truth: np.ndarray, prediction: np.ndarray, name: str)
         tooltip=[alt.Tooltip("x:Q", title="true"), alt.Tooltip("p:Q", title="predicted")],
     )
     chart = alt.layer(*marks, scattered.properties(data=rows(points)), identity).properties(height=330)
-    notes = [f"{int(outside.sum()):,} rows far outside, drawn at the edge"] * bool(outside.any())
-    notes += [f"{lost:,} rows without a finite prediction"] * bool(lost)
+    tested = len(finite)
+    notes = [f"{int(outside.sum()):,} of {tested:,} rows far outside, drawn at the edge"] * bool(
+        outside.any()
+    )
+    notes += [f"{lost:,} of {tested:,} rows not finite"] * bool(lost)
     return chart.properties(title=charts.warning("; ".join(notes))) if notes else chart
 
 
@@ -149,11 +152,8 @@ def confusion_matrix(truth: np.ndarray, prediction: np.ndarray, classes: Sequenc
         ]
     elif len(classes) <= 15:
         layers += [base.mark_text(fontSize=10).encode(text="count:N", color=ink)]
-    return (
-        alt.layer(*layers)
-        .properties(height=max(200, min(420, 62 * len(classes))))
-        .add_params(alt.param(name="names", value=names))
-    )
+    chart = alt.layer(*layers).properties(height=max(200, min(420, 68 * len(classes))))
+    return _with_lost(chart.add_params(alt.param(name="names", value=names)), finite)
 
 
 def calibration(
@@ -177,10 +177,10 @@ def calibration(
     at = np.arange(len(best))
     series = {TOP_LABEL: (prediction[at, best], truth[at, best])}
     if len(classes) == 2:
-        series[f"class {label(classes[1], 24)}"] = prediction[:, 1], truth[:, 1]
+        series[f"class {label(classes[1], 16)}"] = prediction[:, 1], truth[:, 1]
     elif len(classes) <= FEW_CLASSES:
         series |= {
-            f"class {label(name, 24)}": (prediction[:, i], truth[:, i]) for i, name in enumerate(classes)
+            f"class {label(name, 16)}": (prediction[:, i], truth[:, i]) for i, name in enumerate(classes)
         }
     points = [
         {"series": name, **point}
@@ -205,7 +205,7 @@ def calibration(
         .mark_line(color=GREY, strokeDash=[4, 3], strokeWidth=1)
         .encode(x="x:Q", y="y:Q")
     )
-    return alt.layer(
+    chart = alt.layer(
         identity,
         top.mark_rule(strokeWidth=1.5, opacity=0.5).encode(y="low:Q", y2="high:Q"),
         top.mark_line(strokeWidth=1.5, opacity=0.6),
@@ -217,7 +217,14 @@ def calibration(
                 alt.Tooltip("y:Q", title="observed", format=".3f"),
             ],
         ),
-    ).properties(height=300)
+    ).properties(height=270)
+    return _with_lost(chart, finite)
+
+
+def _with_lost(chart: alt.LayerChart, finite: np.ndarray) -> alt.LayerChart:
+    lost = int((~finite).sum())
+    note = f"{lost:,} of {len(finite):,} rows have no finite prediction and are not counted"
+    return chart.properties(title=charts.warning(note)) if lost else chart
 
 
 def _reliability(given: np.ndarray, observed: np.ndarray, repeats: int) -> list[dict]:

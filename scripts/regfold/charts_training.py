@@ -84,7 +84,9 @@ def learning_curves(
     color_of_kept = alt.ColorDatum(
         "kept epoch",
         scale=alt.Scale(domain=list(colors), range=list(colors.values())),
-        legend=alt.Legend(symbolType="circle", symbolStrokeWidth=0, symbolOpacity=1, columns=4),
+        legend=alt.Legend(
+            symbolType="circle", symbolStrokeWidth=0, symbolOpacity=1, columns=2 if flagged else 3
+        ),
     )
     base = alt.Chart().encode(
         x=alt.X("x:Q", title="epoch", scale=alt.Scale(nice=False)),

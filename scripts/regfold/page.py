@@ -17,8 +17,6 @@ const specs = JSON.parse(document.getElementById("specs").textContent);
 const options = {renderer: "svg", actions: false, ast: true};
 window.drawn = Promise.all(Object.entries(specs).map(
   ([name, spec]) => window.vegaEmbed(document.getElementById(`chart-${name}`), spec, options)));
-window.addEventListener("beforeprint", () =>
-  document.querySelectorAll("details").forEach((details) => { details.open = true; }));
 """
 
 
