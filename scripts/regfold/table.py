@@ -134,7 +134,7 @@ def read(path: str, missing: Iterable[str]) -> Table:
 def numbers(values: pa.ChunkedArray) -> np.ndarray | None:
     """Trimmed cells as float64 (n,), NaN where missing; None if a cell is no number.
 
-    'nan' and 'inf' count as numbers here: `odd_number` finds them.
+    'nan' and 'inf' count as numbers here: `check_finite` refuses them.
     """
     try:
         return pc.cast(values, pa.float64()).to_numpy(zero_copy_only=False)

@@ -161,6 +161,8 @@ BASE = "c,x,y\na,1,p\nb,2,q\na,3,p\nb,4,q\n"
         (BASE.replace("a,3", "b,7"), True),
         (BASE + "a,5,p\n", True),
         (BASE.replace("b,4", "d,4"), False),
+        (BASE.replace("b", "d"), False),
+        (BASE.replace("q", "r"), False),
         (BASE.replace("b,4", ",4"), False),
         (BASE.replace("b,4,q", "b,4,r"), False),
         ("x,c,y\n1,a,p\n2,b,q\n3,a,p\n", False),
