@@ -4,6 +4,7 @@ import heapq
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import mean
 
 from regfold import progress
 from regfold.progress import DONE, FAILED, QUEUED, RUNNING, STOPPED, WAITING
@@ -50,27 +51,32 @@ def _cell(key: tuple, state: dict | None, todo: bool, started: float) -> dict:
 def seconds_left(view: View) -> float | None:
     """How long the cells still take, as many at a time as now; None before anything can be said.
 
-    A running cell takes its pace for the epochs that are left, a waiting one as long as the finished cells of
-    its model (else of any model, else as the running ones will have taken). Early stopping makes it less.
+    A running cell takes its pace for the epochs that are left; one without a pace, and a waiting one, as long
+    as the finished cells of its model (else of any model, else as the running ones will have taken). Early
+    stopping makes it less.
     """
-    left, whole = [], []
-    for cell in view.cells:
-        if (seconds := _cell_seconds_left(cell)) is not None:
-            left.append(seconds)
-            whole.append(cell["updated"] - cell["started"] + seconds)
-    finished: dict[str, list[float]] = {}
+    running = [cell for cell in view.cells if cell["state"] == RUNNING]
+    waiting = [cell for cell in view.cells if cell["state"] in (WAITING, QUEUED)]
+    paced = {id(cell): seconds for cell in running if (seconds := _cell_seconds_left(cell)) is not None}
+    took: dict[str, list[float]] = {}
     for cell in view.cells:
         if cell["state"] == DONE and view.run and cell.get("started", 0) >= view.run["started"]:
-            finished.setdefault(cell["model"], []).append(cell["updated"] - cell["started"])
-    every = [seconds for times in finished.values() for seconds in times] or whole
-    workers = left + [0.0] * (view.count(RUNNING) - len(left)) or [0.0]
+            took.setdefault(cell["model"], []).append(cell["updated"] - cell["started"])
+    every = [seconds for times in took.values() for seconds in times]
+    every = every or [
+        cell["updated"] - cell["started"] + paced[id(cell)] for cell in running if id(cell) in paced
+    ]
+    if not every:
+        return None
+    expected = {cell["model"]: mean(took.get(cell["model"], every)) for cell in running + waiting}
+    workers = [
+        paced.get(id(cell), max(0.0, expected[cell["model"]] - (time.time() - cell["started"])))
+        for cell in running
+    ] or [0.0]
     heapq.heapify(workers)
-    for cell in (cell for cell in view.cells if cell["state"] in (WAITING, QUEUED)):
-        times = finished.get(cell["model"], every)
-        if not times:
-            return None
-        heapq.heappush(workers, heapq.heappop(workers) + sum(times) / len(times))
-    return max(workers) if left or every else None
+    for cell in waiting:
+        heapq.heappush(workers, heapq.heappop(workers) + expected[cell["model"]])
+    return max(workers)
 
 
 def _cell_seconds_left(cell: dict) -> float | None:
@@ -117,8 +123,10 @@ def roughly(seconds: float) -> str:
 
 
 def _where(cell: dict) -> str:
-    epoch = f"epoch {cell['epoch']} of {cell['epochs']}" if cell["epoch"] else ""
-    return epoch if cell["state"] == RUNNING and epoch else ", ".join(filter(None, (cell["state"], epoch)))
+    if not cell["epoch"]:
+        return "starting" if cell["state"] == RUNNING else cell["state"]
+    epoch = f"epoch {cell['epoch']} of {cell['epochs']}"
+    return epoch if cell["state"] == RUNNING else f"{cell['state']}, {epoch}"
 
 
 def _losses(cell: dict) -> str:

@@ -230,6 +230,17 @@ def test_the_first_cells_are_a_measure_for_the_others(tmp_path):
     assert progress_view.seconds_left(progress_view.look(tmp_path)) == pytest.approx(700)
 
 
+def test_a_cell_that_has_just_started_takes_as_long_as_the_finished_ones(tmp_path):
+    now = time.time()
+    cells = [["l1", 1, 1], ["l1", 1, 2]]
+    cell_file(tmp_path, fold=1, state="done", started=now - 300, updated=now - 100)  # took 200 s
+    cell_file(tmp_path, fold=2, epoch=0, seconds_per_epoch=None, started=now - 50)
+    run_file(tmp_path, cells, todo=cells[1:])
+    view = progress_view.look(tmp_path)
+    assert progress_view.seconds_left(view) == pytest.approx(150, abs=30)
+    assert progress_view.lines(view)[1] == "  l1 1-2: starting"
+
+
 def test_lines_say_what_runs_and_what_failed(tmp_path):
     cells = [["l1", 1, fold] for fold in range(1, 4)]
     cell_file(tmp_path, fold=1, train_loss=None)
