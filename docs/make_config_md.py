@@ -1,4 +1,4 @@
-"""Write docs/config.md from the schema of config.yaml: `uv run docs/make_config_md.py`."""
+"""Write docs/config.md from the schema of config.yaml: `uv run python docs/make_config_md.py`."""
 
 import json
 import sys
@@ -57,8 +57,13 @@ def render(rules: dict) -> str:
 
 
 def main() -> None:
-    """Write docs/config.md."""
-    (ROOT / "docs" / "config.md").write_text(render(schema.load()), encoding="utf-8")
+    """Write docs/config.md; with --check, only say by the exit status whether it is up to date."""
+    file, text = ROOT / "docs" / "config.md", render(schema.load())
+    if "--check" in sys.argv[1:]:
+        sys.exit(
+            None if file.read_text(encoding="utf-8") == text else f"{file.name} is not what the schema says"
+        )
+    file.write_text(text, encoding="utf-8")
 
 
 def _table(section: dict) -> str:

@@ -317,7 +317,7 @@ def test_sklearn_tables_are_those_that_can_be_loaded():
 def test_docs_config_md_is_what_the_schema_says():
     render = runpy.run_path(str(ROOT / "docs" / "make_config_md.py"))["render"]
     text = (ROOT / "docs" / "config.md").read_text(encoding="utf-8")
-    assert text == render(schema.load()), "run: uv run docs/make_config_md.py"
+    assert text == render(schema.load()), "run: uv run python docs/make_config_md.py"
 
 
 def test_config_starts_fast():
