@@ -75,7 +75,9 @@ def build(
         "n_rows": n,
         "n_dropped": 2,
         "task": task,
-        "task_reason": "the target holds text" if classes else "the target holds numbers with fractions",
+        "task_reason": "the target holds text: classification"
+        if classes
+        else "the target holds numbers: regression",
         "target": target,
         "classes": classes,
         "id": None,

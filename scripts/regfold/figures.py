@@ -7,7 +7,7 @@ from pathlib import Path
 import altair as alt
 import numpy as np
 
-from regfold import charts, charts_predictions, charts_training, files
+from regfold import charts, charts_classification, charts_regression, charts_training, files
 from regfold.charts import label
 from regfold.predictions import Predictions
 
@@ -144,7 +144,7 @@ def _numbers(schema: dict, model: str, suffix: str, made: Predictions, repeats: 
             f"Predicted against true {label(target)}{suffix}",
             "Each held-out row, predicted by the network that has not seen it. The dashed line is a perfect "
             "prediction.",
-            charts_predictions.predicted_against_true(made.truth[:, i], made.prediction[:, i], target),
+            charts_regression.predicted_against_true(made.truth[:, i], made.prediction[:, i], target),
             420,
         )
         for i, target in enumerate(schema["target"])
@@ -160,7 +160,7 @@ def _classes(schema: dict, model: str, suffix: str, made: Predictions, repeats: 
             f"Confusion matrix{suffix}",
             "Of the held-out rows of each true class, the share that was given each class; below it their "
             "number." + f" Each row counts {repeats} times, once per repeat." * (repeats > 1),
-            charts_predictions.confusion_matrix(made.truth, made.prediction, classes),
+            charts_classification.confusion_matrix(made.truth, made.prediction, classes),
             420,
         ),
         Figure(
@@ -169,7 +169,7 @@ def _classes(schema: dict, model: str, suffix: str, made: Predictions, repeats: 
             f"Calibration{suffix}",
             "Where points lie on the dashed line, a probability of 0.8 comes true in 8 rows of 10. Larger "
             "points stand for more rows; upright bars are 95 % intervals.",
-            charts_predictions.calibration(made.truth, made.prediction, classes, repeats),
+            charts_classification.calibration(made.truth, made.prediction, classes, repeats),
             420,
         ),
     ]

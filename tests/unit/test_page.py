@@ -13,7 +13,16 @@ import example_results
 import numpy as np
 import pytest
 import render_report
-from regfold import charts_predictions, charts_training, figures, page, page_tables, page_text, study
+from regfold import (
+    charts_classification,
+    charts_regression,
+    charts_training,
+    figures,
+    page,
+    page_tables,
+    page_text,
+    study,
+)
 
 CASES = {
     "classification": {"n": 120},
@@ -215,16 +224,16 @@ def test_thinned_curve_keeps_ends_and_spikes():
 
 def test_large_regression_is_drawn_as_a_histogram():
     truth = np.random.default_rng(0).normal(size=20_000)
-    chart = data_of(charts_predictions.predicted_against_true(truth, truth + 0.1, "y"))
+    chart = data_of(charts_regression.predicted_against_true(truth, truth + 0.1, "y"))
     counts = [row["n"] for layer in chart["layer"] for row in layer["data"]["values"] if "n" in row]
-    assert sum(counts) == 20_000 and len(counts) <= charts_predictions.HISTOGRAM_BINS**2
+    assert sum(counts) == 20_000 and len(counts) <= charts_regression.HISTOGRAM_BINS**2
 
 
 def test_predictions_far_outside_are_drawn_and_counted():
     truth = np.linspace(0, 1, 50)
     prediction = np.where(np.arange(50) == 7, 1e6, truth)
     prediction[9] = math.nan
-    chart = data_of(charts_predictions.predicted_against_true(truth, prediction, "y"))
+    chart = data_of(charts_regression.predicted_against_true(truth, prediction, "y"))
     points = chart["layer"][0]["data"]["values"]
     assert len(points) == 49 and sum(point["outside"] for point in points) == 1
     assert chart["title"]["text"] == "1 of 50 rows far outside, drawn at the edge; 1 of 50 rows not finite"
@@ -233,7 +242,7 @@ def test_predictions_far_outside_are_drawn_and_counted():
 
 def test_confusion_counts_by_hand():
     truth, prediction = np.eye(2)[[0, 0, 0, 1]], np.eye(2)[[0, 0, 1, 1]]
-    chart = charts_predictions.confusion_matrix(truth, prediction, ["a", "b"]).to_dict()
+    chart = charts_classification.confusion_matrix(truth, prediction, ["a", "b"]).to_dict()
     values = (
         chart["data"]["values"] if "values" in chart["data"] else chart["datasets"][chart["data"]["name"]]
     )
@@ -248,7 +257,7 @@ def test_confusion_counts_by_hand():
 
 def test_wilson_interval_by_hand():
     # Of 10 rows 8: the interval that R's binom.confint(8, 10, methods = "wilson") gives.
-    assert charts_predictions.wilson(0.8, 10) == pytest.approx((0.4901625, 0.9433178), abs=1e-6)
+    assert charts_classification.wilson(0.8, 10) == pytest.approx((0.4901625, 0.9433178), abs=1e-6)
 
 
 def test_program_is_the_one_that_the_policy_allows(tmp_path):

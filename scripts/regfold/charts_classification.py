@@ -1,4 +1,4 @@
-"""Predictions against the truth: scatter for numbers, confusion matrix and calibration for classes."""
+"""Predictions of classes against the truth: the confusion matrix, and calibration of the probabilities."""
 
 from collections.abc import Sequence
 
@@ -6,102 +6,11 @@ import altair as alt
 import numpy as np
 
 from regfold import charts
-from regfold.charts import BLUE, GREY, INK, SERIES, WARNING, label, rows
+from regfold.charts import BLUE, GREY, INK, SERIES, label, rows
 
-MOST_SCATTERED = 5_000
-HISTOGRAM_BINS = 40
 CALIBRATION_BINS = 10
 FEW_CLASSES = 5
 TOP_LABEL = "the predicted class"
-
-
-def predicted_against_true(truth: np.ndarray, prediction: np.ndarray, name: str) -> alt.LayerChart:
-    """A point per held-out row, above 5,000 rows a two-dimensional histogram, beside the line of identity.
-
-    Where predictions are out by far, the axis stays with the truth, and they are drawn at its edge.
-
-    Args:
-        truth: (n,) in the target's own units.
-        prediction: (n,) likewise.
-        name: the target.
-    """
-    finite = np.isfinite(prediction)
-    lost = int((~finite).sum())
-    truth, prediction = truth[finite], prediction[finite]
-    low, high = _extent(truth, prediction)
-    outside = (prediction < low) | (prediction > high)
-    inside = np.clip(prediction, low, high)
-    scale = alt.Scale(domain=[low, high], nice=False, zero=False)
-    base = alt.Chart().encode(
-        x=alt.X("x:Q", scale=scale, title=f"true {label(name)}"),
-        y=alt.Y("y:Q", scale=scale, title=f"predicted {label(name)}"),
-    )
-    identity = base.mark_line(color=INK, strokeDash=[4, 3], strokeWidth=1).properties(
-        data=rows([{"x": float(low), "y": float(low)}, {"x": float(high), "y": float(high)}])
-    )
-    if len(truth) > MOST_SCATTERED:
-        marks = [
-            base.mark_rect()
-            .encode(
-                x2="x2:Q",
-                y2="y2:Q",
-                color=alt.Color(
-                    "n:Q",
-                    scale=alt.Scale(type="log", scheme="blues"),
-                    legend=alt.Legend(title="rows", orient="top", gradientLength=120),
-                ),
-                tooltip=[alt.Tooltip("n:Q", title="rows")],
-            )
-            .properties(data=rows(_histogram(truth, inside, low, high)))
-        ]
-        shown = np.flatnonzero(outside)[:MOST_SCATTERED]
-    else:
-        shown = np.arange(len(truth))
-        marks = []
-    points = [
-        {"x": float(truth[i]), "y": float(inside[i]), "outside": bool(outside[i]), "p": float(prediction[i])}
-        for i in shown
-    ]
-    scattered = base.mark_point(filled=True, opacity=0.5 if len(truth) < 1000 else 0.25).encode(
-        color=alt.condition("datum.outside", alt.value(WARNING), alt.value(BLUE)),
-        size=alt.condition("datum.outside", alt.value(60), alt.value(28)),
-        tooltip=[alt.Tooltip("x:Q", title="true"), alt.Tooltip("p:Q", title="predicted")],
-    )
-    chart = alt.layer(*marks, scattered.properties(data=rows(points)), identity).properties(height=330)
-    tested = len(finite)
-    notes = [f"{int(outside.sum()):,} of {tested:,} rows far outside, drawn at the edge"] * bool(
-        outside.any()
-    )
-    notes += [f"{lost:,} of {tested:,} rows not finite"] * bool(lost)
-    return chart.properties(title=charts.warning("; ".join(notes))) if notes else chart
-
-
-def _extent(truth: np.ndarray, prediction: np.ndarray) -> tuple[float, float]:
-    if not len(truth):
-        return 0.0, 1.0
-    span = float(np.ptp(truth)) or 1.0
-    low, high = float(truth.min()), float(truth.max())
-    if prediction.min() < low - span or prediction.max() > high + span:
-        margin = 0.2 * span
-    else:
-        low, high = min(low, float(prediction.min())), max(high, float(prediction.max()))
-        margin = 0.03 * (high - low)
-    return low - margin, high + margin
-
-
-def _histogram(truth: np.ndarray, prediction: np.ndarray, low: float, high: float) -> list[dict]:
-    edges = np.linspace(low, high, HISTOGRAM_BINS + 1)
-    counts, _, _ = np.histogram2d(truth, prediction, bins=[edges, edges])
-    return [
-        {
-            "x": float(edges[i]),
-            "x2": float(edges[i + 1]),
-            "y": float(edges[j]),
-            "y2": float(edges[j + 1]),
-            "n": int(counts[i, j]),
-        }
-        for i, j in np.argwhere(counts > 0)
-    ]
 
 
 def confusion_matrix(truth: np.ndarray, prediction: np.ndarray, classes: Sequence[str]) -> alt.LayerChart:
@@ -208,7 +117,6 @@ def calibration(
     chart = alt.layer(
         identity,
         top.mark_rule(strokeWidth=1.5, opacity=0.5).encode(y="low:Q", y2="high:Q"),
-        top.mark_line(strokeWidth=1.5, opacity=0.6),
         base.mark_point(filled=True, opacity=0.85).encode(
             size=alt.Size("n:Q", scale=alt.Scale(range=[20, 260]), legend=None),
             tooltip=[
