@@ -26,6 +26,7 @@ include: "rules/verify.smk"
 
 
 rule all:
+    default_target: True
     input:
         "results/report.html",
         "results/scores.csv",
@@ -33,7 +34,6 @@ rule all:
         "results/folds.csv",
         expand("results/oos/{model}.csv", model=MODELS),
         lambda wildcards: all_cells(*CELL_FILES),
-    default_target: True
 
 
 onsuccess:

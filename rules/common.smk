@@ -15,9 +15,7 @@ CELL_FILES = ("cell.json", "model.keras", "history.csv", "predictions.npz")
 with errors.ending_the_process():
     config = resolve(config, source=os.path.relpath(workflow.configfiles[-1]))
     MODELS = list(config["models"])
-    SPECIFICATIONS = {
-        model: provenance.specification(config["models"][model]) for model in MODELS
-    }
+    SPECIFICATIONS = {model: provenance.specification(config["models"][model]) for model in MODELS}
 
 
 wildcard_constraints:

@@ -184,7 +184,7 @@ def sentence(about: dict) -> str:
 
 
 def _read_rows(prepared: Path, cell: Cell) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Indices of training and held-out rows, and the training rows and their truth, out of the mapped matrix."""
+    """Indices of training and held-out rows; the training rows and their truth, from the mapped matrix."""
     tested = np.load(prepared / "assignment.npy")[cell.repeat - 1]
     learnt = np.flatnonzero(folds.training_rows(tested, cell.fold, cell.method))
     held_out = np.flatnonzero(tested == cell.fold)

@@ -1,4 +1,4 @@
-"""The state of a training: written whole or not at all, found again by the digest of all that it depends on."""
+"""The state of a training: written whole or not at all, found by the digest of all that it depends on."""
 
 import json
 import os
@@ -74,7 +74,7 @@ class Store:
             np.savez(file, **arrays)
 
     def load(self) -> State | None:
-        """The state found, or None; a damaged one or one of another format is None too, and `damage` says so."""
+        """The state found, or None; None too for a damaged one or another format, and `damage` says so."""
         try:
             with np.load(self.path) as archive:
                 arrays = {name: archive[name] for name in archive.files}

@@ -36,7 +36,7 @@ def flags(state: State, body: keras.Model, sample: np.ndarray, predictions: np.n
 
 
 def activity(body: keras.Model, sample: np.ndarray) -> dict[str, float]:
-    """Sum over hidden units of |a| and a^2, mean over rows: what an activity penalty acts on, without strength."""
+    """Sum over hidden units of |a| and a^2, mean over rows: what an activity penalty of strength 1 is."""
     outputs = [values.astype(np.float64) for values in _hidden_outputs(body, sample).values()]
     return {
         "activity_l1": float(sum(np.abs(values).sum(axis=1).mean() for values in outputs)),
@@ -45,7 +45,7 @@ def activity(body: keras.Model, sample: np.ndarray) -> dict[str, float]:
 
 
 def _hidden_outputs(body: keras.Model, sample: np.ndarray) -> dict[str, np.ndarray]:
-    """Each hidden layer's outputs, (n, units), by the layer's name; empty where the graph cannot be cut there."""
+    """Each hidden layer's outputs, (n, units), by its name; empty where the graph cannot be cut there."""
     layers = [layer for layer in hidden_layers(body) if len(layer.output.shape) == 2]
     if not layers:
         return {}

@@ -59,7 +59,7 @@ class Fitting:
 
 
 def as_outputs(truth: np.ndarray, schema: dict, target: standardize.TargetScale | None = None) -> np.ndarray:
-    """The truth as a network's outputs have it, float32 (n, n_outputs): one-hot, or numbers, standardized by `target`."""
+    """The truth as a network has it, float32 (n, n_outputs): one-hot, or numbers standardized by `target`."""
     if schema["classes"]:
         return np.eye(len(schema["classes"]), dtype=np.float32)[truth]
     return (truth if target is None else (truth - target.mean) / target.deviation).astype(np.float32)

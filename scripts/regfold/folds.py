@@ -48,7 +48,7 @@ def assign(
         with_id: whether the names are ids (else numbers of rows), for messages.
 
     Returns:
-        the assignment, int32 (repeats, n), folds from 1, 0 for a row that is not tested; and the folds' names.
+        the assignment, int32 (repeats, n), folds from 1, 0 for a row not tested; and the folds' names.
 
     Raises:
         RegfoldError: if the rows cannot be split so.

@@ -1,4 +1,4 @@
-"""Build a cell's network: the body that is trained, and around it the layers that take encoded rows to units."""
+"""A cell's network: the body that is trained, and around it what takes encoded rows to units."""
 
 import hashlib
 import importlib.util
@@ -119,7 +119,7 @@ def assemble(
 
 
 def hidden_layers(body: keras.Model) -> list[keras.layers.Layer]:
-    """The layers with a kernel, the last one (the output) left out; empty if the network is no plain graph."""
+    """The layers with a kernel but the last, the output; empty if the network is no plain graph."""
     if not isinstance(body, keras.Sequential) and not hasattr(body, "operations"):
         return []
     return [layer for layer in body.layers if hasattr(layer, "kernel")][:-1]

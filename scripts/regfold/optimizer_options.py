@@ -5,7 +5,7 @@ Learning rate and weight decay (muon's adam_weight_decay too) have keys of their
 MultiOptimizer and LossScaleOptimizer, which wrap other optimizers, are left out.
 """
 
-COMMON = ("clipnorm", "clipvalue", "global_clipnorm", "use_ema", "ema_momentum", "ema_overwrite_frequency")
+COMMON = ("clipnorm", "clipvalue", "global_clipnorm")
 
 # Name in config.yaml: (class in keras.optimizers, options beside the common ones).
 OPTIMIZERS = {
@@ -76,14 +76,11 @@ def conflict(optimizer: dict) -> tuple[str, str] | None:
     for option in optimizer:
         if option != "name" and option not in known:
             return option, f"no option of {name}; expected one of {', '.join(known)}"
-    clips = [option for option in COMMON[:3] if optimizer.get(option) is not None]
+    clips = [option for option in COMMON if optimizer.get(option) is not None]
     if len(clips) > 1:
         return clips[
             1
         ], f"given beside {clips[0]}; expected only one of clipnorm, clipvalue and global_clipnorm"
-    for option in ("ema_momentum", "ema_overwrite_frequency"):
-        if optimizer.get(option) is not None and not optimizer.get("use_ema"):
-            return option, "has no effect without the moving average; expected use_ema: true beside it"
     if name == "sgd" and optimizer.get("nesterov") and not optimizer.get("momentum"):
         return "nesterov", "has no effect without momentum; expected momentum above 0 beside it"
     if name in ("lion", "schedulefreeadamw") and optimizer.get("beta_1") == 0:

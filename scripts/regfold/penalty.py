@@ -20,7 +20,7 @@ def _regularizer(l1: float, l2: float) -> keras.regularizers.Regularizer | None:
 
 
 def measure_weights(network: keras.Model) -> dict[str, float]:
-    """Sum of |w| and of w^2 over all kernels and over all biases: what the penalties act on, without strength."""
+    """Sum of |w| and of w^2 over all kernels and over all biases: what a penalty of strength 1 is."""
     sums = dict.fromkeys(("kernel_l1", "kernel_l2", "bias_l1", "bias_l2"), 0.0)
     for variable in network.trainable_variables:
         part = variable.path.rsplit("/", 1)[-1]

@@ -4,12 +4,13 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from itertools import pairwise
 
 from filelock import FileLock, Timeout
 
 from regfold.gpu import lease_folder
 
-# Keras imports these where they are installed, for features that training does not use; they take half of the start.
+# Keras imports these where they are installed, for what training does not use; they take half of the start.
 NOT_NEEDED = ("sklearn", "matplotlib", "pandas")
 
 
@@ -17,13 +18,13 @@ def pool_size(n_features: int, n_outputs: int, hidden: list[int] | None, batch_s
     """Threads that share one matrix product: decided by the work in a step, never by the machine.
 
     The order in which a large product is summed up depends on the number of threads in TensorFlow's pool, and
-    with it the last bit of a weight. So the pool's size is part of the computation: the same on a laptop and on
-    a cluster, whatever `threads` the job has; see `confined` for those.
+    with it the last bit of a weight. So the pool's size is part of the computation: the same on a laptop and
+    on a cluster, whatever `threads` the job has; see `confined` for those.
     """
     if hidden is None:  # the user's own network, which is not known before TensorFlow is there
         return 4
     widths = [n_features, *hidden, n_outputs]
-    multiplications = batch_size * sum(a * b for a, b in zip(widths, widths[1:], strict=False))
+    multiplications = batch_size * sum(a * b for a, b in pairwise(widths))
     return 1 if multiplications < 10**7 else 4 if multiplications < 10**9 else 16
 
 

@@ -16,7 +16,7 @@ NOT_TRAINED = ("checkpoint_seconds", "on_divergence")
 
 
 def specification(model: dict) -> dict:
-    """All that the training of one model depends on besides its rows: what Snakemake compares to rerun a cell.
+    """All that the training of one model depends on besides its rows: Snakemake compares it.
 
     Args:
         model: the model's resolved settings, with `network`, `training` and `penalty`.
@@ -37,7 +37,7 @@ def specification(model: dict) -> dict:
 
 
 def state_digest(specification: dict, train: str, repeat: int, fold: int) -> str:
-    """The name of a training's state: specification, training rows, and (repeat, fold), which make the seeds."""
+    """The name of a training's state: specification, training rows, and (repeat, fold) for the seeds."""
     return digest([specification, train, repeat, fold])[:32]
 
 
@@ -90,7 +90,7 @@ def source_digest(path: Path) -> str:
 
 @cache
 def versions() -> dict[str, str | None]:
-    """The installed version of each library that a network depends on; None where it is not installed here."""
+    """The installed version of each library that a network depends on; None where it is not installed."""
     return {name: _version(name) for name in LIBRARIES}
 
 

@@ -11,7 +11,7 @@ PURPOSES = ("weights", "dropout", "build", "validation")
 
 
 def derive(seed: int, repeat: int, fold: int, purpose: str, index: int = 0) -> int:
-    """A seed below 2**31 for one purpose, e.g. the initial weights of layer `index` (numpy's SeedSequence)."""
+    """A seed below 2**31 for one purpose, e.g. the weights of layer `index` (numpy's SeedSequence)."""
     sequence = np.random.SeedSequence([seed, repeat, fold, PURPOSES.index(purpose), index])
     return int(sequence.generate_state(1)[0] >> 1)
 

@@ -1,4 +1,4 @@
-"""What a network's first layer does to an encoded row: statistics of the cell's training rows, and no others."""
+"""What a network does to an encoded row first: statistics of the cell's training rows, and no others."""
 
 from dataclasses import dataclass
 

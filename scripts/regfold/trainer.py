@@ -76,7 +76,7 @@ class Trainer:
         on_epoch: Callable[[int, np.ndarray], None] = lambda epoch, values: None,
         stop: Callable[[], bool] = lambda: False,
     ) -> State:
-        """Train to the end, from the beginning or from a state, and leave the network with the weights to keep.
+        """Train to the end, from the beginning or a state, and leave the network with the weights to keep.
 
         Args:
             state: where to go on; None: from the beginning.
@@ -117,7 +117,7 @@ class Trainer:
             variable.assign(value)
 
     def sample(self) -> np.ndarray:
-        """Some training rows, standardized, to look at the network with: float32 (at most 2048, n_features)."""
+        """Some standardized training rows to look at the network with: float32 (at most 2048, n_features)."""
         return self.rows[:2048].numpy()
 
     def _values(self) -> list[np.ndarray]:
@@ -146,7 +146,7 @@ class Trainer:
         return np.array([float(loss), float(objective), watched, rate])
 
     def _judge(self, state: State) -> None:
-        """Decide from the last line of history whether the training ends, and whether its weights are the best."""
+        """Decide from the last line of history whether training ends, and whether its weights are best."""
         loss, objective, watched, _ = state.history[-1]
         stopping = self.training["early_stopping"]
         if stopping and np.isfinite(watched):
@@ -162,7 +162,7 @@ class Trainer:
             state.finished = True
 
     def _epoch(self, order: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """All minibatches in this order; mean loss over the rows without and with penalties, as they went by."""
+        """All minibatches in this order; mean loss of the rows as they went by, without and with penalties."""
         size, n_full = self.batch_size, self.n_rows // self.batch_size
 
         def step(i, loss, objective):

@@ -1,4 +1,4 @@
-"""Verify results: every line of every out-of-sample file against the table as it is now, and every cell's files."""
+"""Verify results: every line of every out-of-sample file against the table, and every cell's files."""
 
 import json
 import tempfile
@@ -19,9 +19,9 @@ def verify(config: dict, results: Path) -> str:
     """Hold results against the table.
 
     The table is read and encoded afresh. Then: each cell's files are what the cell wrote, byte for byte, and
-    belong to the rows that the fold has now; each line of an out-of-sample file has its own row's cells, truth,
-    fold and prediction; each tested row has one line, in the table's order; folds.csv says the same. A damaged
-    file of a cell is set aside (renamed to *.damaged), so that the next run makes it again.
+    belong to the rows that the fold has now; each line of an out-of-sample file has its own row's cells,
+    truth, fold and prediction; each tested row has one line, in the table's order; folds.csv says the same. A
+    damaged file of a cell is set aside (renamed to *.damaged), so that the next run makes it again.
 
     Args:
         config: the resolved config.
@@ -51,7 +51,8 @@ def verify(config: dict, results: Path) -> str:
     if problems:
         more = f" (and {len(problems) - MOST_NAMED} more)" if len(problems) > MOST_NAMED else ""
         raise RegfoldError("; ".join(problems[:MOST_NAMED]) + more)
-    return f"verified: {n_lines:,} out-of-sample lines and {n_cells:,} cells are what {prepared.schema['path']} says"
+    path = prepared.schema["path"]
+    return f"verified: {n_lines:,} out-of-sample lines and {n_cells:,} cells are what {path} says"
 
 
 def _fresh(folder: Path, results: Path, config: dict, schema: dict) -> oos.Prepared:
@@ -137,9 +138,10 @@ def _differences(path: Path, expected: pa.Table, names: pa.ChunkedArray, what: s
             wrong.setdefault(int(line), []).append(name)
     for line, columns in sorted(wrong.items()):
         shown = ", ".join(quote(name) for name in columns[:3]) + (" and more" if len(columns) > 3 else "")
+        is_there, should_be = (quote(table[columns[0]][line].as_py()) for table in (found, expected))
         problems.append(
             f"{path}, line {line + 2}, {what} {names[line].as_py()}: {shown}: "
-            f"{quote(found[columns[0]][line].as_py())} found, {quote(expected[columns[0]][line].as_py())} expected"
+            f"{is_there} found, {should_be} expected"
         )
     return problems
 
