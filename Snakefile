@@ -23,6 +23,7 @@ include: "rules/merge.smk"
 include: "rules/score.smk"
 include: "rules/report.smk"
 include: "rules/verify.smk"
+include: "rules/plan.smk"
 
 
 rule all:
@@ -37,4 +38,4 @@ rule all:
 
 
 onsuccess:
-    print(terminal.closing_lines("results"))
+    conclude()

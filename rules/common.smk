@@ -7,8 +7,9 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(workflow.basedir) / "scripts"))
 
-from regfold import errors, provenance, terminal
+from regfold import errors, provenance, pruning, terminal
 from regfold.config import resolve
+from regfold.job import STATES
 
 CELL_FILES = ("cell.json", "model.keras", "history.csv", "predictions.npz")
 
@@ -16,6 +17,17 @@ with errors.ending_the_process():
     config = resolve(config, source=os.path.relpath(workflow.configfiles[-1]))
     MODELS = list(config["models"])
     SPECIFICATIONS = {model: provenance.specification(config["models"][model]) for model in MODELS}
+
+
+# On a cluster only the training is sent away: a job of its own would cost these more than their work.
+localrules:
+    all,
+    prepare_data,
+    split_folds,
+    merge_predictions,
+    score_predictions,
+    render_report,
+    verify,
 
 
 wildcard_constraints:
@@ -39,3 +51,11 @@ def cells(model: str, name: str) -> list[str]:
 def all_cells(*names: str) -> list[str]:
     """The files `names` of every cell of every model."""
     return [path for model in MODELS for name in names for path in cells(model, name)]
+
+
+def conclude() -> None:
+    """At the end of a whole run: bound what old trainings take up, and say the scores."""
+    targets = workflow.dag_settings.targets
+    if not targets or "all" in targets:
+        pruning.bound(Path("results"), STATES)
+        print(terminal.closing_lines("results"))

@@ -2,21 +2,16 @@
 
 from pathlib import Path
 
-from regfold import log
-from regfold.split import split
+from regfold import log, split
 
 
 def main(snakemake) -> None:
     """Write results/folds.csv, the assignment, and results/folds/<repeat>-<fold>.json."""
     with log.job(snakemake.log) as terminal:
-        about = split(
-            snakemake.params.split,
-            Path(snakemake.input.schema).parent,
-            table=snakemake.output.table,
-            assignment=snakemake.output.assignment,
-            folder=snakemake.output.folds,
-        )
-        print(f"regfold: {about}", file=terminal)
+        settings, output = snakemake.params.split, snakemake.output
+        decided = split.decide(settings, Path(snakemake.input.schema).parent)
+        split.write(decided, output.table, output.assignment, output.folds)
+        print(f"regfold: {split.sentence(settings['split']['method'], decided)}", file=terminal)
 
 
 if __name__ == "__main__":

@@ -154,8 +154,7 @@ def run(
     about["digests"] = {
         "state": digest,
         **{part: description[part] for part in ("train", "test", "layout")},
-        "code": specification["code"],
-        "build": specification["build"],
+        **{part: specification[part] for part in ("code", "cell", "build")},
         "files": {
             name: files.sha256(out / name) for name in ("model.keras", "predictions.npz", "history.csv")
         },

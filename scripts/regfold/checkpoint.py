@@ -3,6 +3,7 @@
 import json
 import os
 import zipfile
+import zlib
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -13,6 +14,8 @@ from regfold import files
 
 FORMAT = 1
 HISTORY = ("train_loss", "train_objective", "validation_loss", "learning_rate")
+# What reading a damaged archive can raise, a missing one aside.
+UNREADABLE = (zipfile.BadZipFile, OSError, ValueError, KeyError, TypeError, EOFError, zlib.error)
 
 
 @dataclass
@@ -54,7 +57,9 @@ class Store:
         self.damage = ""
 
     def lock(self) -> FileLock:
+        """The state's lock, to be held as long as one works on it; the folder's time is that of its last use."""
         self.folder.mkdir(parents=True, exist_ok=True)
+        os.utime(self.folder)
         return FileLock(self.folder / "lock")
 
     def save(self, state: State) -> None:
@@ -72,6 +77,15 @@ class Store:
             arrays |= {f"{name}.{index}": value for index, value in enumerate(values)}
         with files.atomic(self.path) as temporary, temporary.open("wb") as file:
             np.savez(file, **arrays)
+
+    def progress(self) -> tuple[int, bool] | None:
+        """(epochs done, finished) of the state found, without its arrays; None where there is none to use."""
+        try:
+            with np.load(self.path) as archive:
+                about = json.loads(archive["about"].tobytes())
+            return (about["epoch"], about["finished"]) if about["format"] == FORMAT else None
+        except UNREADABLE:
+            return None
 
     def load(self) -> State | None:
         """The state found, or None; None too for a damaged one or another format, and `damage` says so."""
@@ -96,6 +110,6 @@ class Store:
             )
         except FileNotFoundError:
             return None
-        except (zipfile.BadZipFile, OSError, ValueError, KeyError, TypeError, EOFError) as error:
+        except UNREADABLE as error:
             self.damage = f"{self.path} is damaged or from another version ({error}); it is ignored"
             return None

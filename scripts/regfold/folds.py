@@ -250,10 +250,11 @@ def describe(
         "fold": fold,
         "n_train": int(learnt.sum()),
         "n_test": int(held_out.sum()),
-        "train": _rows_digest(digests[learnt], about),
-        "test": _rows_digest(digests[held_out], about),
+        "train": rows_digest(digests[learnt], about),
+        "test": rows_digest(digests[held_out], about),
     }
 
 
-def _rows_digest(digests: np.ndarray, about: str) -> str:
+def rows_digest(digests: np.ndarray, about: str) -> str:
+    """The digest of a set of rows, uint8 (n, 16) digests in canonical order, whose outputs mean `about`."""
     return hashlib.sha256(about.encode() + b"\0" + digests.tobytes()).hexdigest()[:32]

@@ -11,8 +11,8 @@ PACKAGE = Path(__file__).parent
 # Modules that decide nothing about a result, only how it is written and spoken of.
 INFRASTRUCTURE = {"errors", "files", "log"}
 LIBRARIES = ("keras", "tensorflow", "numpy")
-# Settings of `training` that change when and how a cell reports, but not the network.
-NOT_TRAINED = ("checkpoint_seconds", "on_divergence")
+# What changes how a cell's job works and what it writes, but not the network.
+NOT_TRAINED = ("checkpoint_seconds", "on_divergence", "cell")
 
 
 def specification(model: dict) -> dict:
@@ -32,13 +32,15 @@ def specification(model: dict) -> dict:
         "penalty": model["penalty"],
         "build": source_digest(Path(build.rpartition(":")[0])) if build else None,
         "code": code_digest(PACKAGE / "fitting.py"),
+        "cell": code_digest(PACKAGE / "cell.py"),
         "versions": versions(),
     }
 
 
 def state_digest(specification: dict, train: str, repeat: int, fold: int) -> str:
     """The name of a training's state: specification, training rows, and (repeat, fold) for the seeds."""
-    return digest([specification, train, repeat, fold])[:32]
+    trained = {name: value for name, value in specification.items() if name not in NOT_TRAINED}
+    return digest([trained, train, repeat, fold])[:32]
 
 
 def digest(data: object) -> str:

@@ -162,7 +162,7 @@ class Trainer:
             state.finished = True
 
     def _epoch(self, order: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """All minibatches in this order; mean loss of the rows as they went by, without and with penalties."""
+        """All minibatches in this order; mean loss of rows as they went by, without and with penalties."""
         size, n_full = self.batch_size, self.n_rows // self.batch_size
 
         def step(i, loss, objective):

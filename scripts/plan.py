@@ -1,0 +1,19 @@
+"""Say what the next run will do with each cell, and why, before anything runs."""
+
+from pathlib import Path
+
+from regfold import job, log, plan
+
+
+def main(snakemake) -> None:
+    """Print the plan; nothing but the log is written."""
+    with log.job(snakemake.log) as terminal:
+        results = Path("results")
+        steps = plan.plan(snakemake.config, snakemake.params.specifications, results, job.STATES)
+        seconds = plan.earlier_seconds(sorted(results.glob("cells/*/*/cell.json")))
+        for line in plan.lines(steps, seconds, snakemake.params.cores):
+            print(f"regfold: {line}", file=terminal)
+
+
+if __name__ == "__main__":
+    main(snakemake)  # noqa: F821 (Snakemake defines it)

@@ -1,0 +1,16 @@
+"""Remove what no cell of the study needs: old training states, and cells that are no part of it any more."""
+
+from pathlib import Path
+
+from regfold import job, log, pruning
+
+
+def main(snakemake) -> None:
+    """Say how much was removed."""
+    with log.job(snakemake.log) as terminal:
+        removed = pruning.prune(Path("results"), list(snakemake.config["models"]), job.STATES)
+        print(f"regfold: {removed}", file=terminal)
+
+
+if __name__ == "__main__":
+    main(snakemake)  # noqa: F821 (Snakemake defines it)

@@ -1,0 +1,74 @@
+"""Bound what old trainings take up: by hand all that is not needed, after each run what is too much."""
+
+import json
+import shutil
+import time
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+# After a run, states that no present cell refers to are kept while they are few and young: settings that are
+# changed back, and cells that a killed run left behind, then find their training done.
+KEEP_BYTES = 2 * 2**30
+KEEP_SECONDS = 90 * 24 * 3600
+
+
+def prune(results: Path, models: list[str], states: Path) -> str:
+    """Remove every state that no present cell refers to, and every cell that is no part of the study.
+
+    Args:
+        results: the results folder.
+        models: the study's models.
+        states: the folder of training states.
+
+    Returns:
+        what was removed, in words.
+    """
+    known = {path.stem for path in (results / "folds").glob("*.json")}
+    strangers = [
+        folder
+        for folder in sorted(results.glob("cells/*/*"))
+        if folder.parent.name not in models or (known and folder.name not in known)
+    ]
+    size = sum(_size(folder) for folder in strangers)
+    for folder in strangers:
+        shutil.rmtree(folder)
+    spare = _spare_states(results, states)
+    size += sum(state[1] for state in spare)
+    n_states = sum(_remove(folder) for folder, *_ in spare)
+    return f"removed {n_states:,} training states and {len(strangers):,} cells ({size / 2**20:,.1f} MiB)"
+
+
+def bound(results: Path, states: Path) -> None:
+    """Remove the oldest spare states, where they are older or more than what is kept after a run."""
+    now, kept = time.time(), 0
+    for folder, size, used in sorted(_spare_states(results, states), key=lambda state: -state[2]):
+        kept += size
+        if kept > KEEP_BYTES or now - used > KEEP_SECONDS:
+            _remove(folder)
+
+
+def _spare_states(results: Path, states: Path) -> list[tuple[Path, int, float]]:
+    """(folder, bytes, time of last use) of every state that no present cell refers to."""
+    needed = set()
+    for path in results.glob("cells/*/*/cell.json"):
+        try:
+            needed.add(json.loads(path.read_text(encoding="utf-8"))["digests"]["state"])
+        except (OSError, ValueError, KeyError, TypeError):
+            continue
+    spare = [folder for folder in states.glob("*") if folder.name not in needed]
+    return [(folder, _size(folder), folder.stat().st_mtime) for folder in spare]
+
+
+def _size(folder: Path) -> int:
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+
+
+def _remove(folder: Path) -> bool:
+    """Remove a state, unless a process works on it just now."""
+    try:
+        with FileLock(folder / "lock").acquire(blocking=False):
+            shutil.rmtree(folder)
+        return True
+    except (Timeout, OSError):
+        return False
