@@ -37,5 +37,13 @@ rule all:
         lambda wildcards: all_cells(*CELL_FILES),
 
 
+onstart:
+    following.start()
+
+
 onsuccess:
     conclude()
+
+
+onerror:
+    following.end("failed")

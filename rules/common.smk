@@ -7,16 +7,19 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(workflow.basedir) / "scripts"))
 
-from regfold import errors, provenance, pruning, terminal
+from regfold import errors, gpu, provenance, pruning, run_progress, terminal
 from regfold.config import resolve
 from regfold.job import STATES
 
 CELL_FILES = ("cell.json", "model.keras", "history.csv", "predictions.npz")
 
 with errors.ending_the_process():
+    gpu.limit_local_jobs(workflow)
     config = resolve(config, source=os.path.relpath(workflow.configfiles[-1]))
     MODELS = list(config["models"])
     SPECIFICATIONS = {model: provenance.specification(config["models"][model]) for model in MODELS}
+
+following = run_progress.RunProgress(workflow)
 
 
 # On a cluster only the training is sent away: a job of its own would cost these more than their work.
@@ -28,6 +31,8 @@ localrules:
     score_predictions,
     render_report,
     verify,
+    plan,
+    prune,
 
 
 wildcard_constraints:
@@ -55,6 +60,7 @@ def all_cells(*names: str) -> list[str]:
 
 def conclude() -> None:
     """At the end of a whole run: bound what old trainings take up, and say the scores."""
+    following.end("done")
     targets = workflow.dag_settings.targets
     if not targets or "all" in targets:
         pruning.bound(Path("results"), STATES)

@@ -57,7 +57,7 @@ class Store:
         self.damage = ""
 
     def lock(self) -> FileLock:
-        """The state's lock, to be held as long as one works on it. The folder's time is that of its last use."""
+        """The state's lock, to be held as long as one works on it; the folder is as old as its last use."""
         self.folder.mkdir(parents=True, exist_ok=True)
         os.utime(self.folder)
         return FileLock(self.folder / "lock")

@@ -6,7 +6,6 @@ import json
 from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
 
 from regfold.errors import RegfoldError, quote
 
@@ -212,18 +211,6 @@ def cells(assignment: np.ndarray) -> list[tuple[int, int]]:
         for repeat, tested in enumerate(assignment, start=1)
         for fold in np.unique(tested[tested > 0])
     ]
-
-
-def as_table(assignment: np.ndarray, names: pa.Array) -> pa.Table:
-    """folds.csv as text: a line for each tested row, by repeat, then in canonical order."""
-    repeat, row = np.nonzero(assignment)
-    return pa.table(
-        {
-            "row": names.take(pa.array(row)),
-            "repeat": pa.array(repeat + 1).cast(pa.string()),
-            "fold": pa.array(assignment[repeat, row]).cast(pa.string()),
-        }
-    )
 
 
 def meaning(schema: dict) -> str:

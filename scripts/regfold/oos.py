@@ -120,6 +120,18 @@ def _text(values: np.ndarray) -> pa.Array:
     return pa.array(values).cast(pa.string())
 
 
+def folds_table(assignment: np.ndarray, names: pa.Array) -> pa.Table:
+    """folds.csv as text: a line for each tested row, by repeat, then in canonical order."""
+    repeat, row = np.nonzero(assignment)
+    return pa.table(
+        {
+            "row": names.take(pa.array(row)),
+            "repeat": pa.array(repeat + 1).cast(pa.string()),
+            "fold": pa.array(assignment[repeat, row]).cast(pa.string()),
+        }
+    )
+
+
 def write_csv(table: pa.Table, path: str | Path) -> None:
     """Write columns of text as a CSV, a cell in quotes only where it must be; in one piece or not at all."""
     header = ",".join(_quoted(pa.array(table.column_names)).to_pylist())

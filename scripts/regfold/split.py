@@ -10,7 +10,7 @@ import pyarrow.parquet as parquet
 
 from regfold import files, folds
 from regfold.encode import layout
-from regfold.oos import write_csv
+from regfold.oos import folds_table, write_csv
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ def write(split: Split, table: str, assignment: str, folder: str) -> None:
         files.write_json(Path(folder) / f"{repeat}-{fold}.json", description)
     with files.atomic(assignment) as temporary, temporary.open("wb") as file:
         np.save(file, split.assignment)
-    write_csv(folds.as_table(split.assignment, split.names), table)
+    write_csv(folds_table(split.assignment, split.names), table)
 
 
 def sentence(method: str, split: Split) -> str:

@@ -70,7 +70,7 @@ def _fresh(folder: Path, results: Path, config: dict, schema: dict) -> oos.Prepa
 
 
 def _check_folds(path: Path, prepared: oos.Prepared) -> list[str]:
-    expected = folds.as_table(prepared.assignment, prepared.names)
+    expected = oos.folds_table(prepared.assignment, prepared.names)
     return _differences(path, expected, expected["row"], "row")
 
 
