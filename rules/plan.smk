@@ -12,7 +12,7 @@ rule plan:
         "../envs/regfold.yaml"
     params:
         specifications=SPECIFICATIONS,
-        cores=workflow.cores,
+        cores=workflow.resource_settings.cores or workflow.resource_settings.nodes,
     script:
         "../scripts/plan.py"
 
