@@ -7,13 +7,14 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(workflow.basedir) / "scripts"))
 
-from regfold import errors, gpu, provenance, pruning, run_progress, terminal
+from regfold import errors, gpu, provenance, pruning, run_lock, run_progress, terminal
 from regfold.config import resolve
 from regfold.job import STATES
 
 CELL_FILES = ("cell.json", "model.keras", "history.csv", "predictions.npz")
 
 with errors.ending_the_process():
+    run_lock.release_if_orphaned(workflow)
     gpu.limit_local_jobs(workflow)
     config = resolve(config, source=os.path.relpath(workflow.configfiles[-1]))
     MODELS = list(config["models"])

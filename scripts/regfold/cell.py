@@ -9,13 +9,15 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+import keras
 import numpy as np
 
-from regfold import __version__, diagnosis, files, folds, network, penalty, provenance
+from regfold import __version__, diagnosis, files, folds, penalty, provenance
 from regfold.checkpoint import State, Store
 from regfold.errors import RegfoldError
 from regfold.fitting import Fitting, as_outputs
 from regfold.heldout import HeldOut
+from regfold.network import assemble, weights_digest
 from regfold.seeds import derive
 
 
@@ -48,7 +50,7 @@ class Cell:
         return f"model {self.model}, repeat {self.repeat}, fold {self.fold}"
 
 
-class Interrupted(Exception):
+class Interrupted(RegfoldError):
     """The training was asked to stop; its state is saved."""
 
 
@@ -91,80 +93,99 @@ def run(
     learnt, held_out, rows, truth = _read_rows(prepared, cell)
     preprocessing = _count_preprocessing(rows, prepared, held_out, schema)
     fitting = Fitting(specification, cell.key, schema, rows, truth)
-    trainer, body = fitting.trainer, fitting.trainer.network
     del rows
     store = Store(state_root, digest)
-    with store.lock():
+    # Held until the files are written: an orphan of a killed run and its successor write one after the other.
+    with store.lock(on_wait=lambda: say(f"regfold: {cell}: waits for a process that works on it")):
         found = store.load()
         if store.damage:
             say(f"regfold: warning: {cell}: {store.damage}")
         begun, training_clock = found.epoch if found else 0, time.monotonic()
+        trainer, body = fitting.trainer, fitting.trainer.network
         state = trainer.fit(
             found, save=store.save, save_seconds=cell.checkpoint_seconds, on_epoch=on_epoch, stop=stop
         )
         seconds_training = time.monotonic() - training_clock
-    if not state.finished:
-        raise Interrupted(f"{cell}: stopped after epoch {state.epoch}; the next run goes on from there")
-    if state.ending.startswith("diverged") and cell.on_divergence == "fail":
-        raise RegfoldError(f"{cell}: {state.ending}; training.on_divergence is fail")
+        if not state.finished:
+            raise Interrupted(f"{cell}: stopped after epoch {state.epoch}; the next run goes on from there")
+        if state.ending.startswith("diverged") and cell.on_divergence == "fail":
+            raise RegfoldError(f"{cell}: {state.ending}; training.on_divergence is fail")
+        network, predictions, losses = _predict(fitting, state, prepared, held_out, schema)
+        about = {
+            "model": cell.model,
+            "repeat": cell.repeat,
+            "fold": cell.fold,
+            "fold_name": description["name"],
+            "n_train": len(learnt),
+            "n_test": len(held_out),
+            "epochs": state.epoch,
+            "best_epoch": state.best_epoch or state.epoch,
+            "trained_epochs": state.epoch - begun,
+            "resumed_from": begun,
+            "ending": state.ending,
+            "settings": {part: specification[part] for part in ("network", "training", "penalty")},
+            "seeds": {"seed": cell.key[0], "weights": derive(*cell.key, "weights")},
+            "versions": {
+                "regfold": __version__,
+                **specification["versions"],
+                "python": platform.python_version(),
+            },
+            "device": device,
+            "flags": diagnosis.flags(state, body, trainer.sample(), predictions),
+            "preprocessing": preprocessing,
+            "penalties": _finite(penalty.measure_weights(body) | diagnosis.activity(body, trainer.sample())),
+            "activity_note": penalty.activity_note(specification["penalty"], trainer.batch_size),
+            "weights": weights_digest(network),
+            "digests": {
+                "state": digest,
+                **{part: description[part] for part in ("train", "test", "layout")},
+                **{part: specification[part] for part in ("code", "cell", "build")},
+            },
+            "times": {
+                "started": started.isoformat(timespec="seconds"),
+                "finished": datetime.now(UTC).isoformat(timespec="seconds"),
+                "seconds_training": round(seconds_training, 3),
+                "seconds_total": round(time.monotonic() - clock, 3),
+            },
+        }
+        return _write(out, about, network, held_out, predictions, state, losses)
 
-    full = network.assemble(body, schema["width"], fitting.statistics, fitting.target)
-    held = HeldOut(
-        full, np.load(prepared / "features.npy", mmap_mode="r")[held_out], schema["task"], fitting.target
-    )
-    held_truth = as_outputs(np.load(prepared / "target.npy")[held_out], schema)
+
+def _predict(
+    fitting: Fitting, state: State, prepared: Path, held_out: np.ndarray, schema: dict
+) -> tuple[keras.Model, np.ndarray, dict[int, tuple[float, float]]]:
+    """The whole network with the weights to keep, its predictions, and (loss, RMSE) of some epochs."""
+    trainer = fitting.trainer
+    network = assemble(trainer.network, schema["width"], fitting.statistics, fitting.target)
+    features = np.load(prepared / "features.npy", mmap_mode="r")
+    held = HeldOut(network, features[held_out], schema["task"], fitting.target)
+    truth = as_outputs(np.load(prepared / "target.npy")[held_out], schema)
     losses = {}
     for epoch, values in state.snapshots.items():
         trainer.assign(values)
-        losses[epoch] = held.score(held_truth)
+        losses[epoch] = held.score(truth)
     trainer.assign(state.best_variables or state.variables)
-    predictions = held.predict()
-    losses[state.best_epoch or state.epoch] = held.score(held_truth)
-    about = {
-        "model": cell.model,
-        "repeat": cell.repeat,
-        "fold": cell.fold,
-        "fold_name": description["name"],
-        "n_train": len(learnt),
-        "n_test": len(held_out),
-        "epochs": state.epoch,
-        "best_epoch": state.best_epoch or state.epoch,
-        "trained_epochs": state.epoch - begun,
-        "resumed_from": begun,
-        "ending": state.ending,
-        "settings": {part: specification[part] for part in ("network", "training", "penalty")},
-        "seeds": {"seed": cell.key[0], "weights": derive(*cell.key, "weights")},
-        "versions": {
-            "regfold": __version__,
-            **specification["versions"],
-            "python": platform.python_version(),
-        },
-        "device": device,
-        "flags": diagnosis.flags(state, body, trainer.sample(), predictions),
-        "preprocessing": preprocessing,
-        "penalties": _finite(penalty.measure_weights(body) | diagnosis.activity(body, trainer.sample())),
-        "activity_note": penalty.activity_note(specification["penalty"], trainer.batch_size),
-        "weights": network.weights_digest(full),
-    }
+    losses[state.best_epoch or state.epoch] = held.score(truth)
+    return network, held.predict(), losses
+
+
+def _write(
+    out: Path,
+    about: dict,
+    network: keras.Model,
+    rows: np.ndarray,
+    predictions: np.ndarray,
+    state: State,
+    losses: dict[int, tuple[float, float]],
+) -> dict:
+    """Write the cell's files, cell.json with their digests last; its content."""
     with files.atomic(out / "model.keras") as temporary:
-        full.save(temporary)
+        network.save(temporary)
     with files.atomic(out / "predictions.npz") as temporary:
-        np.savez(temporary, row=held_out, prediction=predictions)
+        np.savez(temporary, row=rows, prediction=predictions)
     _write_history(out / "history.csv", state, losses)
-    about["digests"] = {
-        "state": digest,
-        **{part: description[part] for part in ("train", "test", "layout")},
-        **{part: specification[part] for part in ("code", "cell", "build")},
-        "files": {
-            name: files.sha256(out / name) for name in ("model.keras", "predictions.npz", "history.csv")
-        },
-    }
-    about["times"] = {
-        "started": started.isoformat(timespec="seconds"),
-        "finished": datetime.now(UTC).isoformat(timespec="seconds"),
-        "seconds_training": round(seconds_training, 3),
-        "seconds_total": round(time.monotonic() - clock, 3),
-    }
+    names = ("model.keras", "predictions.npz", "history.csv")
+    about["digests"]["files"] = {name: files.sha256(out / name) for name in names}
     files.write_json(out / "cell.json", about)
     return about
 

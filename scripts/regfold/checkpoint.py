@@ -4,13 +4,16 @@ import json
 import os
 import zipfile
 import zlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-from filelock import FileLock
+from filelock import FileLock, Timeout
 
 from regfold import files
+from regfold.errors import RegfoldError
 
 FORMAT = 1
 HISTORY = ("train_loss", "train_objective", "validation_loss", "learning_rate")
@@ -56,11 +59,23 @@ class Store:
         self.path = self.folder / "state.npz"
         self.damage = ""
 
-    def lock(self) -> FileLock:
-        """The state's lock, to be held as long as one works on it; the folder is as old as its last use."""
-        self.folder.mkdir(parents=True, exist_ok=True)
-        os.utime(self.folder)
-        return FileLock(self.folder / "lock")
+    @contextmanager
+    def lock(self, on_wait: Callable[[], None] = lambda: None) -> Iterator[None]:
+        """Hold the state; `on_wait` is called once if another process does. Marks the folder as just used."""
+        lock = FileLock(self.folder / "lock")
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            os.utime(self.folder)
+            lock.acquire(blocking=False)
+        except Timeout:
+            on_wait()
+            lock.acquire()
+        except OSError as error:
+            raise RegfoldError(f"{self.folder}: cannot be written: {error.strerror or error}") from error
+        try:
+            yield
+        finally:
+            lock.release()
 
     def save(self, state: State) -> None:
         """Write the state in place of the last one, atomically.

@@ -6,6 +6,9 @@ import numpy as np
 from regfold.checkpoint import State
 from regfold.network import hidden_layers
 
+# An activity penalty makes some units silent, which is what it is for; a layer with hardly any left is broken.
+DEAD_SHARE = 0.9
+
 
 def flags(state: State, body: keras.Model, sample: np.ndarray, predictions: np.ndarray) -> list[str]:
     """Reasons to mistrust a cell; none when all is well.
@@ -26,12 +29,13 @@ def flags(state: State, body: keras.Model, sample: np.ndarray, predictions: np.n
     spread = np.ptp(predictions, axis=0)
     if len(predictions) > 1 and (spread <= 1e-6 * np.abs(predictions).max(initial=1e-30)).all():
         found.append("constant predictor: all held-out rows get the same prediction")
-    for name, outputs in _hidden_outputs(body, sample).items():
-        dead = int((outputs == 0).all(axis=0).sum())
-        if 2 * dead > outputs.shape[1]:
-            found.append(
-                f"dead hidden units: {dead} of {outputs.shape[1]} in layer {name} are 0 for all training rows"
-            )
+    dead = [
+        f"{np.count_nonzero((outputs == 0).all(axis=0))} of {outputs.shape[1]} in {name}"
+        for name, outputs in _hidden_outputs(body, sample).items()
+        if (outputs == 0).all(axis=0).mean() >= DEAD_SHARE
+    ]
+    if dead:
+        found.append(f"dead hidden units: {', '.join(dead)} are 0 for all training rows")
     return found
 
 

@@ -40,6 +40,11 @@ class RunProgress(threading.Thread):
             "todo": [],
         }
 
+    def start(self) -> None:
+        """Say at once whose run this is: should it be killed, its lock is known to be nobody's (run_lock)."""
+        self._write()
+        super().start()
+
     def run(self) -> None:
         self.state["started"] = time.time()
         due = time.monotonic() + self._pause

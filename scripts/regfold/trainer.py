@@ -121,7 +121,7 @@ class Trainer:
         return self.rows[:2048].numpy()
 
     def _values(self) -> list[np.ndarray]:
-        return [np.array(v) for v in self.network.variables]
+        return [v.numpy() for v in self.network.variables]
 
     def _restore(self, state: State) -> State:
         if state.epoch:
