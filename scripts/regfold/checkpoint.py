@@ -2,8 +2,6 @@
 
 import json
 import os
-import zipfile
-import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -17,8 +15,6 @@ from regfold.errors import RegfoldError
 
 FORMAT = 1
 HISTORY = ("train_loss", "train_objective", "validation_loss", "learning_rate")
-# What reading a damaged archive can raise, a missing one aside.
-UNREADABLE = (zipfile.BadZipFile, OSError, ValueError, KeyError, TypeError, EOFError, zlib.error)
 
 
 @dataclass
@@ -84,12 +80,13 @@ class Store:
             RegfoldError: if it cannot be written.
         """
         about = {name: getattr(state, name) for name in ("epoch", "finished", "ending", "best_epoch")}
-        about |= {"format": FORMAT, "snapshots": sorted(state.snapshots)}
-        arrays = {"about": np.frombuffer(json.dumps(about).encode(), np.uint8), "history": state.history}
+        arrays = {"history": state.history}
         groups = {"variables": state.variables, "optimizer": state.optimizer, "best": state.best_variables}
         groups |= {f"snapshot_{epoch}": values for epoch, values in state.snapshots.items()}
         for name, values in groups.items():
             arrays |= {f"{name}.{index}": value for index, value in enumerate(values)}
+        about |= {"format": FORMAT, "snapshots": sorted(state.snapshots), "arrays": list(arrays)}
+        arrays["about"] = np.frombuffer(json.dumps(about).encode(), np.uint8)
         with files.atomic(self.path) as temporary, temporary.open("wb") as file:
             np.savez(file, **arrays)
 
@@ -99,17 +96,22 @@ class Store:
             with np.load(self.path) as archive:
                 about = json.loads(archive["about"].tobytes())
             return (about["epoch"], about["finished"]) if about["format"] == FORMAT else None
-        except UNREADABLE:
+        except Exception:  # as in `load`
             return None
 
     def load(self) -> State | None:
         """The state found, or None; None too for a damaged one or another format, and `damage` says so."""
         try:
             with np.load(self.path) as archive:
+                # numpy does not look at a checksum where a damaged header makes an array smaller.
+                if (damaged := archive.zip.testzip()) is not None:
+                    raise ValueError(f"bad checksum of {damaged}")
                 arrays = {name: archive[name] for name in archive.files}
             about = json.loads(arrays.pop("about").tobytes())
             if about.pop("format") != FORMAT:
                 raise ValueError("written by another version")
+            if set(about.pop("arrays")) != arrays.keys():
+                raise ValueError("some of its arrays are missing")
             history = arrays.pop("history")
             epochs = about.pop("snapshots")
             groups: dict[str, list[np.ndarray]] = {}
@@ -125,6 +127,6 @@ class Store:
             )
         except FileNotFoundError:
             return None
-        except UNREADABLE as error:
+        except Exception as error:  # a damaged archive makes zipfile and numpy raise nearly anything
             self.damage = f"{self.path} is damaged or from another version ({error}); it is ignored"
             return None

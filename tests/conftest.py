@@ -1,0 +1,20 @@
+"""One TensorFlow for all tests of a session, set up as a training job's process sets up its own."""
+
+import os
+import sys
+
+# Read when TensorFlow is imported, which test modules do before any fixture runs.
+os.environ["TF_CPP_MIN_LOG_LEVEL"] = "2"
+os.environ["TF_ENABLE_ONEDNN_OPTS"] = "0"
+os.environ["KERAS_BACKEND"] = "tensorflow"
+
+import pytest
+
+
+@pytest.fixture(scope="session", autouse=True)
+def tensorflow_as_in_a_job():
+    """Set the threads before TensorFlow's first operation, where a test module imported it."""
+    if "tensorflow" in sys.modules:
+        from regfold import processors
+
+        processors.start(1)

@@ -1,0 +1,93 @@
+"""Small resolved settings and a small prepared study for tests: everything but Snakemake."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+from regfold import cell, config, prepare, provenance, split
+
+NO_DEVICE = {"kind": "CPU", "name": "test"}
+
+
+def model(network=None, training=None, penalty=None, target=("y",)) -> dict:
+    """One model's resolved settings: the defaults of config.yaml, small and short, and what is given."""
+    return config.resolve(
+        {
+            "data": {"path": "sklearn:iris", "target": list(target)},
+            "network": {"hidden": [7, 5]} | (network or {}),
+            "training": {"epochs": 20, "batch_size": 16, "learning_rate": 0.01} | (training or {}),
+            "models": {"m": {"penalty": penalty or {}}},
+        }
+    )["models"]["m"]
+
+
+class Study:
+    """A table, prepared and split in the folder in which the test runs.
+
+    Args:
+        text: the table, as CSV.
+        settings: keys of the config's sections data and split.
+        models: the models' sections.
+    """
+
+    def __init__(self, text: str, data=None, split=None, models=None, network=None, training=None):
+        Path("t.csv").write_text(text, encoding="utf-8", newline="")
+        self.config = config.resolve(
+            {
+                "data": {"path": "t.csv", "target": "y"} | (data or {}),
+                "split": split or {},
+                "network": {"hidden": [5]} | (network or {}),
+                "training": {"epochs": 3, "learning_rate": 0.01} | (training or {}),
+                "models": models or {"m": {}},
+            }
+        )
+        self.prepared, self.results = Path("results/prepared"), Path("results")
+        self.prepare()
+
+    def prepare(self) -> None:
+        """prepare_data and split_folds, once more after the table was changed."""
+        column = self.config["split"]["column"]
+        self.schema = prepare.prepare(self.config["data"], column, self.prepared)
+        settings = {"split": self.config["split"], "missing": self.config["data"]["missing"]}
+        for old in self.results.glob("folds/*.json"):
+            old.unlink()
+        decided = split.decide(settings, self.prepared)
+        split.write(decided, self.results / "folds.csv", self.prepared / "assignment.npy", "results/folds")
+
+    def cells(self) -> list[tuple[int, int]]:
+        names = sorted(path.stem for path in self.results.glob("folds/*.json"))
+        return [tuple(map(int, name.split("-"))) for name in names]
+
+    def folder(self, repeat: int, fold: int, model: str = "m") -> Path:
+        return self.results / "cells" / model / f"{repeat}-{fold}"
+
+    def description(self, repeat: int, fold: int) -> dict:
+        return json.loads(Path(f"results/folds/{repeat}-{fold}.json").read_text())
+
+    def features(self) -> np.ndarray:
+        return np.load(self.prepared / "features.npy")
+
+    def train(self, repeat: int = 1, fold: int = 1, model: str = "m", **more) -> dict:
+        """One cell; the content of its cell.json."""
+        settings = self.config["models"][model]
+        return cell.run(
+            cell.Cell(
+                model=model,
+                repeat=repeat,
+                fold=fold,
+                specification=provenance.specification(settings),
+                method=self.config["split"]["method"],
+                checkpoint_seconds=settings["training"]["checkpoint_seconds"],
+                on_divergence=settings["training"]["on_divergence"],
+            ),
+            self.prepared,
+            self.description(repeat, fold),
+            Path(".regfold/state"),
+            self.folder(repeat, fold, model),
+            NO_DEVICE,
+            **more,
+        )
+
+    def predictions(self, repeat: int = 1, fold: int = 1, model: str = "m") -> tuple[np.ndarray, np.ndarray]:
+        with np.load(self.folder(repeat, fold, model) / "predictions.npz") as archive:
+            return archive["row"], archive["prediction"]
