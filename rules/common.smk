@@ -7,7 +7,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(workflow.basedir) / "scripts"))
 
-from regfold import errors, gpu, provenance, pruning, run_lock, run_progress, terminal
+from regfold import copied, errors, gpu, provenance, pruning, run_lock, run_progress, terminal
 from regfold.config import resolve
 from regfold.job import STATES
 

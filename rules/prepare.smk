@@ -7,7 +7,7 @@ matrix, the truth, a content digest and a name for each row, and the schema.
 
 rule prepare_data:
     input:
-        [] if config["data"]["path"].startswith("sklearn:") else config["data"]["path"],
+        lambda wildcards: copied.of_prepare_data(workflow, config["data"]["path"]),
     output:
         table="results/prepared/table.parquet",
         features="results/prepared/features.npy",
@@ -24,6 +24,7 @@ rule prepare_data:
     params:
         data={
             "data": config["data"],
+            "table": provenance.stamp(config["data"]["path"]),
             "split_column": config["split"]["column"],
             "code": code_digest("prepare_data"),
         },

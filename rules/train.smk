@@ -1,7 +1,8 @@
 """train_fold: one network, on one GPU where there is one, for each cell (model x repeat x fold).
 
-Input: the digests of the cell's rows, and the matrix, whose age means nothing (`ancient`). A cell runs again
-when its rows or its `spec` changed: the model's settings, the code that trains, the library versions.
+Input: the digests of the cell's rows (results/folds/<repeat>-<fold>.json), and the matrix, whose age means
+nothing (`ancient`). A cell runs again when its rows or its `spec` changed: the model's settings, the code that
+trains, the library versions.
 Output, under results/cells/<model>/<repeat>-<fold>/: the network, its history, its predictions of the rows
 that it has never seen, and cell.json, which says how they came about.
 """
@@ -9,7 +10,7 @@ that it has never seen, and cell.json, which says how they came about.
 
 rule train_fold:
     input:
-        fold="results/folds/{repeat}-{fold}.json",
+        fold=lambda wildcards: copied.of_train_fold(workflow, SPECIFICATIONS[wildcards.model], **wildcards),
         schema=ancient("results/prepared/schema.json"),
         features=ancient("results/prepared/features.npy"),
         target=ancient("results/prepared/target.npy"),

@@ -124,6 +124,8 @@ def _step(
             why.append(before.changed(cell, digests[tested == key[1]], "held-out"))
         if cell["digests"]["layout"] != description["layout"]:
             why.append("the columns or levels of the table changed")
+        if cell["fold_name"] != description["name"]:
+            why.append(f"the fold's name changed: {cell['fold_name']} -> {description['name']}")
         if absent := [name for name in FILES if not (folder / name).is_file()]:
             why.append(f"{', '.join(absent)} missing")
     except FileNotFoundError:

@@ -11,6 +11,8 @@ PACKAGE = Path(__file__).parent
 # Modules that decide nothing about a result, only how it is written and spoken of.
 INFRASTRUCTURE = {"errors", "files", "log"}
 LIBRARIES = ("keras", "tensorflow", "numpy")
+# Snakemake compares files up to this size by checksum, and larger ones by time.
+SMALL = 1_000_000
 # What changes how a cell's job works and what it writes, but not the network.
 NOT_TRAINED = ("checkpoint_seconds", "on_divergence", "cell")
 
@@ -88,6 +90,21 @@ def source_digest(path: Path) -> str:
             if isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant):
                 node.body = node.body[1:]
     return hashlib.sha256(ast.unparse(tree).encode()).hexdigest()
+
+
+def stamp(path: str | None) -> str | None:
+    """What tells a file of the user's from another: Snakemake alone takes no notice of one that is older.
+
+    Returns:
+        a digest of a file of at most SMALL bytes, size and time of a larger one; None where there is none.
+    """
+    try:
+        about = Path(path).stat()
+        if about.st_size > SMALL:
+            return f"{about.st_size} bytes, {about.st_mtime_ns}"
+        return hashlib.sha256(Path(path).read_bytes()).hexdigest()
+    except (OSError, TypeError):
+        return None
 
 
 @cache
