@@ -6,7 +6,7 @@ import numpy as np
 from regfold.checkpoint import State
 from regfold.network import hidden_layers
 
-# An activity penalty makes some units silent, which is what it is for; a layer with hardly any left is broken.
+# An activity penalty makes some units silent, which is what it is for; a layer with hardly any left is dead.
 DEAD_SHARE = 0.9
 
 
@@ -50,9 +50,11 @@ def activity(body: keras.Model, sample: np.ndarray) -> dict[str, float]:
 
 def _hidden_outputs(body: keras.Model, sample: np.ndarray) -> dict[str, np.ndarray]:
     """Each hidden layer's outputs, (n, units), by its name; empty where the graph cannot be cut there."""
-    layers = [layer for layer in hidden_layers(body) if len(layer.output.shape) == 2]
-    if not layers:
+    try:
+        layers = [layer for layer in hidden_layers(body) if len(layer.output.shape) == 2]
+        cut = keras.Model(body.inputs, [layer.output for layer in layers]) if layers else None
+    except (AttributeError, ValueError):  # a layer that the user's network calls in a way of its own
         return {}
-    outputs = keras.Model(body.input, [layer.output for layer in layers])(sample, training=False)
+    outputs = cut(sample, training=False) if cut else []
     outputs = outputs if isinstance(outputs, list) else [outputs]
     return {layer.name: np.asarray(values) for layer, values in zip(layers, outputs, strict=True)}
