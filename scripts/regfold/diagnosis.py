@@ -52,7 +52,7 @@ def _hidden_outputs(body: keras.Model, sample: np.ndarray) -> dict[str, np.ndarr
     """Each hidden layer's outputs, (n, units), by its name; empty where the graph cannot be cut there."""
     try:
         layers = [layer for layer in hidden_layers(body) if len(layer.output.shape) == 2]
-        cut = keras.Model(body.inputs, [layer.output for layer in layers]) if layers else None
+        cut = keras.Model(body.inputs[0], [layer.output for layer in layers]) if layers else None
     except (AttributeError, ValueError):  # a layer that the user's network calls in a way of its own
         return {}
     outputs = cut(sample, training=False) if cut else []

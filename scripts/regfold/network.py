@@ -2,6 +2,8 @@
 
 import hashlib
 import importlib.util
+import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import keras
@@ -79,24 +81,36 @@ def _build_own(n_features, n_outputs, output_activation, build, penalty, key) ->
     function = load_function(build)
     # Layers without a seed of their own draw one from Python's generator when they are built.
     keras.utils.set_random_seed(derive(*key, "build"))
+    where = f"network.build: {quote(build)}"
     try:
         body = function(n_features, n_outputs, output_activation, regularizers(penalty))
-        if isinstance(body, keras.Model) and not body.built:
+        if isinstance(body, keras.Sequential) and not body.built:
             body.build((None, n_features))
+        if isinstance(body, keras.Model):
+            outputs = body(keras.Input((n_features,)))
     except Exception as error:
-        text = " ".join(str(error).split())
-        raise RegfoldError(f"network.build: {quote(build)} failed: {type(error).__name__}: {text}") from error
+        text = " ".join(re.sub(r"\x1b\[[0-9;]*m", "", str(error)).split())[:300]
+        raise RegfoldError(f"{where} failed: {type(error).__name__}: {text}") from error
     if not isinstance(body, keras.Model):
-        raise RegfoldError(
-            f"network.build: {quote(build)} returned a {type(body).__name__}; expected a keras.Model"
-        )
-    shape = tuple(body.output_shape) if isinstance(body.output_shape, tuple) else body.output_shape
+        raise RegfoldError(f"{where} returned a {type(body).__name__}; expected a keras.Model")
+    shape = keras.tree.map_structure(lambda output: tuple(output.shape), outputs)
     if shape != (None, n_outputs):
         raise RegfoldError(
-            f"network.build: {quote(build)} returned a network with output shape {shape}; "
-            f"expected (None, {n_outputs})"
+            f"{where} returned a network with output shape {shape}; expected (None, {n_outputs})"
+        )
+    if any(isinstance(layer, keras.layers.Lambda) for layer in _all_layers(body)):
+        raise RegfoldError(
+            f"{where} has a Lambda layer, which Keras refuses to load from a file; "
+            "expected keras.ops, or a layer class of your own"
         )
     return body
+
+
+def _all_layers(layer: keras.layers.Layer) -> Iterator[keras.layers.Layer]:
+    """The layers in a network, nested ones too."""
+    for inner in getattr(layer, "layers", ()):
+        yield inner
+        yield from _all_layers(inner)
 
 
 def assemble(

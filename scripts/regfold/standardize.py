@@ -44,7 +44,8 @@ def fit(rows: np.ndarray, columns: list[dict]) -> Standardization:
         median[position] = np.median(values[~missing]) if missing.any() else np.median(values)
         values[missing] = median[position]
         mean[position] = values.mean()
-        if values.min() < values.max():
+        # Below that, float32 has no number for the scale, and no arithmetic for the column.
+        if values.min() < values.max() and values.std() > np.finfo(np.float32).tiny:
             scale[position] = 1.0 / values.std()
     return Standardization(np.asarray(keep, np.int64), median, mean, scale)
 
