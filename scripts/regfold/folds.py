@@ -3,6 +3,7 @@
 import csv
 import hashlib
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,9 @@ from regfold.errors import RegfoldError, quote
 
 # Methods whose later folds may not be learnt from: the training rows of a fold come before it.
 ORDERED = ("time",)
+GROUPED = ("group", "stratified_group")
+
+INTEGER = re.compile(r"[+-]?[0-9]+")
 
 
 def training_rows(assignment: np.ndarray, fold: int, method: str) -> np.ndarray:
@@ -70,8 +74,9 @@ def assign(
     _check_counts(split, n, target, task, values)
     assignment = np.zeros((split["repeats"], n), np.int32)
     order = _time_order(split["column"], values) if method == "time" else np.arange(n)
-    groups = _numbers(values) if values is not None and method != "time" else None
-    groups = values if groups is None else groups
+    groups = values if method in GROUPED else None
+    if groups is not None and (numbers := _numbers(groups)) is not None:
+        groups = numbers
     for repeat in range(split["repeats"]):
         splitter = _splitter(method, split["folds"], split["seed"] + repeat)
         labels = target if task == "classification" else None
@@ -106,11 +111,15 @@ def _present(column: str, values: list[str], rows: list[str], missing: list[str]
 
 
 def _numbers(values: list[str]) -> np.ndarray | None:
+    """The values as numbers, whole ones exactly (they may have 19 digits); None if one is no number."""
     try:
+        if all(INTEGER.fullmatch(value) for value in values):
+            return np.array([int(value) for value in values], np.int64)
         numbers = np.array([float(value) for value in values])
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
-    return numbers if np.isfinite(numbers).all() else None
+    # Python reads 1_20 as 120; in a table it is a name.
+    return numbers if np.isfinite(numbers).all() and not any("_" in value for value in values) else None
 
 
 def _sorted_labels(values: list[str]) -> list[str]:
@@ -126,7 +135,11 @@ def _time_order(column: str, values: list[str]) -> np.ndarray:
     if numbers is not None:
         return np.argsort(numbers, kind="stable")
     try:
-        return np.argsort(np.array(values, "datetime64[ns]"), kind="stable")
+        if odd := next((value for value in values if not value[:1].isdigit()), None):
+            raise ValueError(quote(odd))  # numpy reads "now" and "NaT"
+        # Nanoseconds alone would reach from 1678 to 2262 only, and wrap round silently.
+        nanoseconds, microseconds = (np.array(values, f"datetime64[{unit}]") for unit in ("ns", "us"))
+        return np.lexsort((nanoseconds, microseconds))
     except ValueError as error:
         raise RegfoldError(
             f"split.column: column {quote(column)} is no time: {error}; "
@@ -146,12 +159,12 @@ def _check_counts(split: dict, n: int, target: np.ndarray, task: str, values: li
                 f"split.method: {method} needs classes, but the task is regression; expected kfold or group"
             )
         counts = np.unique_counts(target).counts
-        if method == "stratified" and counts.min() < folds:
+        if counts.min() < folds:
             raise RegfoldError(
                 f"{where}, but the smallest class has {counts.min()} rows; "
-                f"method stratified needs at least one row of each class in every fold"
+                f"method {method} needs at least as many rows of each class as folds"
             )
-    if method in ("group", "stratified_group") and len(set(values)) < folds:
+    if method in GROUPED and len(set(values)) < folds:
         raise RegfoldError(
             f"{where}, but column {quote(split['column'])} has {len(set(values))} groups; "
             f"expected at least one group for each fold"
@@ -182,13 +195,14 @@ def _from_file(path: str, rows: list[str], what: str) -> tuple[np.ndarray, list[
         raise RegfoldError(f"{path}: cannot be read: {error}") from None
     if not seen:
         raise RegfoldError(f"{path}: no rows; expected where each row is tested")
-    repeats = max(repeat for repeat, _ in seen)
+    present = {repeat for repeat, _ in seen}
+    repeats = len(present)
+    if gap := next((repeat for repeat in range(1, repeats + 1) if repeat not in present), None):
+        raise RegfoldError(f"{path}: repeat {gap} tests no row; expected repeats from 1 without a gap")
     assignment = np.zeros((repeats, len(rows)), np.int32)
     for (repeat, row), fold in seen.items():
         assignment[repeat - 1, row] = fold
     for repeat, tested in enumerate(assignment, start=1):
-        if not tested.any():
-            raise RegfoldError(f"{path}: repeat {repeat} tests no row; expected repeats from 1 without a gap")
         for fold in np.unique(tested[tested > 0]):
             if (tested == fold).all():
                 raise RegfoldError(
