@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 import numpy as np
-from regfold import cell, config, prepare, provenance, split
+from regfold import config, files, oos, prepare, provenance, split
 
 NO_DEVICE = {"kind": "CPU", "name": "test"}
 
@@ -70,6 +70,8 @@ class Study:
     def train(self, repeat: int = 1, fold: int = 1, model: str = "m", **more) -> dict:
         """One cell; the content of its cell.json."""
         settings = self.config["models"][model]
+        from regfold import cell
+
         return cell.run(
             cell.Cell(
                 model=model,
@@ -91,3 +93,28 @@ class Study:
     def predictions(self, repeat: int = 1, fold: int = 1, model: str = "m") -> tuple[np.ndarray, np.ndarray]:
         with np.load(self.folder(repeat, fold, model) / "predictions.npz") as archive:
             return archive["row"], archive["prediction"]
+
+    def pretend(self, model: str = "m", seed: int = 0) -> None:
+        """All cells of a model without training: predictions that differ from row to row, and small files."""
+        random = np.random.default_rng(seed)
+        assignment = np.load(self.prepared / "assignment.npy")
+        n_outputs = len(self.schema["classes"] or self.schema["target"])
+        for repeat, fold in self.cells():
+            folder, rows = self.folder(repeat, fold, model), np.flatnonzero(assignment[repeat - 1] == fold)
+            folder.mkdir(parents=True, exist_ok=True)
+            predicted = random.normal(size=(len(rows), n_outputs)).astype(np.float32)
+            np.savez(folder / "predictions.npz", row=rows, prediction=predicted)
+            for name in ("model.keras", "history.csv"):
+                (folder / name).write_text(f"{repeat} {fold}")
+            names = ("model.keras", "predictions.npz", "history.csv")
+            digests = {part: self.description(repeat, fold)[part] for part in ("train", "test")}
+            digests["files"] = {name: files.sha256(folder / name) for name in names}
+            (folder / "cell.json").write_text(json.dumps({"digests": digests}))
+
+    def merge(self, model: str = "m") -> Path:
+        """merge_predictions."""
+        prepared = oos.read_prepared(self.prepared)
+        cells = oos.read_cells(prepared, [self.folder(*key, model) for key in self.cells()])
+        path = self.results / "oos" / f"{model}.csv"
+        oos.write_csv(oos.merge(prepared, cells), path)
+        return path

@@ -79,7 +79,7 @@ def merge(prepared: Prepared, predictions: dict[tuple[int, int], tuple[np.ndarra
     for repeat, tested in enumerate(prepared.assignment, start=1):
         values = np.zeros((len(tested), n_outputs), np.float32)
         for fold in np.unique(tested[tested > 0]):
-            rows, predicted = predictions[repeat, int(fold)]
+            rows, predicted = predictions.get((repeat, int(fold)), (np.empty(0), np.empty(0)))
             expected = np.flatnonzero(tested == fold)
             if not np.array_equal(np.sort(rows), expected) or predicted.shape != (len(expected), n_outputs):
                 raise RegfoldError(
@@ -158,16 +158,19 @@ def read_cells(
     for folder in folders:
         description = prepared.folder.parent / "folds" / f"{folder.name}.json"
         expected = json.loads(description.read_text(encoding="utf-8"))
-        cells[expected["repeat"], expected["fold"]] = read_cell(folder, expected)
+        repeat, fold = expected["repeat"], expected["fold"]
+        tested = np.flatnonzero(prepared.assignment[repeat - 1] == fold)
+        cells[repeat, fold] = read_cell(folder, expected, tested)
     return cells
 
 
-def read_cell(folder: str | Path, expected: dict) -> tuple[np.ndarray, np.ndarray]:
+def read_cell(folder: str | Path, expected: dict, tested: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """A cell's rows and predictions, once its files are found to be what the cell wrote for these rows.
 
     Args:
         folder: the cell's folder.
         expected: the fold's description (results/folds/<repeat>-<fold>.json).
+        tested: int64 (n_test,), the rows that the fold tests, canonical and in order.
 
     Raises:
         RegfoldError: if a file is missing or damaged, or the cell tested other rows.
@@ -179,7 +182,10 @@ def read_cell(folder: str | Path, expected: dict) -> tuple[np.ndarray, np.ndarra
     if about["digests"]["test"] != expected["test"] or about["digests"]["train"] != expected["train"]:
         raise RegfoldError(f"{folder}: belongs to other rows than the table has now; run again")
     with np.load(folder / "predictions.npz") as archive:
-        return archive["row"], archive["prediction"]
+        rows, predicted = archive["row"], archive["prediction"]
+    # The digest vouches for the rows, one by one. Where the fold neither learns from nor tests a row that
+    # came or went (method time), the cell is kept, and its rows have other numbers than when it was trained.
+    return tested[np.argsort(np.argsort(rows))], predicted
 
 
 def damaged_files(folder: str | Path, about: dict) -> list[str]:

@@ -90,8 +90,9 @@ def _read_cells(folder: Path, prepared: oos.Prepared, config: dict, digests: np.
                 _set_aside(cell / name)
                 problems.append(f"{cell / name}: damaged or missing; the next run makes it again")
             if not damaged:
-                predictions[repeat, fold] = oos.read_cell(cell, expected)
-        except (OSError, ValueError, KeyError) as error:
+                tested = np.flatnonzero(prepared.assignment[repeat - 1] == fold)
+                predictions[repeat, fold] = oos.read_cell(cell, expected, tested)
+        except (OSError, ValueError, KeyError, TypeError) as error:
             _set_aside(cell / "cell.json")
             problems.append(
                 f"{cell / 'cell.json'}: damaged or missing ({error}); the next run makes it again"
@@ -122,9 +123,10 @@ def _differences(path: Path, expected: pa.Table, names: pa.ChunkedArray, what: s
                 column_types=dict.fromkeys(expected.column_names, pa.string()), strings_can_be_null=False
             ),
         )
+        columns = found.column_names
     except (pa.ArrowInvalid, UnicodeDecodeError) as error:
         return [f"{path}: cannot be read: {' '.join(str(error).split())}"]
-    if found.column_names != expected.column_names:
+    if columns != expected.column_names:
         return [f"{path}: its columns are not the table's columns and those of regfold"]
     problems = []
     if len(found) != len(expected):
