@@ -11,6 +11,11 @@ os.environ["KERAS_BACKEND"] = "tensorflow"
 import pytest
 
 
+def pytest_configure(config):
+    """Keras' variables do not know of numpy's `copy` yet; nothing is wrong with it."""
+    config.addinivalue_line("filterwarnings", "ignore:__array__ implementation:DeprecationWarning")
+
+
 @pytest.fixture(scope="session", autouse=True)
 def tensorflow_as_in_a_job():
     """Set the threads before TensorFlow's first operation, where a test module imported it."""

@@ -12,7 +12,7 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from regfold import __version__, diagnosis, files, folds, penalty, provenance
+from regfold import __version__, diagnosis, files, folds, penalty, provenance, standardize
 from regfold.checkpoint import State, Store
 from regfold.errors import RegfoldError
 from regfold.fitting import Fitting, as_outputs
@@ -111,6 +111,8 @@ def run(
         if state.ending.startswith("diverged") and cell.on_divergence == "fail":
             raise RegfoldError(f"{cell}: {state.ending}; training.on_divergence is fail")
         network, predictions, losses = _predict(fitting, state, prepared, held_out, schema)
+        if cell.on_divergence == "fail" and not np.isfinite(predictions).all():
+            raise RegfoldError(f"{cell}: predictions are not finite; training.on_divergence is fail")
         about = {
             "model": cell.model,
             "repeat": cell.repeat,
@@ -158,7 +160,7 @@ def _predict(
     trainer = fitting.trainer
     network = assemble(trainer.network, schema["width"], fitting.statistics, fitting.target)
     features = np.load(prepared / "features.npy", mmap_mode="r")
-    held = HeldOut(network, features[held_out], schema["task"], fitting.target)
+    held = HeldOut(trainer.network, standardize.apply(features[held_out], fitting.statistics), fitting.target)
     truth = as_outputs(np.load(prepared / "target.npy")[held_out], schema)
     losses = {}
     for epoch, values in state.snapshots.items():

@@ -33,7 +33,7 @@ class Fitting:
         rows, truth = standardize.apply(rows, self.statistics), as_outputs(truth, schema, self.target)
         weights = _balanced(truth) if classes and training["class_weight"] == "balanced" else None
         watched = None
-        if stopping := training["early_stopping"]:
+        if (stopping := training["early_stopping"]) and len(rows) > 1:
             apart = validation_rows(*key, stopping["fraction"], len(rows))
             watched = rows[apart], truth[apart]
             rows, truth = rows[~apart], truth[~apart]
