@@ -1,4 +1,4 @@
-"""Write envs/regfold.yaml, the environment for `--sdm conda`, from uv.lock (uv run python envs/make_env.py)."""
+"""Write envs/regfold.yaml, the environment of `--sdm conda`, from uv.lock: uv run python envs/make_env.py."""
 
 import tomllib
 from pathlib import Path

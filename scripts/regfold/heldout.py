@@ -13,32 +13,30 @@ class HeldOut:
     """Predicts a fold's held-out rows with whatever weights its network has at the moment.
 
     Args:
-        network: the whole network, encoded rows in, probabilities or target units out.
-        rows: float32 (n_rows, width), encoded.
-        task: "classification" or "regression".
-        target: the scale in which a regression's loss is measured; None for classes.
+        body: the network that was trained.
+        rows: float32 (n_rows, n_features), standardized as the training rows were.
+        target: the scale of a regression's targets; None for classes.
     """
 
-    def __init__(self, network: keras.Model, rows: np.ndarray, task: str, target: TargetScale | None):
-        self.task, self.target, self.n_rows = task, target, len(rows)
+    def __init__(self, body: keras.Model, rows: np.ndarray, target: TargetScale | None):
+        self.target, self.n_rows = target, len(rows)
         size = min(CHUNK, self.n_rows)
         padded = np.zeros((-(-self.n_rows // size) * size, rows.shape[1]), np.float32)
         padded[: self.n_rows] = rows
         self.chunks = [tf.convert_to_tensor(padded[i : i + size]) for i in range(0, len(padded), size)]
         # All chunks have one shape, so that this is compiled once.
-        self.program = tf.function(
-            lambda rows: network(rows, training=False), jit_compile=True, autograph=False
-        )
+        self.program = tf.function(lambda rows: body(rows, training=False), jit_compile=True, autograph=False)
 
     def predict(self) -> np.ndarray:
-        """float32 (n_rows, n_outputs)."""
-        return np.concatenate([self.program(chunk).numpy() for chunk in self.chunks])[: self.n_rows]
+        """float32 (n_rows, n_outputs): probabilities, or numbers in the targets' own units."""
+        outputs = np.concatenate([self.program(chunk).numpy() for chunk in self.chunks])[: self.n_rows]
+        return outputs if self.target is None else outputs * self.target.deviation + self.target.mean
 
     def score(self, truth: np.ndarray) -> tuple[float, float]:
         """Loss without penalties, as training has it, and RMSE, for truth (n_rows, n_outputs) in units."""
         predicted, truth = self.predict().astype(np.float64), truth.astype(np.float64)
         rmse = float(np.sqrt(np.mean((predicted - truth) ** 2)))
-        if self.task == "regression":
+        if self.target is not None:
             return float(np.mean(((predicted - truth) / self.target.deviation) ** 2)), rmse
         # As Keras' categorical cross-entropy on probabilities.
         probability = np.clip((predicted * truth).sum(axis=1), 1e-7, 1 - 1e-7)

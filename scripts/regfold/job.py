@@ -3,14 +3,15 @@
 import json
 import signal
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TextIO
 
-from regfold import gpu, processors
+from regfold import compiled, gpu, processors
 from regfold.progress import Reporter
 
 STATES = Path(".regfold/state")
+PROGRAMS = Path(".regfold/compiled")
 
 
 def train(
@@ -49,6 +50,7 @@ def train(
         Reporter(model, about["repeat"], about["fold"], training["epochs"]) as reporter,
         gpu.lease(reporter.queue) as lease,
         processors.confined(threads, pool),
+        compiled.kept(PROGRAMS, pool) if lease.device["kind"] == "CPU" else nullcontext(),
         _asked_to_stop() as stop,
     ):
         lease.confirm(processors.start(pool))

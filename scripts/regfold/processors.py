@@ -34,7 +34,7 @@ def start(pool: int) -> list[str]:
     Returns:
         the names of the GPUs that TensorFlow sees.
     """
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     os.environ["TF_ENABLE_ONEDNN_OPTS"] = "0"
     os.environ["KERAS_BACKEND"] = "tensorflow"
     held_back = [name for name in NOT_NEEDED if name not in sys.modules]
