@@ -8,8 +8,10 @@ from importlib import metadata
 from pathlib import Path
 
 PACKAGE = Path(__file__).parent
-# Modules that decide nothing about a result, only how it is written and spoken of.
-INFRASTRUCTURE = {"errors", "files", "log"}
+# Modules that decide nothing about a result, only where it is made, how it is written and spoken of.
+INFRASTRUCTURE = {"errors", "files", "gpu", "log"}
+# Where the code that trains begins. `processors` decides the number of threads, and with it the last bit.
+TRAINING = ("fitting.py", "processors.py")
 LIBRARIES = ("keras", "tensorflow", "numpy")
 # Snakemake compares files up to this size by checksum, and larger ones by time.
 SMALL = 1_000_000
@@ -33,7 +35,7 @@ def specification(model: dict) -> dict:
         "training": training,
         "penalty": model["penalty"],
         "build": source_digest(Path(build.rpartition(":")[0])) if build else None,
-        "code": code_digest(PACKAGE / "fitting.py"),
+        "code": code_digest(*(PACKAGE / name for name in TRAINING)),
         "cell": code_digest(PACKAGE / "cell.py"),
         "versions": versions(),
     }
@@ -52,9 +54,9 @@ def digest(data: object) -> str:
 
 
 @cache
-def code_digest(root: Path) -> str:
-    """A digest of a Python file and of all modules of this package that it imports, directly or not."""
-    found, waiting = {}, [root]
+def code_digest(*roots: Path) -> str:
+    """A digest of Python files and of all modules of this package that they import, directly or not."""
+    found, waiting = {}, list(roots)
     while waiting:
         path = waiting.pop()
         if path not in found:
