@@ -2,8 +2,8 @@
 
 TensorFlow can keep compiled programs in a folder, but trusts what it finds there. So each process works in a
 folder of its own, which holds only files that are what they were, and hands over what is new when it ends.
-Programs are kept apart by what they depend on: TensorFlow's version, the processor's instructions, the size of
-the thread pool.
+Programs are kept apart by what they depend on: TensorFlow's version, the processor's instructions, the number
+of threads.
 """
 
 import hashlib
