@@ -250,6 +250,7 @@ def test_every_optimizer_of_the_config_learns(numbers):
         training = {
             "optimizer": name,
             "epochs": 4,
+            "batch_size": 15,
             "learning_rate": {"adadelta": 10, "ftrl": 0.5, "sgd": 0.05}.get(name, 0.01),
         }
         model = settings(training=training, penalty={"weight_decay": 1e-4}, network={"hidden": [4]})
@@ -283,15 +284,20 @@ def test_dropout_is_drawn_anew_in_every_step_and_the_same_on_rerun(numbers):
         np.testing.assert_array_equal(one, other)
 
 
-def test_masks_differ_from_batch_to_batch():
-    """Equal rows, no learning: batches of an epoch differ by their masks alone."""
-    same = SimpleNamespace(
-        rows=np.ones((32, 6), np.float32), truth=np.zeros((32, 1), np.float32), task="regression"
-    )
-    model = settings(penalty={"dropout": 0.5}, network={"hidden": [40]}, training={"learning_rate": 1e-30})
-    made = trainer(same, model)
-    losses = {float(made._step(tf.range(16))[0]) for _ in range(4)}
-    assert len(losses) == 4
+def test_masks_are_new_in_every_batch_and_drop_the_share_they_should():
+    """Dropout alone on rows of ones: the mean of squares tells the share that was kept."""
+    losses = {}
+    for n_batches in (1, 2):
+        n_rows = 1000 * n_batches
+        ones = SimpleNamespace(
+            rows=np.ones((n_rows, 6), np.float32), truth=np.zeros((n_rows, 6), np.float32), task="regression"
+        )
+        body = keras.Sequential([layers.Input((6,)), layers.Dropout(0.3, seed=11)])
+        model = settings(training={"epochs": 4 // n_batches, "batch_size": 1000})
+        losses[n_batches] = train(trainer(ones, model, body)).history[:, 0]
+    assert len(set(losses[1])) == 4
+    np.testing.assert_allclose(0.49 * losses[1], 0.7, atol=0.03)  # five standard errors
+    np.testing.assert_allclose(losses[2], losses[1].reshape(2, 2).mean(axis=1), rtol=1e-6)
 
 
 def test_every_epoch_has_an_order_of_its_own(numbers):
