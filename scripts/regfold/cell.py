@@ -15,8 +15,9 @@ import numpy as np
 from regfold import __version__, diagnosis, files, folds, penalty, provenance, standardize
 from regfold.checkpoint import State, Store
 from regfold.errors import RegfoldError
-from regfold.fitting import Fitting, as_outputs
+from regfold.fitting import Fitting, arranged, as_outputs
 from regfold.heldout import HeldOut
+from regfold.memory import take_rows
 from regfold.network import assemble, weights_digest
 from regfold.seeds import derive
 
@@ -159,8 +160,8 @@ def _predict(
     """The whole network with the weights to keep, its predictions, and (loss, RMSE) of some epochs."""
     trainer = fitting.trainer
     network = assemble(trainer.network, schema["width"], fitting.statistics, fitting.target)
-    features = np.load(prepared / "features.npy", mmap_mode="r")
-    held = HeldOut(trainer.network, standardize.apply(features[held_out], fitting.statistics), fitting.target)
+    rows = standardize.apply(take_rows(prepared / "features.npy", held_out), fitting.statistics)
+    held = HeldOut(trainer.network, rows, fitting.target)
     truth = as_outputs(np.load(prepared / "target.npy")[held_out], schema)
     losses = {}
     for epoch, values in state.snapshots.items():
@@ -206,12 +207,12 @@ def sentence(about: dict) -> str:
 
 
 def _read_rows(prepared: Path, cell: Cell) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Indices of training and held-out rows; the training rows and their truth, from the mapped matrix."""
+    """Indices of training and held-out rows; the training rows, arranged for it, and their truth."""
     tested = np.load(prepared / "assignment.npy")[cell.repeat - 1]
     learnt = np.flatnonzero(folds.training_rows(tested, cell.fold, cell.method))
-    held_out = np.flatnonzero(tested == cell.fold)
-    features = np.load(prepared / "features.npy", mmap_mode="r")
-    return learnt, held_out, np.take(features, learnt, axis=0), np.load(prepared / "target.npy")[learnt]
+    learnt = arranged(learnt, cell.specification, cell.key)
+    rows = take_rows(prepared / "features.npy", learnt)
+    return learnt, np.flatnonzero(tested == cell.fold), rows, np.load(prepared / "target.npy")[learnt]
 
 
 def _count_preprocessing(rows: np.ndarray, prepared: Path, held_out: np.ndarray, schema: dict) -> dict:

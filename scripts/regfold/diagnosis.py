@@ -35,7 +35,7 @@ def flags(state: State, body: keras.Model, sample: np.ndarray, predictions: np.n
         if (outputs == 0).all(axis=0).mean() >= DEAD_SHARE
     ]
     if dead:
-        found.append(f"dead hidden units: {', '.join(dead)} are 0 for all training rows")
+        found.append(f"dead hidden units: {', '.join(dead)} are 0 for every training row looked at")
     return found
 
 

@@ -14,7 +14,7 @@ class Fitting:
         specification: the model's, see provenance.specification.
         key: (seed, repeat, fold).
         schema: the table's schema.
-        rows: float32 (n_rows, width), encoded training rows; changed in place.
+        rows: float32 (n_rows, width), encoded training rows as `arranged` has them; changed in place.
         truth: (n_rows,) class codes, or (n_rows, n_targets) numbers.
     """
 
@@ -30,18 +30,18 @@ class Fitting:
         classes = schema["classes"]
         self.statistics = standardize.fit(rows, schema["columns"])
         self.target = None if classes else standardize.fit_target(truth)
-        rows, truth = standardize.apply(rows, self.statistics), as_outputs(truth, schema, self.target)
+        rows = standardize.apply(rows, self.statistics)
+        truth = truth.astype(np.int32) if classes else as_outputs(truth, schema, self.target)
         weights = _balanced(truth) if classes and training["class_weight"] == "balanced" else None
-        watched = None
-        if (stopping := training["early_stopping"]) and len(rows) > 1:
-            apart = validation_rows(*key, stopping["fraction"], len(rows))
-            watched = rows[apart], truth[apart]
-            rows, truth = rows[~apart], truth[~apart]
-            weights = None if weights is None else weights[~apart]
+        watched, n_watched = None, _n_watched(training, len(rows))
+        if n_watched:
+            watched = rows[-n_watched:], truth[-n_watched:]
+            rows, truth = rows[:-n_watched], truth[:-n_watched]
+            weights = None if weights is None else weights[:-n_watched]
         self.trainer = Trainer(
             network.build_body(
                 rows.shape[1],
-                truth.shape[1],
+                len(classes or schema["target"]),
                 "softmax" if classes else "linear",
                 specification["network"],
                 penalty,
@@ -65,8 +65,24 @@ def as_outputs(truth: np.ndarray, schema: dict, target: standardize.TargetScale 
     return (truth if target is None else (truth - target.mean) / target.deviation).astype(np.float32)
 
 
-def _balanced(truth: np.ndarray) -> np.ndarray:
+def arranged(learnt: np.ndarray, specification: dict, key: tuple[int, int, int]) -> np.ndarray:
+    """The training rows' indices, those last that early stopping watches and the optimizer never sees."""
+    n_watched = _n_watched(specification["training"], len(learnt))
+    if not n_watched:
+        return learnt
+    apart = validation_rows(*key, n_watched, len(learnt))
+    return np.concatenate([learnt[~apart], learnt[apart]])
+
+
+def _n_watched(training: dict, n_rows: int) -> int:
+    """How many training rows early stopping watches: its fraction, but one at least, and not all."""
+    if not training["early_stopping"] or n_rows < 2:
+        return 0
+    return min(max(1, round(training["early_stopping"]["fraction"] * n_rows)), n_rows - 1)
+
+
+def _balanced(codes: np.ndarray) -> np.ndarray:
     """Weights that let each class of the training rows count the same in all (scikit-learn's `balanced`)."""
-    counts = truth.sum(axis=0)
-    per_class = len(truth) / (np.count_nonzero(counts) * np.maximum(counts, 1))
-    return (truth @ per_class).astype(np.float32)
+    counts = np.bincount(codes)
+    per_class = len(codes) / (np.count_nonzero(counts) * np.maximum(counts, 1))
+    return per_class[codes].astype(np.float32)

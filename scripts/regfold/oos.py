@@ -164,7 +164,7 @@ def read_cells(
     return cells
 
 
-def read_cell(folder: str | Path, expected: dict, tested: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def read_cell(folder: Path, expected: dict, tested: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """A cell's rows and predictions, once its files are found to be what the cell wrote for these rows.
 
     Args:
@@ -175,16 +175,27 @@ def read_cell(folder: str | Path, expected: dict, tested: np.ndarray) -> tuple[n
     Raises:
         RegfoldError: if a file is missing or damaged, or the cell tested other rows.
     """
-    folder = Path(folder)
     about = json.loads((folder / "cell.json").read_text(encoding="utf-8"))
     if damaged := damaged_files(folder, about):
         raise RegfoldError(f"{folder / damaged[0]}: damaged since it was written; remove it and run again")
-    if about["digests"]["test"] != expected["test"] or about["digests"]["train"] != expected["train"]:
+    if not belongs(about, expected):
         raise RegfoldError(f"{folder}: belongs to other rows than the table has now; run again")
+    return predictions(folder, tested)
+
+
+def belongs(about: dict, expected: dict) -> bool:
+    """Whether a cell, by its cell.json, learnt from and tested the rows that its fold has."""
+    return all(about["digests"][part] == expected[part] for part in ("train", "test"))
+
+
+def predictions(folder: Path, tested: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The rows that a cell tested, and their predictions.
+
+    The rows' digest vouches for them, one by one. Where a fold neither learns from nor tests a row that came
+    or went (method time), its cell is kept, and its rows have other numbers than when it was trained.
+    """
     with np.load(folder / "predictions.npz") as archive:
         rows, predicted = archive["row"], archive["prediction"]
-    # The digest vouches for the rows, one by one. Where the fold neither learns from nor tests a row that
-    # came or went (method time), the cell is kept, and its rows have other numbers than when it was trained.
     return tested[np.argsort(np.argsort(rows))], predicted
 
 

@@ -60,6 +60,7 @@ def read(path: str | Path, schema: dict) -> Predictions:
     try:
         table = pa.csv.read_csv(
             path,
+            read_options=pa.csv.ReadOptions(block_size=1 << 26),  # a line may be so long at most
             parse_options=pa.csv.ParseOptions(newlines_in_values=True),
             convert_options=pa.csv.ConvertOptions(column_types=types, include_columns=list(types)),
         )

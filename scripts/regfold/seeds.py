@@ -21,10 +21,9 @@ def batch_order(seed: int, repeat: int, fold: int, epoch: int, n_rows: int) -> n
     return np.random.default_rng([seed, repeat, fold, epoch]).permutation(n_rows).astype(np.int32)
 
 
-def validation_rows(seed: int, repeat: int, fold: int, fraction: float, n_rows: int) -> np.ndarray:
-    """The training rows, bool (n_rows,), that early stopping watches and the optimizer never sees."""
+def validation_rows(seed: int, repeat: int, fold: int, n_watched: int, n_rows: int) -> np.ndarray:
+    """Which training rows, bool (n_rows,), are the `n_watched` that early stopping watches."""
     generator = np.random.default_rng(derive(seed, repeat, fold, "validation"))
-    n_watched = min(max(1, round(fraction * n_rows)), n_rows - 1)
     watched = np.zeros(n_rows, bool)
     watched[generator.permutation(n_rows)[:n_watched]] = True
     return watched

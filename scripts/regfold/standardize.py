@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from regfold.memory import CHUNK, take_columns
+
 
 @dataclass(frozen=True)
 class Standardization:
@@ -56,12 +58,12 @@ def apply(rows: np.ndarray, statistics: Standardization) -> np.ndarray:
     Works in place where all columns are kept, so that the training matrix is in memory once.
     """
     if len(statistics.keep) != rows.shape[1]:
-        rows = np.ascontiguousarray(rows[:, statistics.keep])
-    for j in range(rows.shape[1]):
-        column = rows[:, j]
-        column[np.isnan(column)] = statistics.median[j]
-        column -= statistics.mean[j]
-        column *= statistics.scale[j]
+        rows = take_columns(rows, statistics.keep)
+    for start in range(0, len(rows), CHUNK):
+        part = rows[start : start + CHUNK]
+        np.copyto(part, statistics.median, where=np.isnan(part))
+        part -= statistics.mean
+        part *= statistics.scale
     return rows
 
 

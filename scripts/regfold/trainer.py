@@ -11,6 +11,7 @@ import tensorflow as tf
 
 from regfold import optimizer as optimizers
 from regfold.checkpoint import State
+from regfold.memory import ALIGNMENT
 from regfold.seeds import batch_order
 
 # Variables kept on the way, for the picture of the held-out loss: how many, and how many bytes in all.
@@ -28,7 +29,7 @@ class Trainer:
     Args:
         network: the network; its variables are trained in place.
         rows: float32 (n_rows, n_features), standardized training rows.
-        truth: float32 (n_rows, n_outputs), one-hot classes or standardized targets.
+        truth: int32 (n_rows,) class codes, or float32 (n_rows, n_outputs), one-hot or standardized targets.
         task: "classification" (cross-entropy) or "regression" (mean squared error).
         training: the model's resolved training section.
         weight_decay: decoupled weight decay of kernels.
@@ -60,9 +61,9 @@ class Trainer:
             if task == "classification"
             else keras.losses.MeanSquaredError()
         )
-        self.rows, self.truth = tf.convert_to_tensor(rows), tf.convert_to_tensor(truth)
-        self.row_weights = None if row_weights is None else tf.convert_to_tensor(row_weights)
-        self.watched = None if watched is None else tuple(map(tf.convert_to_tensor, watched))
+        self.rows, self.truth = _on_device(rows), _on_device(truth)
+        self.row_weights = None if row_weights is None else _on_device(row_weights)
+        self.watched = None if watched is None else tuple(map(_on_device, watched))
         self.optimizer = optimizers.build(
             training, weight_decay, self.n_rows, self.network.trainable_variables
         )
@@ -182,7 +183,7 @@ class Trainer:
 
     def _step(self, batch: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """One step of the optimizer on the rows `batch`; the loss without and with penalties."""
-        rows, truth = tf.gather(self.rows, batch), tf.gather(self.truth, batch)
+        rows, truth = tf.gather(self.rows, batch), self._outputs(tf.gather(self.truth, batch))
         weights = None if self.row_weights is None else tf.gather(self.row_weights, batch)
         variables = self.network.trainable_variables
         with tf.GradientTape() as tape, _threefry():
@@ -195,7 +196,25 @@ class Trainer:
 
     def _watched_loss(self) -> tf.Tensor:
         rows, truth = self.watched
-        return self.loss(truth, self.network(rows, training=False))
+        return self.loss(self._outputs(truth), self.network(rows, training=False))
+
+    def _outputs(self, truth: tf.Tensor) -> tf.Tensor:
+        """Class codes as the network's outputs have them, one-hot; numbers as they are."""
+        return tf.one_hot(truth, self.network.output_shape[-1]) if len(truth.shape) == 1 else truth
+
+
+def _on_device(values: np.ndarray) -> tf.Tensor:
+    """A tensor where the training is: on a CPU the array's own memory, if TensorFlow can use it.
+
+    The array must not be changed any more. (`tf.convert_to_tensor` would hold it three times for a while.)
+    """
+    if (
+        tf.config.list_physical_devices("GPU")
+        or values.ctypes.data % ALIGNMENT
+        or not values.flags.c_contiguous
+    ):
+        return tf.convert_to_tensor(values)
+    return tf.experimental.dlpack.from_dlpack(values.__dlpack__())
 
 
 # Keras draws its random numbers with these. What XLA selects for them on a CPU by itself takes 500 us for the

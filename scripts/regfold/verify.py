@@ -13,6 +13,8 @@ from regfold.errors import RegfoldError, quote
 from regfold.prepare import prepare
 
 MOST_NAMED = 10
+# A line may be so long at most.
+BLOCK_BYTES = 1 << 26
 
 
 def verify(config: dict, results: Path) -> str:
@@ -39,12 +41,12 @@ def verify(config: dict, results: Path) -> str:
         prepared = _fresh(Path(fresh), results, config, schema)
         digests = np.load(Path(fresh) / "digests.npy")
     problems += _check_folds(results / "folds.csv", prepared)
-    n_lines = n_cells = 0
+    n_lines, n_cells, n_expected = 0, 0, len(folds.cells(prepared.assignment))
     for model in config["models"]:
         predictions, found = _read_cells(results / "cells" / model, prepared, config, digests)
         problems += found
         n_cells += len(predictions)
-        if not found:
+        if len(predictions) == n_expected:
             expected = oos.merge(prepared, predictions)
             problems += _compare(results / "oos" / f"{model}.csv", expected, prepared.schema["id"])
             n_lines += len(expected)
@@ -90,15 +92,15 @@ def _read_cells(folder: Path, prepared: oos.Prepared, config: dict, digests: np.
                 _set_aside(cell / name)
                 problems.append(f"{cell / name}: damaged or missing; the next run makes it again")
             if not damaged:
+                if not oos.belongs(about, expected):
+                    problems.append(f"{cell}: belongs to other rows than the table has now; run again")
                 tested = np.flatnonzero(prepared.assignment[repeat - 1] == fold)
-                predictions[repeat, fold] = oos.read_cell(cell, expected, tested)
+                predictions[repeat, fold] = oos.predictions(cell, tested)
         except (OSError, ValueError, KeyError, TypeError) as error:
             _set_aside(cell / "cell.json")
             problems.append(
                 f"{cell / 'cell.json'}: damaged or missing ({error}); the next run makes it again"
             )
-        except RegfoldError as error:
-            problems.append(str(error))
     return predictions, problems
 
 
@@ -118,6 +120,7 @@ def _differences(path: Path, expected: pa.Table, names: pa.ChunkedArray, what: s
     try:
         found = pyarrow.csv.read_csv(
             path,
+            read_options=pyarrow.csv.ReadOptions(block_size=BLOCK_BYTES),
             parse_options=pyarrow.csv.ParseOptions(newlines_in_values=True, ignore_empty_lines=False),
             convert_options=pyarrow.csv.ConvertOptions(
                 column_types=dict.fromkeys(expected.column_names, pa.string()), strings_can_be_null=False

@@ -237,7 +237,7 @@ def test_dead_units_and_constant_predictors_are_flagged():
     sample = np.random.default_rng(0).normal(size=(100, 2)).astype(np.float32)
     several = np.array([[1], [2]], np.float32)
     all_dead, nearly, few = (network(np.where(np.arange(10) < n, -100, 5)) for n in (10, 9, 8))
-    said = "dead hidden units: {} of 10 in first are 0 for all training rows"
+    said = "dead hidden units: {} of 10 in first are 0 for every training row looked at"
     assert diagnosis.flags(State(), all_dead, sample, several) == [said.format(10)]
     assert diagnosis.flags(State(), nearly, sample, several) == [said.format(9)]
     assert diagnosis.flags(State(), few, sample, several) == []

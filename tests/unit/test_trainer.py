@@ -170,7 +170,7 @@ def test_a_regression_with_two_targets_is_that_of_keras(numbers):
 def test_balanced_class_weights_are_those_of_scikit_learn_and_keras(classes):
     from regfold.fitting import _balanced
 
-    made = trainer(classes, settings(), row_weights=_balanced(classes.truth))
+    made = trainer(classes, settings(), row_weights=_balanced(classes.codes))
     reference = dense(3, "softmax")
     reference.set_weights(made.network.get_weights())
     train(made)
