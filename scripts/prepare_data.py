@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from regfold import log
-from regfold.prepare import prepare, summary
+from regfold.prepare import expect_classes, prepare, summary
 
 
 def main(snakemake) -> None:
@@ -11,6 +11,7 @@ def main(snakemake) -> None:
     with log.job(snakemake.log) as terminal:
         settings = snakemake.params.data
         schema = prepare(settings["data"], settings["split_column"], Path(snakemake.output.schema).parent)
+        expect_classes(schema, settings["with_class_weight"])
         for line in summary(schema):
             print(f"regfold: {line}", file=terminal)
 

@@ -159,6 +159,19 @@ def _write_array(path: Path, array: np.ndarray) -> None:
         np.save(temporary, array, allow_pickle=False)
 
 
+def expect_classes(schema: dict, models: list[str]) -> None:
+    """Check that models with class weights have classes, where data.task: auto decided it.
+
+    Raises:
+        RegfoldError: if the task is a regression and there is such a model.
+    """
+    if schema["task"] == "regression" and models:
+        raise RegfoldError(
+            f"config.yaml: models.{models[0]}: training.class_weight is balanced, but {schema['task_reason']}; "
+            "expected null"
+        )
+
+
 def summary(schema: dict) -> list[str]:
     """What was found in a table, in lines for the terminal: one, and one for each thing to know."""
     features = len(schema["columns"])

@@ -11,6 +11,8 @@ from regfold.errors import RegfoldError, quote
 from regfold.table import Table, check_finite, first_text, numbers
 
 # Whole numbers are classes up to this many, if each has this many rows on average.
+MOST_TARGET = 1e37
+LEAST_SPREAD = 1e-6
 MOST_NUMERIC_CLASSES = 20
 ROWS_PER_NUMERIC_CLASS = 5
 MOST_CLASSES = 1000
@@ -148,6 +150,17 @@ def _truth(table: Table, names: list[str]) -> np.ndarray:
         check_finite(table, name, values, found)
         if np.all(found == found[0]):
             raise RegfoldError(f"{where} is {table.cell(name, 0)} in every row; expected values that differ")
+        largest = int(np.argmax(np.abs(found)))
+        if abs(found[largest]) > MOST_TARGET:
+            raise RegfoldError(
+                f"{where}, {table.row(largest)}: {table.cell(name, largest)} is too large to be predicted in "
+                "32-bit numbers; expected another unit"
+            )
+        if found.std() < LEAST_SPREAD * abs(found.mean()):
+            raise RegfoldError(
+                f"{where}: its values differ by less than a millionth of their size, which 32-bit numbers do "
+                "not tell apart; subtract a constant from them"
+            )
         truth[:, j] = found + 0.0
     return truth
 

@@ -437,7 +437,7 @@ def snakemake(data, logs=("logs/prepare_data.log",)):
     endings = {"table": "parquet", "features": "npy", "target": "npy"}
     endings |= {"digests": "npy", "rows": "parquet", "schema": "json"}
     return SimpleNamespace(
-        params=SimpleNamespace(data={"data": data, "split_column": None}),
+        params=SimpleNamespace(data={"data": data, "split_column": None, "with_class_weight": []}),
         output=SimpleNamespace(**{name: f"out/{name}.{ending}" for name, ending in endings.items()}),
         log=list(logs),
     )
@@ -528,3 +528,18 @@ def test_a_full_disk_is_one_line():
         temporary.symlink_to("/dev/full")
         temporary.write_text("text")
     assert not list(Path().iterdir())
+
+
+def test_class_weights_need_classes():
+    from regfold.errors import RegfoldError
+    from regfold.prepare import expect_classes
+
+    schema = {"task": "regression", "task_reason": "target 'y' holds numbers with decimals: regression"}
+    expect_classes(schema, [])
+    expect_classes({"task": "classification"}, ["m"])
+    with pytest.raises(RegfoldError) as error:
+        expect_classes(schema, ["m"])
+    assert str(error.value) == (
+        "config.yaml: models.m: training.class_weight is balanced, but target 'y' holds numbers with decimals: "
+        "regression; expected null"
+    )

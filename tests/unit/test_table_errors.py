@@ -354,6 +354,20 @@ TEXT_FILES = [
         "t.csv: column 'y', row 1: 'nan' is no number; if it means missing, add it to data.missing",
     ),
     (
+        "target too large for float32",
+        csv("x,y", "1,2.5", "2,1e38", "3,4"),
+        {"task": "regression"},
+        "t.csv: column 'y' (target), row 1: '1e38' is too large to be predicted in 32-bit numbers; expected "
+        "another unit",
+    ),
+    (
+        "target with hardly any spread",
+        csv("x,y", "1,1600000001", "2,1600000002", "3,1600000003"),
+        {"task": "regression"},
+        "t.csv: column 'y' (target): its values differ by less than a millionth of their size, which 32-bit "
+        "numbers do not tell apart; subtract a constant from them",
+    ),
+    (
         "constant regression target",
         csv("x,y", "1,2", "2,2", "3,2.0"),
         {"task": "regression"},
