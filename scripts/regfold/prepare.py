@@ -167,8 +167,8 @@ def expect_classes(schema: dict, models: list[str]) -> None:
     """
     if schema["task"] == "regression" and models:
         raise RegfoldError(
-            f"config.yaml: models.{models[0]}: training.class_weight is balanced, but {schema['task_reason']}; "
-            "expected null"
+            f"config.yaml: models.{models[0]}: training.class_weight is balanced, but "
+            f"{schema['task_reason']}; expected null"
         )
 
 

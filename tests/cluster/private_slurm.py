@@ -90,8 +90,9 @@ class Cluster:
         jobs = [line.split("|") for line in lines]
         return {cell_of(comment): (job, node) for job, node, comment in jobs if comment.startswith("rule_")}
 
-    def node_state(self, node: str) -> str:
-        return self.call("sinfo", "-h", "-p", "main", "-n", node, "-o", "%T")
+    def is_down(self, node: str) -> bool:
+        """Whether Slurm has given the node up; sinfo calls it completing while it waits for its jobs' end."""
+        return "State=DOWN" in self.call("scontrol", "show", "node", node)
 
     def kill_node(self, node: str) -> None:
         """Kill a node as a power cut does: its slurmd and everything under it, at once."""

@@ -72,8 +72,8 @@ def test_every_fault_of_a_cluster(cluster, local, study):
     """One run: cancelled, requeued, the controller away, preempted, a node lost, out of time."""
     before = cluster.jobs()
     target = Target(cluster, study, local)
-    # A minute in place of the profile's hour; it grows with the attempt as there. On a busy machine more cells
-    # than one may come to it, hence more attempts.
+    # A minute in place of the profile's hour; it grows with the attempt as there. On a busy machine more
+    # cells than one may come to it, hence more attempts.
     options = (
         "--profile",
         "profiles/slurm",
@@ -117,7 +117,7 @@ def test_every_fault_of_a_cluster(cluster, local, study):
         )
         lost, _, _ = target.next(other, but={slow})
         cluster.kill_node(other)
-        wait_for("the node is down", lambda: cluster.node_state(other).startswith("down"))
+        wait_for("the node is down", lambda: cluster.is_down(other))
         cluster.start_node(other)
         cluster.call("scontrol", "update", f"NodeName={place}", "State=RESUME")
         study.finish(driver)

@@ -540,6 +540,6 @@ def test_class_weights_need_classes():
     with pytest.raises(RegfoldError) as error:
         expect_classes(schema, ["m"])
     assert str(error.value) == (
-        "config.yaml: models.m: training.class_weight is balanced, but target 'y' holds numbers with decimals: "
-        "regression; expected null"
+        "config.yaml: models.m: training.class_weight is balanced, but target 'y' holds numbers with "
+        "decimals: regression; expected null"
     )
