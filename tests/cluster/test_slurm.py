@@ -69,20 +69,13 @@ def test_five_folds_on_two_gpus(cluster, local, study):
 
 
 def test_every_fault_of_a_cluster(cluster, local, study):
-    """One run: cancelled, requeued, the controller away, preempted, a node lost, out of time."""
+    """One run: cancelled, requeued, preempted, a node lost, the controller away, out of time."""
     before = cluster.jobs()
     target = Target(cluster, study, local)
     # A minute in place of the profile's hour; it grows with the attempt as there. On a busy machine more
     # cells than one may come to it, hence more attempts.
-    options = (
-        "--profile",
-        "profiles/slurm",
-        "--retries",
-        "9",
-        "--set-resources",
-        "train_fold:runtime=attempt",
-    )
-    with driven(study, cluster, *options) as driver:
+    limits = ("--retries", "9", "--set-resources", "train_fold:runtime=attempt")
+    with driven(study, cluster, "--profile", "profiles/slurm", *limits) as driver:
         slow, _, place = target.next()
         kill(study.process(slow), signal.SIGSTOP)  # it hangs, and comes to its time limit
         # Its node takes no more jobs for now: what is to come runs on the other one, and can be hit there.
@@ -94,32 +87,19 @@ def test_every_fault_of_a_cluster(cluster, local, study):
         requeued, job, _ = target.next(but={slow, cancelled})
         cluster.call("scontrol", "requeue", job)
 
-        wait_for("both have ended", lambda: not cluster.call("squeue", "-h", "-t", "completing"))
-        cluster.stop_controller()
-        time.sleep(30)
-        cluster.start_controller()
-
         preempted, _, _ = target.next(other, but={slow})
-        cluster.call(
-            *(
-                "sbatch",
-                "--wait",
-                "-p",
-                "urgent",
-                "-w",
-                other,
-                "--gres=gpu:2",
-                "--mem=100",
-                "-o",
-                "/dev/null",
-            ),
-            *("--wrap", "true"),
-        )
+        urgent = ("-p", "urgent", "-w", other, "--gres=gpu:2", "--mem=100", "-o", "/dev/null")
+        cluster.call("sbatch", "--wait", *urgent, "--wrap", "true")
         lost, _, _ = target.next(other, but={slow})
         cluster.kill_node(other)
         wait_for("the node is down", lambda: cluster.is_down(other))
         cluster.start_node(other)
         cluster.call("scontrol", "update", f"NodeName={place}", "State=RESUME")
+
+        target.next(but={slow})
+        cluster.stop_controller()
+        time.sleep(30)
+        cluster.start_controller()
         study.finish(driver)
 
     assert study.sha256() == local.sha256()
@@ -138,8 +118,8 @@ def test_every_fault_of_a_cluster(cluster, local, study):
         assert cells[cell]["resumed_from"] > 0
         assert cells[cell]["resumed_from"] + cells[cell]["trained_epochs"] == cells[cell]["epochs"]
     # The cell that ran out of time was given more of it, and more memory.
-    limits = [(job["TimelimitRaw"], job["ReqMem"]) for job in queued if cell_of(job["Comment"]) == slow]
-    assert {("1", "4000M"), ("2", "8000M")} <= set(limits)
+    given = {(job["TimelimitRaw"], job["ReqMem"]) for job in queued if cell_of(job["Comment"]) == slow}
+    assert {("1", "4000M"), ("2", "8000M")} <= given
 
 
 def test_snakemake_killed_while_its_jobs_run(cluster, local, study):
