@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from regfold import optimizer as optimizers
-from regfold.checkpoint import State
+from regfold.checkpoint import HISTORY, State
 from regfold.memory import ALIGNMENT
 from regfold.seeds import batch_order
 
@@ -93,12 +93,13 @@ class Trainer:
         """
         state = self._restore(state) if state else State()
         keep = self._snapshot_epochs()
+        history = np.full((max(self.training["epochs"], state.epoch), len(HISTORY)), np.nan)
+        history[: state.epoch] = state.history
         saved = time.monotonic()
         while not state.finished:
             epoch = state.epoch + 1
-            values = self._train_epoch(epoch)
-            state.history = np.vstack([state.history, values])
-            state.epoch = epoch
+            values = history[state.epoch] = self._train_epoch(epoch)
+            state.history, state.epoch = history[:epoch], epoch
             self._judge(state)
             if epoch in keep:
                 state.snapshots[epoch] = self._values()
