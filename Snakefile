@@ -35,15 +35,3 @@ rule all:
         "results/folds.csv",
         expand("results/oos/{model}.csv", model=MODELS),
         lambda wildcards: all_cells(*CELL_FILES),
-
-
-onstart:
-    following.start()
-
-
-onsuccess:
-    conclude()
-
-
-onerror:
-    following.end("failed")

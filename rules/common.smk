@@ -1,4 +1,4 @@
-"""What all rules share: the checked config, the models, and which cells there are. No rules here."""
+"""What all rules share: the checked config, the models, which cells there are, and how a run begins and ends."""
 
 import os
 import re
@@ -66,3 +66,15 @@ def conclude() -> None:
     if not targets or "all" in targets:
         pruning.bound(Path("results"), STATES)
         print(terminal.closing_lines("results"))
+
+
+onstart:
+    following.start()
+
+
+onsuccess:
+    conclude()
+
+
+onerror:
+    following.end("failed")

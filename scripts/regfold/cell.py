@@ -92,7 +92,7 @@ def run(
     specification = cell.specification | {"versions": provenance.versions()}
     digest = provenance.state_digest(specification, description["train"], cell.repeat, cell.fold)
     learnt, held_out, rows, truth = _read_rows(prepared, cell)
-    preprocessing = _count_preprocessing(rows, prepared, held_out, schema)
+    preprocessing = diagnosis.preprocessing(rows, prepared / "features.npy", held_out, schema)
     fitting = Fitting(specification, cell.key, schema, rows, truth)
     del rows
     store = Store(state_root, digest)
@@ -213,31 +213,6 @@ def _read_rows(prepared: Path, cell: Cell) -> tuple[np.ndarray, np.ndarray, np.n
     learnt = arranged(learnt, cell.specification, cell.key)
     rows = take_rows(prepared / "features.npy", learnt)
     return learnt, np.flatnonzero(tested == cell.fold), rows, np.load(prepared / "target.npy")[learnt]
-
-
-def _count_preprocessing(rows: np.ndarray, prepared: Path, held_out: np.ndarray, schema: dict) -> dict:
-    """What the statistics will do to these training rows, by column, for the report."""
-    features = np.load(prepared / "features.npy", mmap_mode="r")
-    imputed, constant, unseen = {}, [], {}
-    for column in schema["columns"]:
-        name, start = column["name"], column["start"]
-        if column["kind"] == "numeric":
-            values = rows[:, start]
-            missing = int(np.isnan(values).sum())
-            if missing:
-                imputed[name] = missing
-            if missing == len(values) or np.nanmin(values) == np.nanmax(values):
-                constant.append(name)
-            continue
-        block = slice(start, start + column["width"])
-        learnt = rows[:, block].any(axis=0)
-        if np.count_nonzero(learnt) == 1:
-            constant.append(name)
-        if not learnt.all():
-            only = ~learnt & features[held_out, block].any(axis=0)
-            if only.any():
-                unseen[name] = [column["levels"][i] for i in np.flatnonzero(only)]
-    return {"imputed": imputed, "constant": constant, "unseen": unseen}
 
 
 def _write_history(path: Path, state: State, heldout: dict[int, tuple[float, float]]) -> None:

@@ -1,4 +1,6 @@
-"""What can be wrong with a network that was trained, in words: diverged, constant, dead."""
+"""What there is to know of a cell: what its statistics did, and what is wrong with its network."""
+
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -58,3 +60,38 @@ def _hidden_outputs(body: keras.Model, sample: np.ndarray) -> dict[str, np.ndarr
     outputs = cut(sample, training=False) if cut else []
     outputs = outputs if isinstance(outputs, list) else [outputs]
     return {layer.name: np.asarray(values) for layer, values in zip(layers, outputs, strict=True)}
+
+
+def preprocessing(rows: np.ndarray, features: Path, held_out: np.ndarray, schema: dict) -> dict:
+    """What the statistics do to a cell's rows, for the report.
+
+    Args:
+        rows: float32 (n_train, width), encoded training rows.
+        features: the file of all encoded rows.
+        held_out: int64 (n_test,), the rows that are tested.
+        schema: the table's schema.
+
+    Returns:
+        {"imputed": {column: missing cells}, "constant": [column], "unseen": {column: [level]}}, the last for
+        levels that only held-out rows have.
+    """
+    imputed, constant, unseen = {}, [], {}
+    for column in schema["columns"]:
+        name, start = column["name"], column["start"]
+        if column["kind"] == "numeric":
+            values = rows[:, start]
+            missing = int(np.isnan(values).sum())
+            if missing:
+                imputed[name] = missing
+            if missing == len(values) or np.nanmin(values) == np.nanmax(values):
+                constant.append(name)
+            continue
+        block = slice(start, start + column["width"])
+        learnt = rows[:, block].any(axis=0)
+        if np.count_nonzero(learnt) == 1:
+            constant.append(name)
+        if not learnt.all():
+            only = ~learnt & np.load(features, mmap_mode="r")[held_out, block].any(axis=0)
+            if only.any():
+                unseen[name] = [column["levels"][i] for i in np.flatnonzero(only)]
+    return {"imputed": imputed, "constant": constant, "unseen": unseen}

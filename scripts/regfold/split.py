@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as parquet
 
-from regfold import files, folds
+from regfold import files, folds, splitters
 from regfold.encode import layout
 from regfold.oos import folds_table, write_csv
 
@@ -47,7 +47,7 @@ def decide(settings: dict, prepared: Path) -> Split:
     if column is not None:
         texts = parquet.read_table(prepared / "table.parquet", columns=[column])[column]
         values = texts.take(rows["position"]).to_pylist()
-    assignment, fold_names = folds.assign(
+    assignment, fold_names = splitters.assign(
         settings["split"],
         np.load(prepared / "target.npy"),
         schema["task"],

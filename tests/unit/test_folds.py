@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from regfold import folds
+from regfold import folds, splitters
 from regfold.errors import RegfoldError
 from sklearn import model_selection as sklearn
 
@@ -26,7 +26,7 @@ def assign(settings, target=None, values=None, n=None, rows=None, task="classifi
     n = len(target) if target is not None else len(values) if values is not None else n
     target = np.zeros(n, np.int32) if target is None else np.asarray(target, np.int32)
     rows = rows or [str(i) for i in range(n)]
-    return folds.assign(settings, target, task, rows, values, ["", "NA"], with_id)
+    return splitters.assign(settings, target, task, rows, values, ["", "NA"], with_id)
 
 
 def as_assignment(splitter, n, y=None, groups=None):
