@@ -117,8 +117,8 @@ def test_every_fault_of_a_cluster(cluster, local, study):
         )
         assert cells[cell]["resumed_from"] > 0
         assert cells[cell]["resumed_from"] + cells[cell]["trained_epochs"] == cells[cell]["epochs"]
-    # The cell that ran out of time was given more of it, and more memory. (How much more depends on how often it
-    # could not be sent while the controller was away: that counts as an attempt too.)
+    # The cell that ran out of time was given more of it, and more memory. How much more depends on how often
+    # it could not be sent while the controller was away: that counts as an attempt too.
     given = [(job["TimelimitRaw"], job["ReqMem"]) for job in queued if cell_of(job["Comment"]) == slow]
     grown = {(str(attempt), f"{4000 * attempt}M") for attempt in range(2, 11)}
     assert ("1", "4000M") in given and grown & set(given)
