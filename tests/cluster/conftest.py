@@ -1,4 +1,4 @@
-"""One private Slurm and one local run for all tests of this folder."""
+"""One private Slurm and one local run for the tests of a module."""
 
 import os
 import shutil
@@ -9,7 +9,7 @@ import pytest
 from cluster.private_slurm import Cluster, Study, copy_project, missing
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def cluster(tmp_path_factory):
     reason = missing()
     if reason:
@@ -27,12 +27,12 @@ def cluster(tmp_path_factory):
         cluster.down()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def project(tmp_path_factory):
     return copy_project(tmp_path_factory.mktemp("project"))
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def local(cluster, project, tmp_path_factory):
     """The study, run on this machine without a scheduler and without a disturbance."""
     study = Study(project, tmp_path_factory.mktemp("local"))
