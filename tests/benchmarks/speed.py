@@ -38,7 +38,7 @@ def timed(command: list[str], folder: Path) -> tuple[float, float, float, str]:
         peak = 0
         while process.poll() is None:
             peak = max(peak, *map(resident, family(process.pid)), 0)
-            time.sleep(0.1)
+            time.sleep(0.5)
         output.seek(0)
         text = output.read()
     if process.returncode:
