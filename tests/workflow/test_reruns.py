@@ -338,9 +338,9 @@ def test_a_copy_elsewhere_with_and_without_the_records_of_snakemake(by_column, t
 
 def test_a_killed_training_goes_on(by_kfold, tmp_path):
     """Ctrl-C amid a training: `plan` says from which epoch it goes on, and it does."""
-    epochs = 4000
+    epochs = 20_000
     study = by_kfold.copy(tmp_path / "study")
-    configure(study, models__a={"training": {"epochs": epochs, "checkpoint_seconds": 1}})
+    configure(study, models__a={"training": {"epochs": epochs, "checkpoint_seconds": 0.5}})
     command = [sys.executable, "-m", "snakemake", "--snakefile", study.project / "Snakefile", "--cores", "1"]
     run = subprocess.Popen(
         command,
