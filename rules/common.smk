@@ -7,7 +7,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(workflow.basedir) / "scripts"))
 
-from regfold import copied, errors, gpu, provenance, pruning, run_lock, run_progress, terminal
+from regfold import copied, errors, fork_server, gpu, provenance, pruning, rate_limit, run_lock, run_progress, terminal
 from regfold.config import resolve
 from regfold.job import STATES
 
@@ -15,12 +15,13 @@ CELL_FILES = ("cell.json", "model.keras", "history.csv", "predictions.npz")
 
 with errors.ending_the_process():
     run_lock.release_if_orphaned(workflow)
-    gpu.limit_local_jobs(workflow)
+    GPUS = gpu.limit_local_jobs(workflow)
     config = resolve(config, source=os.path.relpath(workflow.configfiles[-1]))
     MODELS = list(config["models"])
     SPECIFICATIONS = {model: provenance.specification(config["models"][model]) for model in MODELS}
 
 following = run_progress.RunProgress(workflow)
+forks = fork_server.ForkServer()
 
 
 # On a cluster only the training is sent away: a job of its own would cost these more than their work.
@@ -61,6 +62,7 @@ def all_cells(*names: str) -> list[str]:
 
 def conclude() -> None:
     """At the end of a whole run: bound what old trainings take up, and say the scores."""
+    forks.end()
     following.end("done")
     targets = workflow.dag_settings.targets
     if not targets or "all" in targets:
@@ -69,7 +71,9 @@ def conclude() -> None:
 
 
 onstart:
+    rate_limit.lift(workflow)
     following.start()
+    forks.start(workflow, {"split_folds", "train_fold"}, GPUS)
 
 
 onsuccess:
@@ -77,4 +81,5 @@ onsuccess:
 
 
 onerror:
+    forks.end()
     following.end("failed")

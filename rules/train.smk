@@ -22,8 +22,7 @@ rule train_fold:
         predictions="results/cells/{model}/{repeat}-{fold}/predictions.npz",
     log:
         "logs/train_fold/{model}/{repeat}-{fold}.log",
-    benchmark:
-        "benchmarks/train_fold/{model}/{repeat}-{fold}.tsv"
+        usage="benchmarks/train_fold/{model}/{repeat}-{fold}.tsv",
     conda:
         "../envs/regfold.yaml"
     threads: 1

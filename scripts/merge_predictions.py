@@ -2,12 +2,12 @@
 
 from pathlib import Path
 
-from regfold import log, oos
+from regfold import lean, log, oos
 
 
 def main(snakemake) -> None:
     """Write results/oos/<model>.csv, once the row contract is found to hold."""
-    with log.job(snakemake.log):
+    with log.job(snakemake.log), lean.without("pandas"):
         prepared = oos.read_prepared(Path(snakemake.input.table).parent)
         cells = oos.read_cells(prepared, [Path(path).parent for path in snakemake.input.cells])
         oos.write_csv(oos.merge(prepared, cells), snakemake.output.oos)

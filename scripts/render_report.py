@@ -1,10 +1,10 @@
 """Renders the report: one self-contained page, and its charts as SVG and PNG."""
 
-from regfold import log, page, study
+from regfold import figures, lean, log, page, study
 
 
 def main(snakemake) -> None:
-    with log.job(snakemake.log[0]):
+    with log.job(snakemake.log[0]), lean.without("pandas"), figures.javascript() as javascript:
         found = study.read(
             models=snakemake.params.models,
             split=snakemake.params.split,
@@ -15,7 +15,7 @@ def main(snakemake) -> None:
             cells=snakemake.input.cells,
             histories=snakemake.input.histories,
         )
-        page.write(found, snakemake.output.report, snakemake.output.figures)
+        page.write(found, javascript, snakemake.output.report, snakemake.output.figures)
 
 
 if __name__ == "__main__":

@@ -3,11 +3,11 @@
 import json
 from pathlib import Path
 
-from regfold import files, log, metrics, predictions, scores_file
+from regfold import files, lean, log, metrics, predictions, scores_file
 
 
 def main(snakemake) -> None:
-    with log.job(snakemake.log[0]):
+    with log.job(snakemake.log[0]), lean.without("pandas"):
         schema = json.loads(Path(snakemake.input.schema).read_text(encoding="utf-8"))
         cells = [json.loads(Path(path).read_text(encoding="utf-8")) for path in snakemake.input.cells]
         paths = {Path(path).stem: path for path in snakemake.input.oos}

@@ -2,12 +2,12 @@
 
 from pathlib import Path
 
-from regfold import log, split
+from regfold import lean, log, split
 
 
 def main(snakemake) -> None:
     """Write results/folds.csv, the assignment, and results/folds/<repeat>-<fold>.json."""
-    with log.job(snakemake.log) as terminal:
+    with log.job(snakemake.log) as terminal, lean.without("pandas"):
         settings, output = snakemake.params.split, snakemake.output
         decided = split.decide(settings, Path(snakemake.input.schema).parent)
         split.write(decided, output.table, output.assignment, output.folds)

@@ -2,21 +2,23 @@
 
 from pathlib import Path
 
-from regfold import job, log
+from regfold import fork_server, job, log
 
 
 def main(snakemake) -> None:
     """Write results/cells/<model>/<repeat>-<fold>/, on a GPU of its own where there is one."""
     with log.job(snakemake.log) as terminal:
-        job.train(
-            snakemake.wildcards.model,
-            snakemake.params.spec,
-            snakemake.config,
+        fork_server.call(
+            job.train,
+            terminal,
+            model=snakemake.wildcards.model,
+            specification=snakemake.params.spec,
+            config=snakemake.config,
             description=Path(snakemake.input.fold),
             prepared=Path(snakemake.input.schema).parent,
             out=Path(snakemake.output.cell).parent,
             threads=snakemake.threads,
-            terminal=terminal,
+            used=Path(snakemake.log.usage),
         )
 
 

@@ -14,10 +14,11 @@ import numpy as np
 
 from regfold import __version__, diagnosis, files, folds, penalty, provenance, standardize
 from regfold.checkpoint import State, Store
+from regfold.compiled import Programs
 from regfold.errors import RegfoldError
 from regfold.fitting import Fitting, arranged, as_outputs
 from regfold.heldout import HeldOut
-from regfold.memory import take_rows
+from regfold.memory import room, take_rows
 from regfold.network import assemble, weights_digest
 from regfold.seeds import derive
 
@@ -65,6 +66,7 @@ def run(
     on_epoch: Callable[[int, np.ndarray], None] = lambda epoch, values: None,
     stop: Callable[[], bool] = lambda: False,
     say: Callable[[str], None] = print,
+    programs: Programs | None = None,
 ) -> dict:
     """Train the cell's network, or go on with it, or find it trained; predict; write the cell's files.
 
@@ -78,6 +80,7 @@ def run(
         on_epoch: is told each epoch and its line of history, see checkpoint.HISTORY.
         stop: asked after each epoch; True ends the job, its state saved.
         say: takes a line for the terminal.
+        programs: keeps what is compiled for other cells.
 
     Returns:
         the content of cell.json.
@@ -92,7 +95,7 @@ def run(
     specification = cell.specification | {"versions": provenance.versions()}
     digest = provenance.state_digest(specification, description["train"], cell.repeat, cell.fold)
     learnt, held_out, rows, truth = _read_rows(prepared, cell)
-    preprocessing = diagnosis.preprocessing(rows, prepared / "features.npy", held_out, schema)
+    preprocessing = diagnosis.preprocessing(rows[: len(learnt)], prepared / "features.npy", held_out, schema)
     fitting = Fitting(specification, cell.key, schema, rows, truth)
     del rows
     store = Store(state_root, digest)
@@ -103,6 +106,8 @@ def run(
             say(f"regfold: warning: {cell}: {store.damage}")
         begun, training_clock = found.epoch if found else 0, time.monotonic()
         trainer, body = fitting.trainer, fitting.trainer.network
+        if programs and not (found and found.finished):
+            programs.once(trainer.programs(specification))
         state = trainer.fit(
             found, save=store.save, save_seconds=cell.checkpoint_seconds, on_epoch=on_epoch, stop=stop
         )
@@ -207,11 +212,11 @@ def sentence(about: dict) -> str:
 
 
 def _read_rows(prepared: Path, cell: Cell) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Indices of training and held-out rows; the training rows, arranged for it, and their truth."""
+    """Indices of training and held-out rows; the training rows, arranged, with spare ones; their truth."""
     tested = np.load(prepared / "assignment.npy")[cell.repeat - 1]
     learnt = np.flatnonzero(folds.training_rows(tested, cell.fold, cell.method))
     learnt = arranged(learnt, cell.specification, cell.key)
-    rows = take_rows(prepared / "features.npy", learnt)
+    rows = take_rows(prepared / "features.npy", learnt, room(len(learnt)))
     return learnt, np.flatnonzero(tested == cell.fold), rows, np.load(prepared / "target.npy")[learnt]
 
 

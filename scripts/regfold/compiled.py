@@ -1,7 +1,9 @@
 """Programs that XLA compiled for earlier cells: compiling takes longer than a small network's whole training.
 
 TensorFlow can keep compiled programs in a folder, but trusts what it finds there. So each process works in a
-folder of its own, which holds only files that are what they were, and hands over what is new when it ends.
+folder of its own, which holds only files that are what they were, and hands over what is new. Cells that start
+together need the same programs: one of them compiles each, and the others wait for it, or compile the next.
+
 Programs are kept apart by what they depend on: TensorFlow's version, the processor's instructions, the number
 of threads.
 """
@@ -11,37 +13,108 @@ import os
 import platform
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from importlib import metadata
 from pathlib import Path
+
+from filelock import FileLock, Timeout
 
 from regfold import files
 from regfold.errors import RegfoldError
 
 MOST = 64
+# A process that compiles for longer than this may have been stopped: others then compile for themselves.
+PATIENCE_SECONDS = 60
+
+
+class Programs:
+    """The compiled programs of a study that this process can use.
+
+    It fails for nothing but speed: what cannot be read or written is compiled again.
+
+    Args:
+        shared: where they are kept, `<name>/<digest of the content>/<TensorFlow's name>`.
+        own: where TensorFlow looks for them, and leaves new ones.
+    """
+
+    def __init__(self, shared: Path, own: Path):
+        self.shared, self.own = shared, own
+
+    def once(self, tasks: Mapping[str, Callable[[], object]]) -> None:
+        """Run all tasks, in any order; of processes that start one of the same name at once, one compiles.
+
+        Args:
+            tasks: name -> what has TensorFlow compile a program, or find it compiled.
+        """
+        waiting = dict(tasks)
+        while waiting:
+            for name in list(waiting):
+                # The last one left is worth waiting for; before, there is something else to compile.
+                if self._run(name, waiting[name], PATIENCE_SECONDS if len(waiting) == 1 else 0):
+                    del waiting[name]
+
+    def _run(self, name: str, task: Callable[[], object], patience: float) -> bool:
+        """Whether the task was run: not if another process has compiled it for less than `patience` s."""
+        folder, lock = self.shared / name, FileLock(self.shared / f"{name}.lock")
+        if not folder.is_dir():
+            with suppress(OSError):
+                folder.parent.mkdir(parents=True, exist_ok=True)
+                try:
+                    lock.acquire(timeout=patience)
+                except Timeout:
+                    if not patience:
+                        return False
+        try:
+            self._take(folder)
+            before = set(self.own.iterdir())
+            task()
+            with suppress(OSError, RegfoldError):
+                self._hand_over(set(self.own.iterdir()) - before, folder)
+        finally:
+            if lock.is_locked:
+                # Whoever waits for a file that lost its name is told so by filelock, and locks a new one.
+                Path(lock.lock_file).unlink(missing_ok=True)
+                lock.release()
+        return True
+
+    def _take(self, folder: Path) -> None:
+        """Copy every whole program; a damaged one is removed."""
+        for path in folder.glob("*/*"):
+            with suppress(OSError):
+                if files.sha256(path) == path.parent.name:
+                    shutil.copyfile(path, self.own / path.name)
+                    os.utime(path)
+                else:
+                    shutil.rmtree(path.parent)
+
+    def _hand_over(self, new: set[Path], folder: Path) -> None:
+        """Copy each file into a folder named by its content's digest; drop the longest unused of all."""
+        for path in new:
+            if path.suffix == ".pb":
+                with files.atomic(folder / files.sha256(path) / path.name) as temporary:
+                    shutil.copyfile(path, temporary)
+        programs = sorted(self.shared.glob("*/*/*"), key=lambda path: path.stat().st_mtime)
+        for path in programs[:-MOST]:
+            shutil.rmtree(path.parent, ignore_errors=True)
+            with suppress(OSError):
+                path.parent.parent.rmdir()
 
 
 @contextmanager
-def kept(root: Path, pool: int) -> Iterator[None]:
-    """Let TensorFlow, which is not imported yet, find and leave its compiled programs under `root`.
-
-    That fails for nothing but speed: what cannot be read or written is compiled again.
+def kept(root: Path, pool: int) -> Iterator[Programs]:
+    """Let TensorFlow, before its first operation, keep compiled programs; they stay under `root`.
 
     Args:
         root: a folder of the study.
         pool: the size of TensorFlow's thread pool.
     """
-    shared, before = root / _kind(pool), os.environ.get("TF_XLA_FLAGS", "")
+    before = os.environ.get("TF_XLA_FLAGS", "")
     with tempfile.TemporaryDirectory(prefix="regfold-xla-") as own:
-        taken = _take(shared, Path(own))
         os.environ["TF_XLA_FLAGS"] = f"{before} --tf_xla_persistent_cache_directory={own}".strip()
         try:
-            yield
+            yield Programs(root / _kind(pool), Path(own))
         finally:
             os.environ["TF_XLA_FLAGS"] = before
-            with suppress(OSError, RegfoldError):
-                _hand_over(Path(own), taken, shared)
 
 
 def _kind(pool: int) -> str:
@@ -50,30 +123,7 @@ def _kind(pool: int) -> str:
     with suppress(OSError):
         lines = Path("/proc/cpuinfo").read_text().splitlines()
         instructions = next((line for line in lines if line.startswith(("flags", "Features"))), "")
+    from importlib import metadata  # takes longer than the rest of this module
+
     parts = [metadata.version("tensorflow"), platform.machine(), platform.processor(), instructions, pool]
     return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
-
-
-def _take(shared: Path, own: Path) -> set[str]:
-    """Copy every whole program; a damaged one is removed. Their names in `own`."""
-    taken = set()
-    for path in shared.glob("*/*"):
-        with suppress(OSError):
-            if files.sha256(path) == path.parent.name:
-                shutil.copyfile(path, own / path.name)
-                os.utime(path)
-                taken.add(path.name)
-            else:
-                shutil.rmtree(path.parent)
-    return taken
-
-
-def _hand_over(own: Path, taken: set[str], shared: Path) -> None:
-    """Copy what is new, each file in a folder named by its content's digest; drop the longest unused."""
-    for path in own.iterdir():
-        if path.suffix == ".pb" and path.name not in taken and not any(shared.glob(f"*/{path.name}")):
-            with files.atomic(shared / files.sha256(path) / path.name) as temporary:
-                shutil.copyfile(path, temporary)
-    programs = sorted(shared.glob("*/*"), key=lambda path: path.stat().st_mtime)
-    for path in programs[:-MOST]:
-        shutil.rmtree(path.parent, ignore_errors=True)

@@ -1,6 +1,9 @@
 """Which charts a study has, with titles and captions, and their SVG and PNG copies for papers."""
 
-from collections.abc import Mapping, Sequence
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -100,11 +103,23 @@ def write(figures: Sequence[Figure], folder: str | Path) -> dict[str, str]:
     return texts
 
 
-def javascript() -> str:
-    """Vega, Vega-Lite and vega-embed as one program for a page that is read offline."""
-    import vl_convert
+@contextmanager
+def javascript() -> Iterator[Callable[[], str]]:
+    """Give a function that waits for Vega, Vega-Lite and vega-embed, as one program for a page read offline.
 
-    return vl_convert.javascript_bundle(vl_version=VEGA_LITE)
+    The program takes more than a second to make, in which vl-convert lets no other thread run: so another
+    process makes it meanwhile.
+    """
+    make = f"import vl_convert; print(vl_convert.javascript_bundle(vl_version='{VEGA_LITE}'), end='')"
+    with subprocess.Popen([sys.executable, "-P", "-c", make], stdout=subprocess.PIPE) as maker:
+
+        def result() -> str:
+            text, _ = maker.communicate()
+            if maker.returncode:
+                raise RuntimeError("vl-convert could not make the report's JavaScript")
+            return text.decode()
+
+        yield result
 
 
 def _folds(schema: dict, lines: Sequence[dict], models: Mapping[str, dict]) -> Figure:

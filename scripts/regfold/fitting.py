@@ -14,7 +14,8 @@ class Fitting:
         specification: the model's, see provenance.specification.
         key: (seed, repeat, fold).
         schema: the table's schema.
-        rows: float32 (n_rows, width), encoded training rows as `arranged` has them; changed in place.
+        rows: float32 (n_rows or more, width), encoded training rows as `arranged` has them, and behind them
+            rows that nothing looks at; changed in place.
         truth: (n_rows,) class codes, or (n_rows, n_targets) numbers.
     """
 
@@ -28,15 +29,15 @@ class Fitting:
     ):
         training, penalty = specification["training"], specification["penalty"]
         classes = schema["classes"]
-        self.statistics = standardize.fit(rows, schema["columns"])
+        self.statistics = standardize.fit(rows[: len(truth)], schema["columns"])
         self.target = None if classes else standardize.fit_target(truth)
         rows = standardize.apply(rows, self.statistics)
         truth = truth.astype(np.int32) if classes else as_outputs(truth, schema, self.target)
         weights = _balanced(truth) if classes and training["class_weight"] == "balanced" else None
-        watched, n_watched = None, _n_watched(training, len(rows))
+        watched, n_watched = None, _n_watched(training, len(truth))
         if n_watched:
-            watched = rows[-n_watched:], truth[-n_watched:]
-            rows, truth = rows[:-n_watched], truth[:-n_watched]
+            watched = rows[len(truth) - n_watched : len(truth)], truth[-n_watched:]
+            truth = truth[:-n_watched]
             weights = None if weights is None else weights[:-n_watched]
         self.trainer = Trainer(
             network.build_body(

@@ -19,17 +19,15 @@ class HeldOut:
     """
 
     def __init__(self, body: keras.Model, rows: np.ndarray, target: TargetScale | None):
-        self.target, self.n_rows = target, len(rows)
-        size = min(CHUNK, self.n_rows)
-        padded = np.zeros((-(-self.n_rows // size) * size, rows.shape[1]), np.float32)
-        padded[: self.n_rows] = rows
-        self.chunks = [tf.convert_to_tensor(padded[i : i + size]) for i in range(0, len(padded), size)]
-        # All chunks have one shape, so that this is compiled once.
-        self.program = tf.function(lambda rows: body(rows, training=False), jit_compile=True, autograph=False)
+        self.target = target
+        self.chunks = [rows[start : start + CHUNK] for start in range(0, len(rows), CHUNK)]
+        # Not compiled: these rows pass through it too seldom.
+        features = tf.TensorSpec((None, rows.shape[1]))
+        self.program = tf.function(lambda rows: body(rows, training=False), [features], autograph=False)
 
     def predict(self) -> np.ndarray:
         """float32 (n_rows, n_outputs): probabilities, or numbers in the targets' own units."""
-        outputs = np.concatenate([self.program(chunk).numpy() for chunk in self.chunks])[: self.n_rows]
+        outputs = np.concatenate([self.program(chunk).numpy() for chunk in self.chunks])
         return outputs if self.target is None else outputs * self.target.deviation + self.target.mean
 
     def score(self, truth: np.ndarray) -> tuple[float, float]:

@@ -1,13 +1,11 @@
 """A training job around its cell: a GPU, processors, signals and progress, before TensorFlow starts."""
 
 import json
-import signal
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TextIO
 
-from regfold import compiled, gpu, processors
+from regfold import compiled, gpu, processors, signals, usage
 from regfold.progress import Reporter
 
 STATES = Path(".regfold/state")
@@ -23,6 +21,7 @@ def train(
     prepared: Path,
     out: Path,
     threads: int,
+    used: Path,
     terminal: TextIO,
 ) -> None:
     """Run one cell in this process.
@@ -35,6 +34,7 @@ def train(
         prepared: results/prepared.
         out: the cell's folder.
         threads: how many processors the job may use.
+        used: takes what the process used of time and memory.
         terminal: takes the lines for the user.
     """
     about = json.loads(description.read_text(encoding="utf-8"))
@@ -47,11 +47,12 @@ def train(
         training["batch_size"],
     )
     with (
+        usage.recorded(used),
         Reporter(model, about["repeat"], about["fold"], training["epochs"]) as reporter,
         gpu.lease(reporter.queue) as lease,
         processors.confined(threads, pool),
-        compiled.kept(PROGRAMS, pool) if lease.device["kind"] == "CPU" else nullcontext(),
-        _asked_to_stop() as stop,
+        compiled.kept(PROGRAMS, pool) if lease.device["kind"] == "CPU" else nullcontext() as programs,
+        signals.asked_to_stop() as stop,
     ):
         lease.confirm(processors.start(pool))
         reporter.begin(lease.device["name"])
@@ -76,20 +77,6 @@ def train(
             on_epoch=lambda epoch, values: reporter.update(epoch, values[0], values[2]),
             stop=stop,
             say=lambda line: print(line, file=terminal),
+            programs=programs,
         )
         print(f"regfold: {cell.sentence(result)}", file=terminal)
-
-
-@contextmanager
-def _asked_to_stop() -> Iterator[Callable[[], bool]]:
-    """Ask whether Ctrl-C or a scheduler's SIGTERM came: the training then saves its state and ends."""
-    received = []
-    before = {number: signal.signal(number, lambda number, _: received.append(number)) for number in _SIGNALS}
-    try:
-        yield lambda: bool(received)
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
-_SIGNALS = (signal.SIGINT, signal.SIGTERM)

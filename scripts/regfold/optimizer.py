@@ -1,6 +1,7 @@
 """The Keras optimizer of a model: its name and options, learning-rate schedule and weight decay."""
 
 import keras
+import numpy as np
 
 from regfold.optimizer_options import class_name
 
@@ -16,24 +17,36 @@ def build(training: dict, weight_decay: float, n_rows: int, variables: list) -> 
         variables: the trainable variables.
     """
     options = {name: value for name, value in training["optimizer"].items() if name != "name"}
-    steps_per_epoch = -(-n_rows // training["batch_size"])
     if training["optimizer"]["name"] == "muon":  # it gives the variables that are no matrices to Adam
         options["adam_weight_decay"] = weight_decay
     kind = getattr(keras.optimizers, class_name(training["optimizer"]["name"]))
-    optimizer = kind(_learning_rate(training, steps_per_epoch), weight_decay=weight_decay, **options)
+    optimizer = kind(_learning_rate(training, n_rows), weight_decay=weight_decay, **options)
     if weight_decay:
         optimizer.exclude_from_weight_decay(var_list=[v for v in variables if len(v.shape) < 2])
     optimizer.build(variables)
     return optimizer
 
 
-def _learning_rate(training: dict, steps_per_epoch: int):
+def learning_rates(training: dict, n_rows: int) -> np.ndarray:
+    """The learning rate with which each epoch begins, float64 (epochs,)."""
+    rate, epochs = _learning_rate(training, n_rows), np.arange(training["epochs"])
+    if isinstance(rate, keras.optimizers.schedules.LearningRateSchedule):
+        rate = np.asarray(rate(epochs * _steps(training, n_rows)), np.float64)
+    return np.broadcast_to(rate, epochs.shape)
+
+
+def _learning_rate(training: dict, n_rows: int):
     rate, schedule = training["learning_rate"], training["schedule"]
     if schedule["name"] == "cosine":
-        steps = training["epochs"] * steps_per_epoch
+        steps = training["epochs"] * _steps(training, n_rows)
         return keras.optimizers.schedules.CosineDecay(rate, steps, alpha=schedule["final"])
     if schedule["name"] == "exponential":
         return keras.optimizers.schedules.ExponentialDecay(
-            rate, steps_per_epoch, schedule["decay_rate"], staircase=True
+            rate, _steps(training, n_rows), schedule["decay_rate"], staircase=True
         )
     return rate
+
+
+def _steps(training: dict, n_rows: int) -> int:
+    """Steps of the optimizer in an epoch."""
+    return -(-n_rows // training["batch_size"])

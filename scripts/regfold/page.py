@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+from collections.abc import Callable
 from pathlib import Path
 
 import jinja2
@@ -20,18 +21,19 @@ window.drawn = Promise.all(Object.entries(specs).map(
 """
 
 
-def write(study: Study, report: str | Path, folder: str | Path) -> None:
+def write(study: Study, javascript: Callable[[], str], report: str | Path, folder: str | Path) -> None:
     """Writes the page, and a copy of each of its charts as SVG and PNG.
 
     Args:
         study: what `study.read` returned.
+        javascript: gives Vega, Vega-Lite and vega-embed, see `figures.javascript`.
         report: path of the page.
         folder: where the charts' copies go.
     """
     made = figures.of_study(study.schema, study.lines, study.models, study.oos, study.cells, study.histories)
     pictures = figures.write(made, folder)
     with files.atomic(report) as temporary:
-        temporary.write_text(render(study, made, pictures, figures.javascript()), encoding="utf-8")
+        temporary.write_text(render(study, made, pictures, javascript()), encoding="utf-8")
 
 
 def render(study: Study, made: list[figures.Figure], pictures: dict[str, str], javascript: str) -> str:

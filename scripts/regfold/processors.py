@@ -2,13 +2,13 @@
 
 import gc
 import os
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from itertools import pairwise
 
 from filelock import FileLock, Timeout
 
+from regfold import lean
 from regfold.gpu import lease_folder
 
 # Keras imports these where they are installed, for what training does not use; they take half of the start.
@@ -29,28 +29,31 @@ def pool_size(n_features: int, n_outputs: int, hidden: list[int] | None, batch_s
     return 1 if multiplications < 10**7 else 4 if multiplications < 10**9 else 16
 
 
+def load() -> None:
+    """Import Keras on TensorFlow, without what training does not need."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    os.environ["TF_ENABLE_ONEDNN_OPTS"] = "0"
+    os.environ["KERAS_BACKEND"] = "tensorflow"
+    gc.disable()  # The import makes nothing but what stays: looking for garbage takes a fifth of its time.
+    try:
+        with lean.without(*NOT_NEEDED):
+            import keras  # noqa: F401
+    finally:
+        gc.freeze()
+        gc.enable()
+
+
 def start(pool: int) -> list[str]:
-    """Import Keras on TensorFlow, without what training does not need, with a thread pool of this size.
+    """Import Keras, see `load`, and give TensorFlow, before its first operation, a thread pool of this size.
 
     Returns:
         the names of the GPUs that TensorFlow sees.
     """
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    os.environ["TF_ENABLE_ONEDNN_OPTS"] = "0"
-    os.environ["KERAS_BACKEND"] = "tensorflow"
     # On a GPU: no operation whose result differs from run to run.
     os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_gpu_exclude_nondeterministic_ops=true"
-    held_back = [name for name in NOT_NEEDED if name not in sys.modules]
-    sys.modules.update(dict.fromkeys(held_back))
-    gc.disable()  # The import makes nothing but what stays: looking for garbage takes a fifth of its time.
-    try:
-        import keras  # noqa: F401
-        import tensorflow as tf
-    finally:
-        for name in held_back:
-            del sys.modules[name]
-        gc.freeze()
-        gc.enable()
+    load()
+    import tensorflow as tf
+
     tf.config.threading.set_intra_op_parallelism_threads(pool)
     tf.config.threading.set_inter_op_parallelism_threads(1)
     gpus = tf.config.list_physical_devices("GPU")

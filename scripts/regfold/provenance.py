@@ -12,6 +12,7 @@ PACKAGE = Path(__file__).parent
 INFRASTRUCTURE = {"errors", "files", "gpu", "log"}
 # Where the code that trains begins. `processors` decides the number of threads, and with it the last bit.
 TRAINING = ("fitting.py", "processors.py")
+STATEMENTS = ast.stmt | ast.ExceptHandler | ast.match_case
 LIBRARIES = ("keras", "tensorflow", "numpy")
 # Snakemake compares files up to this size by checksum, and larger ones by time.
 SMALL = 1_000_000
@@ -70,28 +71,34 @@ def code_digest(*roots: Path) -> str:
     return digest([sorted(found.values()), beside])
 
 
-@cache
 def imported(path: Path) -> set[str]:
     """The modules of this package that a Python file imports, anywhere in it."""
-    names = set()
-    for node in ast.walk(ast.parse(path.read_bytes())):
+    return _read(path)[0]
+
+
+def source_digest(path: Path) -> str:
+    """A digest of what a Python file does: comments, docstrings and layout are no part of it."""
+    return _read(path)[1]
+
+
+@cache
+def _read(path: Path) -> tuple[set[str], str]:
+    tree, names = ast.parse(path.read_bytes()), set()
+    waiting = [tree]
+    while waiting:  # statements alone: nothing is imported or documented inside an expression
+        node = waiting.pop()
         if isinstance(node, ast.ImportFrom) and node.module == "regfold":
             names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith("regfold."):
             names.add(node.module.removeprefix("regfold."))
-    return {name for name in names if (PACKAGE / f"{name}.py").is_file()}
-
-
-@cache
-def source_digest(path: Path) -> str:
-    """A digest of what a Python file does: comments, docstrings and layout are no part of it."""
-    tree = ast.parse(path.read_bytes())
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+        elif isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
             first = node.body[0] if node.body else None
             if isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant):
                 node.body = node.body[1:]
-    return hashlib.sha256(ast.unparse(tree).encode()).hexdigest()
+        for part in ("body", "orelse", "finalbody", "handlers", "cases"):
+            waiting += [child for child in getattr(node, part, ()) if isinstance(child, STATEMENTS)]
+    names = {name for name in names if (PACKAGE / f"{name}.py").is_file()}
+    return names, hashlib.sha256(ast.unparse(tree).encode()).hexdigest()
 
 
 def stamp(path: str | None) -> str | None:

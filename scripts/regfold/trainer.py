@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import partial
+from functools import cached_property, partial
 
 import keras
 import numpy as np
@@ -11,7 +11,8 @@ import tensorflow as tf
 
 from regfold import optimizer as optimizers
 from regfold.checkpoint import HISTORY, State
-from regfold.memory import ALIGNMENT
+from regfold.memory import ALIGNMENT, with_spare
+from regfold.provenance import digest
 from regfold.seeds import batch_order
 
 # Variables kept on the way, for the picture of the held-out loss: how many, and how many bytes in all.
@@ -23,12 +24,14 @@ class Trainer:
     """Trains a Keras network on its training rows; held-out rows never come near it.
 
     The loop is Keras' own `train_step` (loss, plus the sum of `network.losses`, gradient, `optimizer.apply`),
-    run over all minibatches inside one program, on data that was put on the device once. The order of epoch e
-    is `batch_order(seed, repeat, fold, e)`; the last, smaller batch is used too.
+    run over all full minibatches inside one program, on data that was put on the device once. The order of
+    epoch e is `batch_order(seed, repeat, fold, e)`. The last, smaller batch is used too, in a second call: so
+    the program does not depend on the number of rows, and folds that differ by a few share it.
 
     Args:
         network: the network; its variables are trained in place.
-        rows: float32 (n_rows, n_features), standardized training rows.
+        rows: float32 (n_rows or more, n_features), standardized training rows, and behind them rows that
+            nothing looks at, see memory.room.
         truth: int32 (n_rows,) class codes, or float32 (n_rows, n_outputs), one-hot or standardized targets.
         task: "classification" (cross-entropy) or "regression" (mean squared error).
         training: the model's resolved training section.
@@ -54,20 +57,21 @@ class Trainer:
         self.network = network
         self.training = training
         self.key = key
-        self.n_rows = len(rows)
+        self.n_rows = len(truth)
         self.batch_size = min(training["batch_size"], self.n_rows)
         self.loss = (
             keras.losses.CategoricalCrossentropy()
             if task == "classification"
             else keras.losses.MeanSquaredError()
         )
-        self.rows, self.truth = _on_device(rows), _on_device(truth)
-        self.row_weights = None if row_weights is None else _on_device(row_weights)
+        self.batches = np.zeros((len(rows) // self.batch_size, self.batch_size), np.int32)
+        self.rows, self.truth = _on_device(rows), _on_device(with_spare(truth, len(rows)))
+        self.row_weights = None if row_weights is None else _on_device(with_spare(row_weights, len(rows)))
         self.watched = None if watched is None else tuple(map(_on_device, watched))
         self.optimizer = optimizers.build(
             training, weight_decay, self.n_rows, self.network.trainable_variables
         )
-        self.epoch_program = tf.function(self._epoch, jit_compile=True, autograph=False)
+        self.learning_rates = optimizers.learning_rates(training, self.n_rows)
         self.watch_program = tf.function(self._watched_loss, jit_compile=True, autograph=False)
 
     def fit(
@@ -115,6 +119,23 @@ class Trainer:
         self.assign(state.best_variables or state.variables)
         return state
 
+    def programs(self, specification: dict) -> dict[str, Callable[[], object]]:
+        """Calls that compile what `fit` needs, and train nothing, by names that tell programs apart.
+
+        Args:
+            specification: the model's, see provenance.specification.
+        """
+        shape = len(self.rows), self.network.input_shape[-1], self.network.output_shape[-1]
+        name = digest([specification, shape])[:16]
+        made = {}
+        for size, count in ((self.batch_size, len(self.batches)), (self.n_rows % self.batch_size, 1)):
+            if size:
+                batches = tf.zeros((count, size), tf.int32)
+                made[f"{name}-train-{size}"] = partial(self.program, batches, tf.constant(0))
+        if self.watched is not None:
+            made[f"{name}-watch-{len(self.watched[1])}"] = self.watch_program
+        return made
+
     def assign(self, values: list[np.ndarray]) -> None:
         """Give the network's variables these values."""
         for variable, value in zip(self.network.variables, values, strict=True):
@@ -143,11 +164,16 @@ class Trainer:
 
     def _train_epoch(self, epoch: int) -> np.ndarray:
         """One epoch; its line of history, float64 (4,), see checkpoint.HISTORY."""
-        rate = float(np.asarray(self.optimizer.learning_rate))
+        size, (n_full, n_rest) = self.batch_size, divmod(self.n_rows, self.batch_size)
         order = batch_order(*self.key, epoch, self.n_rows)
-        loss, objective = self.epoch_program(tf.convert_to_tensor(order))
+        self.batches[:n_full] = order[: n_full * size].reshape(-1, size)
+        sums = [size * float(value) for value in self.program(tf.constant(self.batches), tf.constant(n_full))]
+        if n_rest:
+            last = self.program(tf.constant(order[None, -n_rest:]), tf.constant(1))
+            sums = [value + n_rest * float(more) for value, more in zip(sums, last, strict=True)]
+        loss, objective = (value / self.n_rows for value in sums)
         watched = np.nan if self.watched is None else float(self.watch_program())
-        return np.array([float(loss), float(objective), watched, rate])
+        return np.array([loss, objective, watched, self.learning_rates[epoch - 1]])
 
     def _judge(self, state: State) -> None:
         """Decide from the last line of history whether training ends, and whether its weights are best."""
@@ -165,22 +191,22 @@ class Trainer:
         elif state.epoch >= self.training["epochs"]:
             state.finished = True
 
-    def _epoch(self, order: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """All minibatches in this order; mean loss of rows as they went by, without and with penalties."""
-        size, n_full = self.batch_size, self.n_rows // self.batch_size
+    @cached_property
+    def program(self) -> Callable[[tf.Tensor, tf.Tensor], tuple[tf.Tensor, tf.Tensor]]:
+        """`_train_batches`, traced once; XLA compiles it for each size of a batch."""
+        signature = tf.TensorSpec((None, None), tf.int32), tf.TensorSpec((), tf.int32)
+        function = tf.function(self._train_batches, jit_compile=True, autograph=False)
+        return function.get_concrete_function(*signature)
+
+    def _train_batches(self, batches: tf.Tensor, count: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """A step on each of the first `count` rows of `batches`; sums of the losses, see `_step`."""
 
         def step(i, loss, objective):
-            batch_loss, batch_objective = self._step(tf.slice(order, [i * size], [size]))
-            return i + 1, loss + size * batch_loss, objective + size * batch_objective
+            batch_loss, batch_objective = self._step(batches[i])
+            return i + 1, loss + batch_loss, objective + batch_objective
 
-        _, loss, objective = tf.while_loop(
-            lambda i, *_: i < n_full, step, (tf.constant(0), tf.constant(0.0), tf.constant(0.0))
-        )
-        rest = self.n_rows - n_full * size
-        if rest:
-            batch_loss, batch_objective = self._step(order[n_full * size :])
-            loss, objective = loss + rest * batch_loss, objective + rest * batch_objective
-        return loss / self.n_rows, objective / self.n_rows
+        start = tf.constant(0), tf.constant(0.0), tf.constant(0.0)
+        return tf.while_loop(lambda i, *_: i < count, step, start)[1:]
 
     def _step(self, batch: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """One step of the optimizer on the rows `batch`; the loss without and with penalties."""
