@@ -1,10 +1,12 @@
 """Renders the report: one self-contained page, and its charts as SVG and PNG."""
 
-from regfold import figures, lean, log, page, study
+from regfold import lean, log, vega
 
 
 def main(snakemake) -> None:
-    with log.job(snakemake.log[0]), lean.without("pandas"), figures.javascript() as javascript:
+    with log.job(snakemake.log[0]), lean.without("pandas"), vega.javascript() as javascript:
+        from regfold import page, study  # with Altair, while the JavaScript is being made
+
         found = study.read(
             models=snakemake.params.models,
             split=snakemake.params.split,

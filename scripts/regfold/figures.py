@@ -1,20 +1,16 @@
 """Which charts a study has, with titles and captions, and their SVG and PNG copies for papers."""
 
-import subprocess
-import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import altair as alt
 import numpy as np
 
-from regfold import charts, charts_classification, charts_regression, charts_training, files
+from regfold import charts, charts_classification, charts_regression, charts_training, files, vega
 from regfold.charts import label
 from regfold.predictions import Predictions
 
-VEGA_LITE = ".".join(alt.SCHEMA_VERSION.removeprefix("v").split(".")[:2])
 PIXEL_RATIO = 2
 
 
@@ -93,7 +89,7 @@ def write(figures: Sequence[Figure], folder: str | Path) -> dict[str, str]:
 
     texts = {}
     for figure in figures:
-        svg = vl_convert.vegalite_to_svg(figure.spec(figure.width), vl_version=VEGA_LITE)
+        svg = vl_convert.vegalite_to_svg(figure.spec(figure.width), vl_version=vega.LITE_VERSION)
         png = vl_convert.svg_to_png(svg, scale=PIXEL_RATIO)
         with files.atomic(Path(folder) / f"{figure.name}.svg") as temporary:
             temporary.write_text(svg, encoding="utf-8")
@@ -101,25 +97,6 @@ def write(figures: Sequence[Figure], folder: str | Path) -> dict[str, str]:
             temporary.write_bytes(png)
         texts[figure.name] = svg
     return texts
-
-
-@contextmanager
-def javascript() -> Iterator[Callable[[], str]]:
-    """Give a function that waits for Vega, Vega-Lite and vega-embed, as one program for a page read offline.
-
-    The program takes more than a second to make, in which vl-convert lets no other thread run: so another
-    process makes it meanwhile.
-    """
-    make = f"import vl_convert; print(vl_convert.javascript_bundle(vl_version='{VEGA_LITE}'), end='')"
-    with subprocess.Popen([sys.executable, "-P", "-c", make], stdout=subprocess.PIPE) as maker:
-
-        def result() -> str:
-            text, _ = maker.communicate()
-            if maker.returncode:
-                raise RuntimeError("vl-convert could not make the report's JavaScript")
-            return text.decode()
-
-        yield result
 
 
 def _folds(schema: dict, lines: Sequence[dict], models: Mapping[str, dict]) -> Figure:

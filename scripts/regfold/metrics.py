@@ -1,7 +1,9 @@
-"""Scores of out-of-sample predictions: for a set of rows, for every cell, and for a model as a whole."""
+"""Scores of out-of-sample predictions: for a set of rows, for every cell, and for a model as a whole.
+
+The metrics are scikit-learn's, held to it by a test; to import it would take longer than to score.
+"""
 
 import math
-import warnings
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -41,8 +43,8 @@ def score(task: str, truth: np.ndarray, prediction: np.ndarray) -> dict[str, flo
     Returns:
         metric -> value. None where a metric is undefined on these rows, NaN for all of them if any prediction
         is not finite. The Brier score is the multi-class one (mean over rows of the sum over classes; Brier,
-        1950), ROC AUC is one-vs-rest with equal weight of classes, the log loss clips probabilities at
-        float32's epsilon, as scikit-learn does for float32.
+        1950), ROC AUC is one-vs-rest with equal weight of classes (Hanley and McNeil, 1982), the log loss
+        clips probabilities at float32's epsilon, R2 is the mean over outputs, all as in scikit-learn.
     """
     if not np.isfinite(prediction).all():
         return dict.fromkeys(METRICS[task], math.nan)
@@ -51,34 +53,38 @@ def score(task: str, truth: np.ndarray, prediction: np.ndarray) -> dict[str, flo
 
 
 def _score_classes(truth: np.ndarray, prediction: np.ndarray) -> dict[str, float | None]:
-    from sklearn import metrics
-
     codes, labels = truth.argmax(axis=1), prediction.argmax(axis=1)
-    present = truth.any(axis=0) & ~truth.all(axis=0)
-    columns = 1 if truth.shape[1] == 2 else slice(None)
-    with warnings.catch_warnings():
-        # Probabilities of a network of the user's own that do not sum to 1, classes without a test row.
-        warnings.simplefilter("ignore", UserWarning)
-        return {
-            "log_loss": float(
-                metrics.log_loss(codes, prediction.astype(np.float32), labels=np.arange(truth.shape[1]))
-            ),
-            "accuracy": float(metrics.accuracy_score(codes, labels)),
-            "balanced_accuracy": float(metrics.balanced_accuracy_score(codes, labels)),
-            "brier": float(np.mean(np.sum(np.square(prediction - truth), axis=1))),
-            "roc_auc": float(metrics.roc_auc_score(truth[:, columns], prediction[:, columns]))
-            if present.all()
-            else None,
-        }
+    smallest = float(np.finfo(np.float32).eps)
+    of_truth = prediction.astype(np.float32)[np.arange(len(codes)), codes].astype(np.float64)
+    members, hits = truth.sum(axis=0), truth[codes == labels].sum(axis=0)
+    columns = range(1) if truth.shape[1] == 2 else range(truth.shape[1])
+    all_present = (members > 0).all() and (members < len(truth)).all()
+    return {
+        "log_loss": float(-np.log(of_truth.clip(smallest, 1 - smallest)).mean()),
+        "accuracy": float((codes == labels).mean()),
+        "balanced_accuracy": float((hits[members > 0] / members[members > 0]).mean()),
+        "brier": float(np.mean(np.sum(np.square(prediction - truth), axis=1))),
+        "roc_auc": float(np.mean([_roc_auc(truth[:, j], prediction[:, j]) for j in columns]))
+        if all_present
+        else None,
+    }
+
+
+def _roc_auc(truth: np.ndarray, score: np.ndarray) -> float:
+    """How often a row of the class (truth 1) scores higher than one without (0); ties count one half."""
+    _, place, ties = np.unique(score, return_inverse=True, return_counts=True)
+    rank = (np.cumsum(ties) - (ties - 1) / 2)[place]
+    n_in, n_out = truth.sum(), (1 - truth).sum()
+    return (rank @ truth - n_in * (n_in + 1) / 2) / (n_in * n_out)
 
 
 def _score_regression(truth: np.ndarray, prediction: np.ndarray) -> dict[str, float | None]:
-    from sklearn import metrics
-
+    residual = np.square(prediction - truth).sum(axis=0)
+    total = np.square(truth - truth.mean(axis=0)).sum(axis=0)
     varied = np.ptp(truth, axis=0) > 0
     return {
-        "mae": float(metrics.mean_absolute_error(truth, prediction)),
-        "r2": float(metrics.r2_score(truth, prediction)) if varied.all() else None,
+        "mae": float(np.abs(prediction - truth).mean()),
+        "r2": float((1 - residual / total).mean()) if varied.all() else None,
     }
 
 

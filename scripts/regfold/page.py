@@ -26,7 +26,7 @@ def write(study: Study, javascript: Callable[[], str], report: str | Path, folde
 
     Args:
         study: what `study.read` returned.
-        javascript: gives Vega, Vega-Lite and vega-embed, see `figures.javascript`.
+        javascript: gives Vega, Vega-Lite and vega-embed, see `vega.javascript`.
         report: path of the page.
         folder: where the charts' copies go.
     """
