@@ -18,7 +18,7 @@ def main(snakemake) -> None:
             prepared=Path(snakemake.input.schema).parent,
             out=Path(snakemake.output.cell).parent,
             threads=snakemake.threads,
-            used=Path(snakemake.log.usage),
+            used=Path(snakemake.params.usage),
         )
 
 

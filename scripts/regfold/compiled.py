@@ -56,7 +56,7 @@ class Programs:
     def _run(self, name: str, task: Callable[[], object], patience: float) -> bool:
         """Whether the task was run: not if another process has compiled it for less than `patience` s."""
         folder, lock = self.shared / name, FileLock(self.shared / f"{name}.lock")
-        if not folder.is_dir():
+        if not any(folder.glob("*/[!.]*")):
             with suppress(OSError):
                 folder.parent.mkdir(parents=True, exist_ok=True)
                 try:

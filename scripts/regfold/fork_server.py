@@ -45,7 +45,7 @@ class ForkServer:
     """Snakemake's side: starts the server where cells are going to be trained here, and ends it."""
 
     def __init__(self):
-        self.folder = self.lifeline = None
+        self.folder = self.lifeline = self.process = None
 
     def start(self, workflow, rules: set[str], gpus: int) -> None:
         """Start the server if it is of use.
@@ -76,7 +76,7 @@ class ForkServer:
         with socket.socket(socket.AF_UNIX) as listener, LOG.open("w") as log:
             listener.bind(str(self.folder / "socket"))
             listener.listen(1024)
-            subprocess.Popen(
+            self.process = subprocess.Popen(
                 [sys.executable, str(SCRIPT), str(listener.fileno()), str(end)],
                 pass_fds=(listener.fileno(), end),
                 stdin=subprocess.DEVNULL,
@@ -92,6 +92,8 @@ class ForkServer:
             os.close(self.lifeline)
             shutil.rmtree(self.folder, ignore_errors=True)
             self.lifeline = None
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self.process.wait(timeout=1)
 
 
 def call(function: Callable[..., None], terminal: TextIO, **arguments: Any) -> None:
@@ -137,10 +139,10 @@ def _connect(terminal: TextIO, request: tuple) -> Connection | None:
     return None
 
 
-def serve(listening: int, lifeline: int) -> None:
+def serve(listening: int, lifeline: int) -> NoReturn:
     """Accept connections on a socket until the pipe `lifeline` ends (both are file descriptors)."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the cells
-    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody asks for their exit status
+    signal.signal(signal.SIGCHLD, _reap)
     from regfold import processors
 
     processors.load()
@@ -154,6 +156,14 @@ def serve(listening: int, lifeline: int) -> None:
                 os.close(lifeline)
                 _answer(script)
             script.close()
+    os._exit(0)
+
+
+def _reap(*_) -> None:
+    """Take note of the forked processes that have ended, so that what they used is counted as the run's."""
+    with contextlib.suppress(ChildProcessError):
+        while os.waitpid(-1, os.WNOHANG)[0]:
+            pass
 
 
 def _answer(script: socket.socket) -> NoReturn:

@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 from keras import layers
 from keras.regularizers import L1L2
-from regfold import network, optimizer_options
+from regfold import memory, network, optimizer_options
 from regfold.checkpoint import HISTORY, Store
 from regfold.seeds import batch_order
 from regfold.trainer import Trainer
@@ -239,7 +239,7 @@ def test_patience_is_exact(numbers, patience):
     course = iter([5, 4, 3, 3, 3.5, np.inf, 3.2, 9, 1, 0, 0, 0])
     training = {"early_stopping": {"fraction": 0.1, "patience": patience}}
     made = trainer(numbers, settings(training=training), watched=(numbers.rows, numbers.truth))
-    made.epoch_program = lambda order: (1.0, 1.0)
+    made.program = lambda batches, count: (1.0, 1.0)
     made.watch_program = lambda: next(course)
     state = train(made)
     assert (state.epoch, state.best_epoch) == ({1: 4, 2: 5, 4: 7}[patience], 3)
@@ -302,9 +302,10 @@ def test_masks_are_new_in_every_batch_and_drop_the_share_they_should():
 
 def test_every_epoch_has_an_order_of_its_own(numbers):
     made = trainer(numbers, settings(training={"epochs": 5}))
-    orders = []
-    made.epoch_program = lambda order: (orders.append(np.asarray(order)), 1.0)[1:] * 2
+    seen = []
+    made.program = lambda batches, count: (seen.append(np.asarray(batches)[: int(count)].ravel()), 1.0)[1:] * 2
     train(made)
+    orders = [np.concatenate(parts) for parts in zip(seen[::2], seen[1::2], strict=True)]
     assert len({order.tobytes() for order in orders}) == 5
     for epoch, order in enumerate(orders, start=1):
         expected = np.random.default_rng([*KEY, epoch]).permutation(N_ROWS)
@@ -367,6 +368,45 @@ def test_a_row_counts_the_same_in_the_mean_loss_of_an_uneven_epoch(numbers):
     made = trainer(numbers, settings(training={"epochs": 1, "learning_rate": 1e-9, "optimizer": "sgd"}))
     outputs = made.network.predict(numbers.rows, verbose=0)
     assert train(made).history[0, 0] == pytest.approx(np.mean((outputs - numbers.truth) ** 2), rel=1e-5)
+
+
+def test_rows_behind_the_training_rows_are_not_looked_at(numbers):
+    """Room for another fold's few rows more; here it is full of what would be noticed."""
+    room = np.full((6, 6), np.nan, np.float32)
+    longer = SimpleNamespace(
+        rows=np.concatenate([numbers.rows, room]), truth=numbers.truth, task="regression"
+    )
+    weights = np.linspace(0.5, 2, N_ROWS, dtype=np.float32)
+    found, expected = (
+        train(trainer(data, settings(), row_weights=weights)).variables for data in (longer, numbers)
+    )
+    for one, other in zip(found, expected, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-6)
+
+
+def test_folds_that_differ_by_a_row_share_the_program_of_full_batches(numbers):
+    names = []
+    for n_rows in (87, 88):
+        rows = memory.with_spare(numbers.rows[:n_rows], memory.room(n_rows))
+        part = SimpleNamespace(rows=rows, truth=numbers.truth[:n_rows], task="regression")
+        made, specification = trainer(part, settings()), {"any": 1}
+        before = [np.array(v) for v in made.network.variables]
+        programs = made.programs(specification)
+        for program in programs.values():
+            program()
+        assert all(map(np.array_equal, before, made.network.variables)), "compiling trains nothing"
+        names.append(set(programs))
+    assert len(names[0] & names[1]) == 1 and len(names[0] | names[1]) == 3
+    assert names[0].isdisjoint(trainer(numbers, settings()).programs({"any": 2}))
+
+
+@pytest.mark.parametrize("n_rows", [1, 2, 31, 32, 33, 1437, 800_000])
+def test_room_is_a_little_more_and_mostly_the_same_for_the_next_number(n_rows):
+    room = memory.room(n_rows)
+    assert n_rows <= room <= n_rows * 1.04
+    assert memory.room(room) == room
+    if n_rows > 1000:
+        assert memory.room(n_rows + 1) == room
 
 
 # Exact resume
