@@ -31,6 +31,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, NoReturn, TextIO
 
+from regfold import log
 from regfold.errors import RegfoldError
 from regfold.signals import on_request_to_stop
 
@@ -116,7 +117,9 @@ def call(function: Callable[..., None], terminal: TextIO, **arguments: Any) -> N
         try:
             problem = connection.recv()
         except (EOFError, OSError):
-            problem = RegfoldError("the training process was killed; the next run goes on from its last checkpoint")
+            problem = RegfoldError(
+                "the training process was killed; the next run goes on from its last checkpoint"
+            )
     if problem is not None:
         raise problem
 
@@ -180,19 +183,19 @@ def _answer(script: socket.socket) -> NoReturn:
     os.environ.update(environment)
     connection.send(BEGUN)
     threading.Thread(target=_stop_when_told, args=(connection,), daemon=True).start()
-    with open(descriptors[2], "w", encoding="utf-8", errors="backslashreplace", buffering=1) as terminal:
-        problem = None
-        try:
-            function, arguments = pickle.loads(request)
-            function(terminal=terminal, **arguments)
-        except RegfoldError as error:
-            problem = RegfoldError(str(error))
-        except BaseException as error:
-            traceback.print_exc()
-            plain = type(error).__module__ == "builtins" and isinstance(error, Exception)
-            problem = error if plain else RuntimeError(f"{type(error).__name__}: {error}")
-        for stream in (sys.stdout, sys.stderr):
-            stream.flush()
+    sys.stdout, sys.stderr, terminal = map(log.stream, (1, 2, descriptors[2]))
+    problem = None
+    try:
+        function, arguments = pickle.loads(request)
+        function(terminal=terminal, **arguments)
+    except RegfoldError as error:
+        problem = RegfoldError(str(error))
+    except BaseException as error:
+        traceback.print_exc()
+        plain = type(error).__module__ == "builtins" and isinstance(error, Exception)
+        problem = error if plain else RuntimeError(f"{type(error).__name__}: {error}")
+    for stream in (sys.stdout, sys.stderr, terminal):
+        stream.flush()
     with contextlib.suppress(OSError):
         connection.send(problem)
     # No clean-up of what was inherited from the server.

@@ -1,5 +1,6 @@
 """A job's log: everything that the job and the libraries below it print goes into one file."""
 
+import io
 import os
 import sys
 import traceback
@@ -43,29 +44,35 @@ def job(log: str | os.PathLike | Sequence[str] | None) -> Iterator[TextIO]:
 def _redirected(descriptor: int) -> Iterator[TextIO]:
     """Point descriptors 1 and 2, and Python's own streams, at `descriptor`; give the original stderr."""
     streams = sys.stdout, sys.stderr
-    for stream in streams:
-        stream.flush()
+    for each in streams:
+        each.flush()
     kept = os.dup(1), os.dup(2)
     for number in (1, 2):
         os.dup2(descriptor, number)
     try:
-        with (
-            open(
-                1, "w", encoding="utf-8", errors="backslashreplace", buffering=1, closefd=False
-            ) as sys.stdout,
-            open(
-                2, "w", encoding="utf-8", errors="backslashreplace", buffering=1, closefd=False
-            ) as sys.stderr,
-            open(
-                kept[1], "w", encoding="utf-8", errors="backslashreplace", buffering=1, closefd=False
-            ) as terminal,
-        ):
+        with stream(1) as sys.stdout, stream(2) as sys.stderr, stream(kept[1]) as terminal:
             yield terminal
     finally:
         sys.stdout, sys.stderr = streams
         for number, original in zip((1, 2), kept, strict=True):
             os.dup2(original, number)
             os.close(original)
+
+
+def stream(descriptor: int) -> TextIO:
+    """Text, line by line, into a descriptor that stays open."""
+    buffer = io.BufferedWriter(_Forgiving(descriptor, "w", closefd=False))
+    return io.TextIOWrapper(buffer, encoding="utf-8", errors="backslashreplace", line_buffering=True)
+
+
+class _Forgiving(io.FileIO):
+    """A file that takes what cannot be written: a full disk cuts off the log, and not the job or its last line."""
+
+    def write(self, data) -> int:
+        try:
+            return super().write(data)
+        except OSError:
+            return len(data)
 
 
 @contextmanager

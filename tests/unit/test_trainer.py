@@ -303,7 +303,9 @@ def test_masks_are_new_in_every_batch_and_drop_the_share_they_should():
 def test_every_epoch_has_an_order_of_its_own(numbers):
     made = trainer(numbers, settings(training={"epochs": 5}))
     seen = []
-    made.program = lambda batches, count: (seen.append(np.asarray(batches)[: int(count)].ravel()), 1.0)[1:] * 2
+    made.program = lambda batches, count: (
+        (seen.append(np.asarray(batches)[: int(count)].ravel()), 1.0)[1:] * 2
+    )
     train(made)
     orders = [np.concatenate(parts) for parts in zip(seen[::2], seen[1::2], strict=True)]
     assert len({order.tobytes() for order in orders}) == 5

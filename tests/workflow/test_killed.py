@@ -116,7 +116,10 @@ def training(study: Path) -> list[int]:
     return [
         fold
         for fold, told in now.items()
-        if told and told["state"] == "running" and told["seconds_per_epoch"] and psutil.pid_exists(told["pid"])
+        if told
+        and told["state"] == "running"
+        and told["seconds_per_epoch"]
+        and psutil.pid_exists(told["pid"])
     ]
 
 
