@@ -7,7 +7,18 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(workflow.basedir) / "scripts"))
 
-from regfold import copied, errors, fork_server, gpu, provenance, pruning, rate_limit, run_lock, run_progress, terminal
+from regfold import (
+    copied,
+    errors,
+    fork_server,
+    gpu,
+    provenance,
+    pruning,
+    rate_limit,
+    run_lock,
+    run_progress,
+    terminal,
+)
 from regfold.config import resolve
 from regfold.job import STATES
 

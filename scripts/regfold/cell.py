@@ -107,7 +107,8 @@ def run(
         begun, training_clock = found.epoch if found else 0, time.monotonic()
         trainer, body = fitting.trainer, fitting.trainer.network
         if programs and not (found and found.finished):
-            programs.once(trainer.programs(specification))
+            model = provenance.digest(specification)[:16]
+            programs.once({f"{model}-{name}": task for name, task in trainer.programs().items()})
         state = trainer.fit(
             found, save=store.save, save_seconds=cell.checkpoint_seconds, on_epoch=on_epoch, stop=stop
         )

@@ -1,8 +1,8 @@
 """Programs that XLA compiled for earlier cells: compiling takes longer than a small network's whole training.
 
 TensorFlow can keep compiled programs in a folder, but trusts what it finds there. So each process works in a
-folder of its own, which holds only files that are what they were, and hands over what is new. Cells that start
-together need the same programs: one of them compiles each, and the others wait for it, or compile the next.
+folder of its own, which holds only files that are what they were, and hands over what is new. Cells that
+start together need the same programs: one of them compiles each, and the others wait, or compile the next.
 
 Programs are kept apart by what they depend on: TensorFlow's version, the processor's instructions, the number
 of threads.

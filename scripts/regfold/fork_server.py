@@ -117,9 +117,7 @@ def call(function: Callable[..., None], terminal: TextIO, **arguments: Any) -> N
         try:
             problem = connection.recv()
         except (EOFError, OSError):
-            problem = RegfoldError(
-                "the training process was killed; the next run goes on from its last checkpoint"
-            )
+            problem = RegfoldError("the training process was killed; it goes on from its last checkpoint")
     if problem is not None:
         raise problem
 
@@ -134,7 +132,7 @@ def _connect(terminal: TextIO, request: tuple) -> Connection | None:
             server.connect(address)
             socket.send_fds(server, [b"f"], [1, 2, terminal.fileno()])
             connection = Connection(server.detach())
-        connection.send((os.getcwd(), dict(os.environ), pickle.dumps(request)))
+        connection.send((Path.cwd(), dict(os.environ), pickle.dumps(request)))
         if connection.recv() == BEGUN:
             return connection
     except (EOFError, OSError):

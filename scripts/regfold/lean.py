@@ -1,4 +1,4 @@
-"""Libraries that others import where they are installed, for what a job does not use: they make its start long."""
+"""Libraries that others import where they are installed, and a job has no use for: its start is shorter."""
 
 import sys
 from collections.abc import Iterator

@@ -9,7 +9,7 @@ from pathlib import Path
 
 PACKAGE = Path(__file__).parent
 # Modules that decide nothing about a result, only where it is made, how it is written and spoken of.
-INFRASTRUCTURE = {"errors", "files", "gpu", "log"}
+INFRASTRUCTURE = {"compiled", "errors", "files", "gpu", "lean", "log"}
 # Where the code that trains begins. `processors` decides the number of threads, and with it the last bit.
 TRAINING = ("fitting.py", "processors.py")
 STATEMENTS = ast.stmt | ast.ExceptHandler | ast.match_case

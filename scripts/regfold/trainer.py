@@ -12,7 +12,6 @@ import tensorflow as tf
 from regfold import optimizer as optimizers
 from regfold.checkpoint import HISTORY, State
 from regfold.memory import ALIGNMENT, with_spare
-from regfold.provenance import digest
 from regfold.seeds import batch_order
 
 # Variables kept on the way, for the picture of the held-out loss: how many, and how many bytes in all.
@@ -119,21 +118,16 @@ class Trainer:
         self.assign(state.best_variables or state.variables)
         return state
 
-    def programs(self, specification: dict) -> dict[str, Callable[[], object]]:
-        """Calls that compile what `fit` needs, and train nothing, by names that tell programs apart.
-
-        Args:
-            specification: the model's, see provenance.specification.
-        """
-        shape = len(self.rows), self.network.input_shape[-1], self.network.output_shape[-1]
-        name = digest([specification, shape])[:16]
+    def programs(self) -> dict[str, Callable[[], object]]:
+        """Calls that compile what `fit` needs, and train nothing, by names that tell a model's apart."""
+        shape = f"{len(self.rows)}-{self.rows.shape[1]}"
         made = {}
         for size, count in ((self.batch_size, len(self.batches)), (self.n_rows % self.batch_size, 1)):
             if size:
                 batches = tf.zeros((count, size), tf.int32)
-                made[f"{name}-train-{size}"] = partial(self.program, batches, tf.constant(0))
+                made[f"train-{shape}-{size}"] = partial(self.program, batches, tf.constant(0))
         if self.watched is not None:
-            made[f"{name}-watch-{len(self.watched[1])}"] = self.watch_program
+            made[f"watch-{shape}-{len(self.watched[1])}"] = self.watch_program
         return made
 
     def assign(self, values: list[np.ndarray]) -> None:

@@ -1,4 +1,4 @@
-"""Guards that compiled programs go from cell to cell whole, each compiled once, and that no damaged one is used."""
+"""Guards that compiled programs go from cell to cell whole, compiled once, and no damaged one is used."""
 
 import os
 import threading

@@ -156,7 +156,7 @@ def test_a_problem_of_the_users_is_the_same_as_without_a_server(server, tmp_path
 def test_a_bug_leaves_its_traceback_in_the_log(study):
     study.folder(1, 1).mkdir(parents=True)
     Path("results/folds/1-1.json").unlink()
-    with pytest.raises(FileNotFoundError, match="1-1.json"):
+    with pytest.raises(FileNotFoundError, match=r"1-1\.json"):
         call(study)
     assert "in train\n" in Path("log").read_text()
 

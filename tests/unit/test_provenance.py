@@ -113,8 +113,7 @@ def edited(tmp_path, monkeypatch):
     package = tmp_path / "regfold"
     shutil.copytree(PACKAGE, package, ignore=shutil.ignore_patterns("__pycache__"))
     monkeypatch.setattr(provenance, "PACKAGE", package)
-    for function in (provenance.imported, provenance.source_digest):
-        monkeypatch.setattr(provenance, function.__name__, by_content(function.__wrapped__))
+    monkeypatch.setattr(provenance, "_read", by_content(provenance._read.__wrapped__))
 
     def digests():
         provenance.code_digest.cache_clear()

@@ -116,11 +116,14 @@ def training(study: Path) -> list[int]:
     return [
         fold
         for fold, told in now.items()
-        if told
-        and told["state"] == "running"
-        and told["seconds_per_epoch"]
-        and psutil.pid_exists(told["pid"])
+        if told and told["state"] == "running" and told["seconds_per_epoch"] and alive(told["pid"])
     ]
+
+
+def alive(pid: int) -> bool:
+    with suppress(psutil.Error):
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    return False
 
 
 def scripts(run: subprocess.Popen) -> list[psutil.Process]:
@@ -166,7 +169,7 @@ def test_twenty_killed_trainings(study, undisturbed):
 
 @pytest.mark.parametrize(("everything", "kills"), [(False, 10), (True, 4)])
 def test_snakemake_killed_again_and_again(everything, kills, study, undisturbed):
-    """Alone, so that its trainings live on as orphans; or with all its processes, as when the machine ends."""
+    """Alone, so that its trainings live on as orphans; or with all its processes, as if the machine ended."""
     chance, trained = random.Random(kills), 0
     for _ in range(round(kills * DOSE)):
         run = start(study)
