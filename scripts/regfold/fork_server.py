@@ -46,7 +46,7 @@ class ForkServer:
     """Snakemake's side: starts the server where cells are going to be trained here, and ends it."""
 
     def __init__(self):
-        self.folder = self.lifeline = self.process = None
+        self.process = self.folder = self.lifeline = None
 
     def start(self, workflow, rules: set[str], gpus: int) -> None:
         """Start the server if it is of use.
@@ -70,31 +70,38 @@ class ForkServer:
             self._start()
 
     def _start(self) -> None:
-        self.folder = Path(tempfile.mkdtemp(prefix="regfold-"))  # readable by nobody else
         LOG.parent.mkdir(parents=True, exist_ok=True)
+        folder = Path(tempfile.mkdtemp(prefix="regfold-"))  # readable by nobody else
         # The server reads from the pipe and sees its end when this process ends, however it ends.
-        end, self.lifeline = os.pipe()
-        with socket.socket(socket.AF_UNIX) as listener, LOG.open("w") as log:
-            listener.bind(str(self.folder / "socket"))
-            listener.listen(1024)
-            self.process = subprocess.Popen(
-                [sys.executable, str(SCRIPT), str(listener.fileno()), str(end)],
-                pass_fds=(listener.fileno(), end),
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-            )
-        os.close(end)
-        os.environ[VARIABLE] = str(self.folder / "socket")
+        end, lifeline = os.pipe()
+        try:
+            with socket.socket(socket.AF_UNIX) as listener, LOG.open("w") as log_file:
+                listener.bind(str(folder / "socket"))
+                listener.listen(1024)
+                self.process = subprocess.Popen(
+                    [sys.executable, str(SCRIPT), str(listener.fileno()), str(end)],
+                    pass_fds=(listener.fileno(), end),
+                    stdin=subprocess.DEVNULL,
+                    stdout=log_file,
+                    stderr=log_file,
+                )
+        except OSError:
+            os.close(lifeline)
+            shutil.rmtree(folder)
+            raise
+        finally:
+            os.close(end)
+        self.folder, self.lifeline = folder, lifeline
+        os.environ[VARIABLE] = str(folder / "socket")
 
     def end(self) -> None:
         """Let the server end. Processes that it has forked go on."""
-        if self.lifeline is not None:
+        if self.process is not None:
             os.close(self.lifeline)
             shutil.rmtree(self.folder, ignore_errors=True)
-            self.lifeline = None
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self.process.wait(timeout=1)
+            self.process = None
 
 
 def call(function: Callable[..., None], terminal: TextIO, **arguments: Any) -> None:

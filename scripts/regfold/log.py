@@ -66,7 +66,7 @@ def stream(descriptor: int) -> TextIO:
 
 
 class _Forgiving(io.FileIO):
-    """A file that swallows what cannot be written: a full disk cuts off a log, not the job or its last line."""
+    """A file that swallows what cannot be written: a full disk cuts off a log, and not the job."""
 
     def write(self, data) -> int:
         try:

@@ -5,7 +5,6 @@ training that runs in a process of the fork server.
 """
 
 import os
-import resource
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -26,8 +25,7 @@ def recorded(path: str | os.PathLike) -> Iterator[None]:
 
 def _table(seconds: float) -> str:
     """A header and a line: seconds, MB, and the processor's share in percent; NA: not known here."""
-    used = resource.getrusage(resource.RUSAGE_SELF)
-    processor = used.ru_utime + used.ru_stime
+    processor = os.times().user + os.times().system
     memory, disk = _fields("/proc/self/status"), _fields("/proc/self/io")
     columns = {
         "s": f"{seconds:.4f}",

@@ -246,6 +246,19 @@ def test_without_a_server_the_script_does_the_work_itself(address, tmp_path, mon
     assert done == [(os.getpid(), 3)]
 
 
+def test_where_no_socket_can_be_made_there_is_no_server(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv(fork_server.VARIABLE, raising=False)
+    long = tmp_path / ("a" * 120)  # the system's limit is about 100
+    long.mkdir()
+    monkeypatch.setattr(fork_server.tempfile, "tempdir", str(long))
+    server = fork_server.ForkServer()
+    server.start(workflow(), {"train_fold"}, 0)
+    server.end()
+    assert fork_server.VARIABLE not in os.environ
+    assert not list(long.iterdir())
+
+
 def workflow(rules=("train_fold",), main=True, nodes=None, deployed=()):
     jobs = [SimpleNamespace(rule=SimpleNamespace(name=name)) for name in rules]
     return SimpleNamespace(
