@@ -63,7 +63,8 @@ def test_hostile_names_are_read_as_text(report_of):
         for name in example_results.HOSTILE:
             assert name in text
         assert page.evaluate("document.querySelectorAll('body script, img, b, u, i').length") == 2
-        assert "<script>alert(1" in page.evaluate("document.querySelector('#chart-confusion-l1').textContent")
+        # Vega cuts a long label off, sooner with a wider font.
+        assert "<script>alert(" in page.evaluate("document.querySelector('#chart-confusion-l1').textContent")
         assert page.complaints() == []
 
 

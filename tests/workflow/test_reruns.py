@@ -346,6 +346,8 @@ def test_a_killed_training_goes_on(by_kfold, tmp_path):
         command,
         cwd=study.folder,
         start_new_session=True,
+        # A shell that runs the tests in the background has Ctrl-C ignored.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
