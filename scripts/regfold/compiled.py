@@ -13,6 +13,7 @@ import os
 import platform
 import shutil
 import tempfile
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -25,6 +26,8 @@ from regfold.errors import RegfoldError
 MOST = 64
 # A process that compiles for longer than this may have been stopped: others then compile for themselves.
 PATIENCE_SECONDS = 60
+PREFIX, LOCK = "regfold-xla-", "lock"
+ORPHAN_SECONDS = 3600
 
 
 class Programs:
@@ -108,13 +111,23 @@ def kept(root: Path, pool: int) -> Iterator[Programs]:
         root: a folder of the study.
         pool: the size of TensorFlow's thread pool.
     """
+    _remove_orphans()
     before = os.environ.get("TF_XLA_FLAGS", "")
-    with tempfile.TemporaryDirectory(prefix="regfold-xla-") as own:
+    with tempfile.TemporaryDirectory(prefix=PREFIX) as own, FileLock(Path(own) / LOCK):
         os.environ["TF_XLA_FLAGS"] = f"{before} --tf_xla_persistent_cache_directory={own}".strip()
         try:
             yield Programs(root / _kind(pool), Path(own))
         finally:
             os.environ["TF_XLA_FLAGS"] = before
+
+
+def _remove_orphans() -> None:
+    """Remove the folders of processes that were killed: old ones that nobody holds the lock of."""
+    for folder in Path(tempfile.gettempdir()).glob(f"{PREFIX}*"):
+        with suppress(OSError, Timeout):
+            if time.time() - folder.stat().st_mtime > ORPHAN_SECONDS:
+                with FileLock(folder / LOCK, blocking=False):
+                    shutil.rmtree(folder)
 
 
 def _kind(pool: int) -> str:

@@ -18,12 +18,11 @@ import contextlib
 import os
 import pickle
 import select
-import shutil
 import signal
 import socket
+import struct
 import subprocess
 import sys
-import tempfile
 import threading
 import traceback
 from collections.abc import Callable
@@ -46,7 +45,7 @@ class ForkServer:
     """Snakemake's side: starts the server where cells are going to be trained here, and ends it."""
 
     def __init__(self):
-        self.process = self.folder = self.lifeline = None
+        self.process = self.lifeline = None
 
     def start(self, workflow, rules: set[str], gpus: int) -> None:
         """Start the server if it is of use.
@@ -71,34 +70,25 @@ class ForkServer:
 
     def _start(self) -> None:
         LOG.parent.mkdir(parents=True, exist_ok=True)
-        folder = Path(tempfile.mkdtemp(prefix="regfold-"))  # readable by nobody else
         # The server reads from the pipe and sees its end when this process ends, however it ends.
-        end, lifeline = os.pipe()
-        try:
-            with socket.socket(socket.AF_UNIX) as listener, LOG.open("w") as log_file:
-                listener.bind(str(folder / "socket"))
-                listener.listen(1024)
-                self.process = subprocess.Popen(
-                    [sys.executable, str(SCRIPT), str(listener.fileno()), str(end)],
-                    pass_fds=(listener.fileno(), end),
-                    stdin=subprocess.DEVNULL,
-                    stdout=log_file,
-                    stderr=log_file,
-                )
-        except OSError:
-            os.close(lifeline)
-            shutil.rmtree(folder)
-            raise
-        finally:
-            os.close(end)
-        self.folder, self.lifeline = folder, lifeline
-        os.environ[VARIABLE] = str(folder / "socket")
+        end, self.lifeline = os.pipe()
+        with socket.socket(socket.AF_UNIX) as listener, LOG.open("w") as log_file:
+            listener.bind("")  # a name that the kernel makes up and no file stands for
+            listener.listen(1024)
+            self.process = subprocess.Popen(
+                [sys.executable, str(SCRIPT), str(listener.fileno()), str(end)],
+                pass_fds=(listener.fileno(), end),
+                stdin=subprocess.DEVNULL,
+                stdout=log_file,
+                stderr=log_file,
+            )
+            os.environ[VARIABLE] = listener.getsockname()[1:].decode()
+        os.close(end)
 
     def end(self) -> None:
         """Let the server end. Processes that it has forked go on."""
         if self.process is not None:
             os.close(self.lifeline)
-            shutil.rmtree(self.folder, ignore_errors=True)
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self.process.wait(timeout=1)
             self.process = None
@@ -136,7 +126,7 @@ def _connect(terminal: TextIO, request: tuple) -> Connection | None:
         return None
     try:
         with socket.socket(socket.AF_UNIX) as server:
-            server.connect(address)
+            server.connect(f"\0{address}")
             socket.send_fds(server, [b"f"], [1, 2, terminal.fileno()])
             connection = Connection(server.detach())
         connection.send((Path.cwd(), dict(os.environ), pickle.dumps(request)))
@@ -159,12 +149,18 @@ def serve(listening: int, lifeline: int) -> NoReturn:
     with socket.socket(fileno=listening) as listener:
         while lifeline not in select.select([listener, lifeline], [], [])[0]:
             script, _ = listener.accept()
-            if os.fork() == 0:
+            if _is_ours(script) and os.fork() == 0:
                 listener.close()
                 os.close(lifeline)
                 _answer(script)
             script.close()
     os._exit(0)
+
+
+def _is_ours(script: socket.socket) -> bool:
+    """Whether a process of this user is at the other end; it will have us run what it likes."""
+    _, user, _ = struct.unpack("3i", script.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
+    return user == os.getuid()
 
 
 def _reap(*_) -> None:

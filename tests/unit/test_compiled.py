@@ -1,6 +1,7 @@
 """Guards that compiled programs go from cell to cell whole, compiled once, and no damaged one is used."""
 
 import os
+import tempfile
 import threading
 from pathlib import Path
 
@@ -20,7 +21,7 @@ def own_folder() -> Path:
 
 
 def contents() -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in own_folder().iterdir()}
+    return {path.name: path.read_bytes() for path in own_folder().glob("*.pb")}
 
 
 def compile_in(root: Path, pool: int = 1, name: str = "train", content: bytes = b"compiled") -> dict:
@@ -110,6 +111,17 @@ def test_of_cells_that_start_together_one_compiles_and_the_other_does_not_idle(t
     second.join(20)
     assert order[:2] == [("first", "a", "compiles"), ("second", "b", "compiles")]
     assert sorted(order[2:]) == [("first", "b", "found"), ("second", "a", "found")]
+
+
+def test_what_a_killed_process_left_behind_is_removed(tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setattr(compiled, "ORPHAN_SECONDS", -1)
+    (tmp_path / "regfold-xla-of-a-killed-one").mkdir()
+    with compiled.kept(tmp_path / "root", 1):
+        (own,) = tmp_path.glob("regfold-xla-*")
+        with compiled.kept(tmp_path / "root", 1):
+            assert own.is_dir() and len(list(tmp_path.glob("regfold-xla-*"))) == 2
+    assert not list(tmp_path.glob("regfold-xla-*"))
 
 
 def test_a_process_that_compiles_for_ever_is_not_waited_for(tmp_path, monkeypatch):
