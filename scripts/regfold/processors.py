@@ -13,6 +13,8 @@ from regfold.gpu import lease_folder
 
 # Keras imports these where they are installed, for what training does not use; they take half of the start.
 NOT_NEEDED = ("sklearn", "matplotlib", "pandas")
+# Threads, and the multiplications in a step from which on they are worth it.
+POOLS = (16, 10**9), (4, 3 * 10**8), (2, 10**7)
 
 
 def pool_size(n_features: int, n_outputs: int, hidden: list[int] | None, batch_size: int) -> int:
@@ -26,7 +28,8 @@ def pool_size(n_features: int, n_outputs: int, hidden: list[int] | None, batch_s
         return 4
     widths = [n_features, *hidden, n_outputs]
     multiplications = batch_size * sum(a * b for a, b in pairwise(widths))
-    return 1 if multiplications < 10**7 else 4 if multiplications < 10**9 else 16
+    # More threads than a job has processors cost it 5 % (two on one) to 40 % (sixteen on one).
+    return next((threads for threads, least in POOLS if multiplications >= least), 1)
 
 
 def load() -> None:

@@ -60,6 +60,7 @@ def train(early_stopping: bool) -> None:
         prepared=prepared,
         out=out,
         threads=2,
+        used=Path("benchmarks/m.tsv"),
         terminal=terminal,
     )
     print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)

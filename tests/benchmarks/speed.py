@@ -5,6 +5,7 @@ process), and the trainer alone against Keras' `fit`, epochs in turn.
 """
 
 import argparse
+import itertools
 import os
 import platform
 import statistics
@@ -18,7 +19,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as parquet
-from programs import TABLES, load
+from programs import TABLES, Table, load
 
 ROOT = Path(__file__).parents[2]
 CONFIG = """
@@ -106,53 +107,98 @@ def whole_programs(names: list[str], programs: list[str]) -> None:
 
 
 def trainer_alone(names: list[str], rounds: int) -> None:
-    """Milliseconds an epoch, Keras' default `fit` and the compiled epoch in turn, one process."""
-    sys.path.insert(0, str(ROOT / "scripts"))
-    from regfold import processors
+    """Milliseconds an epoch: Keras' `fit` with all its defaults, and the compiled epoch, in turn.
 
-    pools = {
-        name: processors.pool_size(t.features, t.classes, list(t.hidden), t.batch_size)
-        for name, t in TABLES.items()
-        if name in names
-    }
-    print("\n| table | threads | Keras fit, ms an epoch | compiled, ms an epoch | ratio | compiling, s |")
-    print("|---|---|---|---|---|---|")
+    Each is in a process of its own, since the number of TensorFlow's threads is the process'.
+    """
+    print("\n| table | Keras fit, ms an epoch | compiled, ms an epoch | ratio | compiling, s |")
+    print("|---|---|---|---|---|")
     for name in names:
-        command = [sys.executable, __file__, "--epochs-of", name, "--rounds", str(rounds)]
-        done = subprocess.run(command, capture_output=True, text=True, check=True)
-        fit, compiled, compiling = map(float, done.stdout.splitlines()[-1].split())
-        ratio = fit / compiled
+        with Turns("fit", name) as fit, Turns("compiled", name) as compiled:
+            turns = [(fit.turn(), compiled.turn()) for _ in range(rounds)]
+        slow, fast = (statistics.median(times) for times in zip(*turns, strict=True))
         print(
-            f"| {name} | {pools[name]} | {fit:.1f} | {compiled:.2f} | {ratio:.1f} | {compiling:.1f} |",
+            f"| {name} | {slow:.1f} | {fast:.2f} | {slow / fast:.1f} | {compiled.first / 1000:.1f} |",
             flush=True,
         )
 
 
-def epochs_of(name: str, rounds: int) -> None:
-    """Print median milliseconds of an epoch of `fit` and of the trainer, and seconds to compile."""
-    sys.path.insert(0, str(ROOT / "scripts"))
-    from regfold import processors
+class Turns:
+    """A process that trains some epochs whenever it is asked, and says how long one took.
 
+    Attributes:
+        first: milliseconds of its first epoch, with what is compiled in it.
+    """
+
+    def __init__(self, kind: str, name: str):
+        command = [sys.executable, __file__, "--epochs-of", kind, name]
+        self.process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+        )
+        self.first = float(self.process.stdout.readline())
+
+    def turn(self) -> float:
+        """Milliseconds an epoch."""
+        print(file=self.process.stdin, flush=True)
+        return float(self.process.stdout.readline())
+
+    def __enter__(self) -> "Turns":
+        return self
+
+    def __exit__(self, *_) -> None:
+        self.process.communicate()
+
+
+def epochs_of(kind: str, name: str) -> None:
+    """Train an epoch, and some more for each line on the standard input; print milliseconds an epoch."""
     table = TABLES[name]
     rows, truth = load(name)
     n_train = len(rows) * 4 // 5
-    rows, truth = rows[:n_train], np.eye(table.classes, dtype=np.float32)[truth[:n_train]]
+    rows, truth = rows[:n_train], truth[:n_train]
+    epoch = (of_keras if kind == "fit" else of_regfold)(table, rows, truth)
+    several = 10 if name == "digits" else 1
+
+    def timed_epochs(count: int) -> float:
+        clock = time.monotonic()
+        for _ in range(count):
+            epoch()
+        return 1000 * (time.monotonic() - clock) / count
+
+    print(timed_epochs(1), flush=True)
+    timed_epochs(several)
+    for _ in sys.stdin:
+        print(timed_epochs(several), flush=True)
+
+
+def of_keras(table: Table, rows: np.ndarray, truth: np.ndarray):
+    """An epoch of `fit`, with the defaults of Keras and TensorFlow."""
+    from programs import keras_network
+
+    network = keras_network(table)
+    network.compile(loss="categorical_crossentropy", optimizer="adam")
+    one_hot = np.eye(table.classes, dtype=np.float32)[truth]
+    return lambda: network.fit(rows, one_hot, batch_size=table.batch_size, epochs=1, verbose=0)
+
+
+def of_regfold(table: Table, rows: np.ndarray, truth: np.ndarray):
+    """An epoch of the trainer, in a process as a job's."""
+    sys.path.insert(0, str(ROOT / "scripts"))
+    from regfold import memory, processors
+
     processors.start(
         processors.pool_size(table.features, table.classes, list(table.hidden), table.batch_size)
     )
     from programs import keras_network
     from regfold.trainer import Trainer
 
-    plain = keras_network(table)
-    plain.compile(loss="categorical_crossentropy", optimizer="adam")
     trainer = Trainer(
         keras_network(table),
-        rows,
-        truth,
+        memory.with_spare(rows, memory.room(len(rows))),
+        truth.astype(np.int32),
         task="classification",
         training={
             "batch_size": table.batch_size,
-            "epochs": 1000,
+            "epochs": 10_000,
             "optimizer": {"name": "adam"},
             "learning_rate": 0.001,
             "schedule": {"name": "constant"},
@@ -161,21 +207,8 @@ def epochs_of(name: str, rounds: int) -> None:
         weight_decay=0.0,
         key=(42, 1, 1),
     )
-    clock = time.monotonic()
-    trainer._train_epoch(1)
-    compiling = time.monotonic() - clock
-    plain.fit(rows, truth, batch_size=table.batch_size, epochs=1, verbose=0)
-    times = {"fit": [], "compiled": []}
-    several = 10 if name == "digits" else 1
-    for turn in range(rounds):
-        clock = time.monotonic()
-        plain.fit(rows, truth, batch_size=table.batch_size, epochs=1, verbose=0)
-        times["fit"].append(time.monotonic() - clock)
-        clock = time.monotonic()
-        for epoch in range(several):
-            trainer._train_epoch(2 + turn * several + epoch)
-        times["compiled"].append((time.monotonic() - clock) / several)
-    print(*(1000 * statistics.median(seconds) for seconds in times.values()), compiling)
+    epochs = itertools.count(1)
+    return lambda: trainer._train_epoch(next(epochs))
 
 
 def main() -> None:
@@ -185,18 +218,20 @@ def main() -> None:
     )
     parser.add_argument("--tables", nargs="+", choices=TABLES, default=list(TABLES))
     parser.add_argument("--programs", nargs="*", default=["plain", "options", "sklearn"])
-    parser.add_argument("--rounds", type=int, default=7, help="epochs of each kind in the second table")
-    parser.add_argument("--epochs-of", choices=TABLES, help=argparse.SUPPRESS)
+    parser.add_argument("--rounds", type=int, default=9, help="epochs of each kind in the second table")
+    parser.add_argument("--epochs-of", nargs=2, help=argparse.SUPPRESS)
+    parser.add_argument("--trainer", action="store_true", help="the second table only")
     arguments = parser.parse_args()
     if arguments.epochs_of:
-        epochs_of(arguments.epochs_of, arguments.rounds)
+        epochs_of(*arguments.epochs_of)
         return
     libraries = ", ".join(
         f"{name} {version(name)}" for name in ("keras", "tensorflow", "scikit-learn", "snakemake")
     )
     machine = f"{os.cpu_count()} cores, Python {platform.python_version()}"
     print(f"{time.strftime('%Y-%m-%d')}, {machine}, {libraries}\n")
-    whole_programs(arguments.tables, arguments.programs)
+    if not arguments.trainer:
+        whole_programs(arguments.tables, arguments.programs)
     trainer_alone(arguments.tables, arguments.rounds)
 
 
