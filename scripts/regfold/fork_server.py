@@ -60,7 +60,7 @@ class ForkServer:
         if os.environ.get(VARIABLE) == "none":
             return
         os.environ.pop(VARIABLE, None)
-        if sys.platform != "linux" or gpus or not local or deployed:
+        if sys.platform != "linux" or gpus or not local or deployed or workflow.touch:
             return
         if rules.isdisjoint(job.rule.name for job in workflow.dag.needrun_jobs()):
             return

@@ -262,10 +262,11 @@ with socket.socket(socket.AF_UNIX) as server:
     assert subprocess.run(command, capture_output=True, text=True, check=True).stdout == "b''\n"
 
 
-def workflow(rules=("train_fold",), main=True, nodes=None, deployed=()):
+def workflow(rules=("train_fold",), main=True, nodes=None, deployed=(), touch=False):
     jobs = [SimpleNamespace(rule=SimpleNamespace(name=name)) for name in rules]
     return SimpleNamespace(
         is_main_process=main,
+        touch=touch,
         resource_settings=SimpleNamespace(nodes=nodes),
         deployment_settings=SimpleNamespace(deployment_method=set(deployed)),
         dag=SimpleNamespace(needrun_jobs=lambda: jobs),
@@ -283,6 +284,7 @@ def workflow(rules=("train_fold",), main=True, nodes=None, deployed=()):
         (workflow(nodes=4), 0, None, False),
         (workflow(main=False), 0, None, False),
         (workflow(deployed=("conda",)), 0, None, False),
+        (workflow(touch=True), 0, None, False),
     ],
 )
 def test_where_a_server_is_of_use(made, gpus, of_the_user, starts, monkeypatch):
