@@ -24,6 +24,8 @@ from regfold import files
 from regfold.errors import RegfoldError
 
 MOST = 64
+# A program in the folder of its name: a hidden file is one that another process is writing just now.
+WHOLE = "*/[!.]*"
 # A process that compiles for longer than this may have been stopped: others then compile for themselves.
 PATIENCE_SECONDS = 60
 PREFIX, LOCK = "regfold-xla-", "lock"
@@ -59,7 +61,7 @@ class Programs:
     def _run(self, name: str, task: Callable[[], object], patience: float) -> bool:
         """Whether the task was run: not if another process has compiled it for less than `patience` s."""
         folder, lock = self.shared / name, FileLock(self.shared / f"{name}.lock")
-        if not any(folder.glob("*/[!.]*")):
+        if not any(folder.glob(WHOLE)):
             with suppress(OSError):
                 folder.parent.mkdir(parents=True, exist_ok=True)
                 try:
@@ -82,7 +84,7 @@ class Programs:
 
     def _take(self, folder: Path) -> None:
         """Copy every whole program; a damaged one is removed."""
-        for path in folder.glob("*/*"):
+        for path in folder.glob(WHOLE):
             with suppress(OSError):
                 if files.sha256(path) == path.parent.name:
                     shutil.copyfile(path, self.own / path.name)
@@ -96,7 +98,7 @@ class Programs:
             if path.suffix == ".pb":
                 with files.atomic(folder / files.sha256(path) / path.name) as temporary:
                     shutil.copyfile(path, temporary)
-        programs = sorted(self.shared.glob("*/*/*"), key=lambda path: path.stat().st_mtime)
+        programs = sorted(self.shared.glob(f"*/{WHOLE}"), key=lambda path: path.stat().st_mtime)
         for path in programs[:-MOST]:
             shutil.rmtree(path.parent, ignore_errors=True)
             with suppress(OSError):

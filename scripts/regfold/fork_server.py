@@ -110,13 +110,18 @@ def call(function: Callable[..., None], terminal: TextIO, **arguments: Any) -> N
     if connection is None:
         function(terminal=terminal, **arguments)
         return
-    with connection, on_request_to_stop(lambda: connection.send(STOP)):
+    with connection, on_request_to_stop(lambda: _tell_to_stop(connection)):
         try:
             problem = connection.recv()
         except (EOFError, OSError):
             problem = RegfoldError("the training process was killed; it goes on from its last checkpoint")
     if problem is not None:
         raise problem
+
+
+def _tell_to_stop(connection: Connection) -> None:
+    with contextlib.suppress(OSError):  # it may just have ended, with its answer on the way
+        connection.send(STOP)
 
 
 def _connect(terminal: TextIO, request: tuple) -> Connection | None:

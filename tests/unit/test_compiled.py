@@ -56,6 +56,15 @@ def test_a_damaged_program_is_removed(tmp_path, flags):
     assert compile_in(tmp_path) == {"train.pb": b"compiled"}
 
 
+def test_a_program_that_is_being_written_is_left_alone(tmp_path, flags):
+    compile_in(tmp_path)
+    (program,) = tmp_path.rglob("train.pb")
+    half = program.with_name(".12345678.train.pb")
+    half.write_bytes(b"comp")
+    assert compile_in(tmp_path) == {"train.pb": b"compiled"}
+    assert half.exists() and program.exists()
+
+
 def test_what_cannot_be_kept_stops_nothing(tmp_path, flags):
     (tmp_path / "file").write_text("")
     for _ in range(2):

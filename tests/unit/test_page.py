@@ -22,6 +22,7 @@ from regfold import (
     page_tables,
     page_text,
     study,
+    vega,
 )
 
 CASES = {
@@ -258,6 +259,10 @@ def test_confusion_counts_by_hand():
 def test_wilson_interval_by_hand():
     # Of 10 rows 8: the interval that R's binom.confint(8, 10, methods = "wilson") gives.
     assert charts_classification.wilson(0.8, 10) == pytest.approx((0.4901625, 0.9433178), abs=1e-6)
+
+
+def test_charts_are_drawn_by_the_version_of_vega_lite_that_they_are_written_for():
+    assert alt.SCHEMA_VERSION.startswith(f"v{vega.LITE_VERSION}.")
 
 
 def test_program_is_the_one_that_the_policy_allows(tmp_path):
