@@ -8,8 +8,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "scripts"))
 
-from regfold import optimizer_options, schema  # noqa: E402
-from regfold.wording import describe  # noqa: E402
+from regfold.config import optimizers, schema  # noqa: E402
+from regfold.config.messages import describe  # noqa: E402
 
 INTRODUCTION = """\
 # config.yaml
@@ -89,8 +89,8 @@ def _leaves(section: dict, above: str) -> Iterator[tuple[str, dict, str]]:
 def _options(optimizer: dict) -> str:
     lines = ["| option | value | taken by | meaning |", "|---|---|---|---|"]
     for option, leaf in optimizer["properties"].items():
-        taken = [name for name in optimizer_options.OPTIMIZERS if option in optimizer_options.options(name)]
-        by = "all" if option in optimizer_options.COMMON else ", ".join(taken)
+        taken = [name for name in optimizers.OPTIMIZERS if option in optimizers.options(name)]
+        by = "all" if option in optimizers.COMMON else ", ".join(taken)
         if option != "name":
             lines.append(f"| `{option}` | {_value(leaf)} | {by} | {_cell(leaf['description'])} |")
     return "\n".join(lines)

@@ -7,20 +7,12 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(workflow.basedir) / "scripts"))
 
-from regfold import (
-    copied,
-    errors,
-    fork_server,
-    gpu,
-    provenance,
-    pruning,
-    rate_limit,
-    run_lock,
-    run_progress,
-    terminal,
-)
-from regfold.config import resolve
-from regfold.job import STATES
+from regfold.workflow import copied, pruning, rate_limit, run_lock, run_progress, terminal
+from regfold import errors
+from regfold.runtime import fork_server, gpu
+from regfold.provenance import code, identity
+from regfold.config.resolve import resolve
+from regfold.runtime.job import STATES
 
 CELL_FILES = ("cell.json", "model.keras", "history.csv", "predictions.npz")
 
@@ -29,7 +21,7 @@ with errors.ending_the_process():
     GPUS = gpu.limit_local_jobs(workflow)
     config = resolve(config, source=os.path.relpath(workflow.configfiles[-1]))
     MODELS = list(config["models"])
-    SPECIFICATIONS = {model: provenance.specification(config["models"][model]) for model in MODELS}
+    SPECIFICATIONS = {model: identity.specification(config["models"][model]) for model in MODELS}
 
 following = run_progress.RunProgress(workflow)
 forks = fork_server.ForkServer()
@@ -56,7 +48,7 @@ wildcard_constraints:
 
 def code_digest(rule: str) -> str:
     """A digest of the code of a rule's script, in which comments and layout do not count."""
-    return provenance.code_digest(Path(workflow.basedir) / "scripts" / f"{rule}.py")
+    return code.code_digest(Path(workflow.basedir) / "scripts" / f"{rule}.py")
 
 
 def cells(model: str, name: str) -> list[str]:

@@ -24,7 +24,7 @@ rule prepare_data:
     params:
         data={
             "data": config["data"],
-            "table": provenance.stamp(config["data"]["path"]),
+            "table": identity.stamp(config["data"]["path"]),
             "split_column": config["split"]["column"],
             "with_class_weight": [m for m in MODELS if config["models"][m]["training"]["class_weight"]],
             "code": code_digest("prepare_data"),

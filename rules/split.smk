@@ -27,7 +27,7 @@ checkpoint split_folds:
     params:
         split={
             "split": config["split"],
-            "file": provenance.stamp(config["split"]["file"]),
+            "file": identity.stamp(config["split"]["file"]),
             "missing": config["data"]["missing"],
             "code": code_digest("split_folds"),
         },

@@ -2,7 +2,7 @@
 
 import sys
 
-from regfold import fork_server
+from regfold.runtime import fork_server
 
 if __name__ == "__main__":
     fork_server.serve(*map(int, sys.argv[1:3]))

@@ -2,7 +2,9 @@
 
 from pathlib import Path
 
-from regfold import lean, log, oos
+from regfold.data.write_text import write_csv
+from regfold.results import oos
+from regfold.runtime import lean, log
 
 
 def main(snakemake) -> None:
@@ -10,7 +12,7 @@ def main(snakemake) -> None:
     with log.job(snakemake.log), lean.without("pandas"):
         prepared = oos.read_prepared(Path(snakemake.input.table).parent)
         cells = oos.read_cells(prepared, [Path(path).parent for path in snakemake.input.cells])
-        oos.write_csv(oos.merge(prepared, cells), snakemake.output.oos)
+        write_csv(oos.merge(prepared, cells), snakemake.output.oos)
 
 
 if __name__ == "__main__":

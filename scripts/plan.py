@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from regfold import job, log, plan
+from regfold.runtime import job, log
+from regfold.workflow import plan
 
 
 def main(snakemake) -> None:

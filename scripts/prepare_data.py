@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from regfold import log
-from regfold.prepare import expect_classes, prepare, summary
+from regfold.data.prepare import expect_classes, prepare, summary
+from regfold.runtime import log
 
 
 def main(snakemake) -> None:

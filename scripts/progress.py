@@ -4,7 +4,8 @@ import argparse
 import time
 from pathlib import Path
 
-from regfold import progress, progress_view
+from regfold.runtime import progress
+from regfold.workflow import progress_view
 from rich.console import Console
 from rich.live import Live
 

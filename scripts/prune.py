@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from regfold import job, log, pruning
+from regfold.runtime import job, log
+from regfold.workflow import pruning
 
 
 def main(snakemake) -> None:

@@ -3,7 +3,9 @@
 import json
 from pathlib import Path
 
-from regfold import files, lean, log, metrics, predictions, scores_file
+from regfold import files
+from regfold.results import metrics, predictions, scores_file
+from regfold.runtime import lean, log
 
 
 def main(snakemake) -> None:

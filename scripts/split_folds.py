@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from regfold import lean, log, split
+from regfold.runtime import lean, log
+from regfold.splits import split
 
 
 def main(snakemake) -> None:

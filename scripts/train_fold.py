@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from regfold import fork_server, job, log
+from regfold.runtime import fork_server, job, log
 
 
 def main(snakemake) -> None:

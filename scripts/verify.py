@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from regfold import log
-from regfold.verify import verify
+from regfold.results.verify import verify
+from regfold.runtime import log
 
 
 def main(snakemake) -> None:

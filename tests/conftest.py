@@ -20,6 +20,6 @@ def pytest_configure(config):
 def tensorflow_as_in_a_job():
     """Set the threads before TensorFlow's first operation, where a test module imported it."""
     if "tensorflow" in sys.modules:
-        from regfold import processors
+        from regfold.runtime import processors
 
         processors.start(1)

@@ -6,7 +6,8 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
-from regfold import files, metrics, predictions, scores_file
+from regfold import files
+from regfold.results import metrics, predictions, scores_file
 
 HOSTILE = [
     "<script>alert(1)</script>",

@@ -4,14 +4,20 @@ import json
 from pathlib import Path
 
 import numpy as np
-from regfold import config, files, oos, prepare, provenance, split
+from regfold import files
+from regfold.config.resolve import resolve
+from regfold.data import prepare
+from regfold.data.write_text import write_csv
+from regfold.provenance import identity
+from regfold.results import oos
+from regfold.splits import split
 
 NO_DEVICE = {"kind": "CPU", "name": "test"}
 
 
 def model(network=None, training=None, penalty=None, target=("y",)) -> dict:
     """One model's resolved settings: the defaults of config.yaml, small and short, and what is given."""
-    return config.resolve(
+    return resolve(
         {
             "data": {"path": "sklearn:iris", "target": list(target)},
             "network": {"hidden": [7, 5]} | (network or {}),
@@ -32,7 +38,7 @@ class Study:
 
     def __init__(self, text: str, data=None, split=None, models=None, network=None, training=None):
         Path("t.csv").write_text(text, encoding="utf-8", newline="")
-        self.config = config.resolve(
+        self.config = resolve(
             {
                 "data": {"path": "t.csv", "target": "y"} | (data or {}),
                 "split": split or {},
@@ -70,14 +76,14 @@ class Study:
     def train(self, repeat: int = 1, fold: int = 1, model: str = "m", **more) -> dict:
         """One cell; the content of its cell.json."""
         settings = self.config["models"][model]
-        from regfold import cell
+        from regfold.training import cell
 
         return cell.run(
             cell.Cell(
                 model=model,
                 repeat=repeat,
                 fold=fold,
-                specification=provenance.specification(settings),
+                specification=identity.specification(settings),
                 method=self.config["split"]["method"],
                 checkpoint_seconds=settings["training"]["checkpoint_seconds"],
                 on_divergence=settings["training"]["on_divergence"],
@@ -116,5 +122,5 @@ class Study:
         prepared = oos.read_prepared(self.prepared)
         cells = oos.read_cells(prepared, [self.folder(*key, model) for key in self.cells()])
         path = self.results / "oos" / f"{model}.csv"
-        oos.write_csv(oos.merge(prepared, cells), path)
+        write_csv(oos.merge(prepared, cells), path)
         return path

@@ -23,7 +23,10 @@ import numpy as np
 ROOT = Path(__file__).parents[2]
 sys.path[:0] = [str(ROOT / "scripts"), str(ROOT / "tests")]
 
-from regfold import config, digest, folds, provenance  # noqa: E402
+from regfold.config.resolve import resolve  # noqa: E402
+from regfold.data import digests  # noqa: E402
+from regfold.provenance import identity  # noqa: E402
+from regfold.splits import folds  # noqa: E402
 from workflow.real_study import Outcome, Study, copy_project  # noqa: E402
 
 MODELS, REPEATS, FOLDS = 20, 10, 10
@@ -69,9 +72,9 @@ def hashing() -> float:
     schema = {"columns": columns, "task": "regression", "classes": None, "target": ["y"]}
     assignment = np.random.default_rng(2).integers(1, FOLDS + 1, (1, ROWS)).astype(np.int32)
     begun = time.process_time()
-    digests = digest.row_digests(features, schema, target)
+    rows = digests.row_digests(features, schema, target)
     for fold in range(1, FOLDS + 1):
-        folds.describe(assignment, 1, fold, "kfold", digests, folds.meaning(schema))
+        folds.describe(assignment, 1, fold, "kfold", rows, folds.meaning(schema))
     return time.process_time() - begun
 
 
@@ -87,11 +90,11 @@ def make(folder: Path) -> Study:
     study.write("t.csv", "\n".join(["x,y", *rows, ""]))
     seconds(study, "results/folds.csv")
     # The table's path is checked where the config is resolved, and is no part of a cell.
-    resolved = config.resolve(settings | {"data": {"path": "sklearn:iris", "target": "y"}})
+    resolved = resolve(settings | {"data": {"path": "sklearn:iris", "target": "y"}})
     descriptions = [json.loads(path.read_text()) for path in study.folder.glob("results/folds/*.json")]
     for model, own in resolved["models"].items():
         for description in descriptions:
-            write_cell(study, model, description, provenance.specification(own))
+            write_cell(study, model, description, identity.specification(own))
         study.write(f"results/oos/{model}.csv", "")
     study.write("results/figures/empty.svg", "")
     study.write("results/scores.csv", "model,repeat,fold,rmse,flags\n")

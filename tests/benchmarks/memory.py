@@ -1,6 +1,6 @@
 """Peak memory of one training job on a large table: uv run python tests/benchmarks/memory.py.
 
-The job is the real one (regfold.job.train) on a prepared table of random numbers, in a process of its own.
+The job is the real one (runtime.job.train) on a prepared table of random numbers, in a process of its own.
 """
 
 import argparse
@@ -42,15 +42,16 @@ def prepare(study: Path, n_rows: int, n_features: int) -> None:
 
 def train(early_stopping: bool) -> None:
     """Run the job in the current folder; print its peak in MB before training (libraries alone) and after."""
-    from regfold import job, provenance
-    from regfold.config import resolve
+    from regfold.config.resolve import resolve
+    from regfold.provenance import identity
+    from regfold.runtime import job
 
     training = {"epochs": 2, "batch_size": 1024}
     training |= {"early_stopping": {"fraction": 0.1, "patience": 20}} if early_stopping else {}
     raw = {"data": {"path": "sklearn:iris", "target": "y"}, "training": training, "models": {"m": {}}}
     config = resolve(raw)
     prepared = Path("results/prepared")
-    specification = provenance.specification(config["models"]["m"])
+    specification = identity.specification(config["models"]["m"])
     out, terminal = Path("results/cells/m/1-1"), io.StringIO()
     job.train(
         "m",

@@ -183,17 +183,18 @@ def of_keras(table: Table, rows: np.ndarray, truth: np.ndarray):
 def of_regfold(table: Table, rows: np.ndarray, truth: np.ndarray):
     """An epoch of the trainer, in a process as a job's."""
     sys.path.insert(0, str(ROOT / "scripts"))
-    from regfold import memory, processors
+    from regfold.data import matrix
+    from regfold.runtime import processors
 
     processors.start(
         processors.pool_size(table.features, table.classes, list(table.hidden), table.batch_size)
     )
     from programs import keras_network
-    from regfold.trainer import Trainer
+    from regfold.training.trainer import Trainer
 
     trainer = Trainer(
         keras_network(table),
-        memory.with_spare(rows, memory.room(len(rows))),
+        matrix.with_spare(rows, matrix.room(len(rows))),
         truth.astype(np.int32),
         task="classification",
         training={

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from regfold import progress
+from regfold.runtime import progress
 
 PROJECT = Path(__file__).parents[2]
 SCRIPTS = Path(__file__).parent / "slurm"

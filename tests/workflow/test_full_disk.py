@@ -5,7 +5,8 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from regfold import config, verify
+from regfold.config.resolve import resolve
+from regfold.results import verify
 from workflow.real_study import Study, copy_project
 
 
@@ -74,7 +75,7 @@ def test_a_full_disk(size, disk, project, with_space):
     here = Path.cwd()
     os.chdir(study.folder)
     try:
-        verify.verify(config.resolve(study.config), Path("results"))
+        verify.verify(resolve(study.config), Path("results"))
     finally:
         os.chdir(here)
     left = [path.name for path in (study.folder / "results").rglob(".*") if path.is_file()]

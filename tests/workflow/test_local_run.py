@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from regfold import progress
+from regfold.runtime import progress
 from unit.test_gpu import FAKE_NVML, THREE
 
 SCRIPTS = Path(__file__).parents[2] / "scripts"
@@ -18,7 +18,8 @@ SCRIPTS = Path(__file__).parents[2] / "scripts"
 SNAKEFILE = f"""
 import sys
 sys.path.insert(0, {str(SCRIPTS)!r})
-from regfold import gpu, run_progress
+from regfold.runtime import gpu
+from regfold.workflow import run_progress
 
 gpu.limit_local_jobs(workflow)
 followed = run_progress.RunProgress(workflow, poll=0.1, first=0.5)
@@ -53,7 +54,7 @@ rule train_fold:
 TRAIN = f"""
 import json, os, sys, time
 sys.path.insert(0, {str(SCRIPTS)!r})
-from regfold import gpu, progress
+from regfold.runtime import gpu, progress
 begun, w = time.time(), snakemake.wildcards
 with progress.Reporter(w.model, int(w.repeat), int(w.fold), 10, seconds=0) as reporter, gpu.lease() as held:
     leased = time.time()

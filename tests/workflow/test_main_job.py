@@ -13,7 +13,8 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from regfold import config, verify
+from regfold.config.resolve import resolve
+from regfold.results import verify
 from workflow.real_study import ROOT, Study, copy_project
 
 SCRIPTS = ROOT / "scripts"
@@ -271,9 +272,10 @@ def run_scripts(settings: dict) -> list[dict]:
     import merge_predictions
     import prepare_data
     import split_folds
-    from regfold import cell, provenance
+    from regfold.provenance import identity
+    from regfold.training import cell
 
-    resolved, prepared = config.resolve(settings), Path("results/prepared")
+    resolved, prepared = resolve(settings), Path("results/prepared")
     names = ("table.parquet", "features.npy", "target.npy", "digests.npy", "rows.parquet", "schema.json")
     made = {name.partition(".")[0]: str(prepared / name) for name in names}
     data = {"data": resolved["data"], "split_column": resolved["split"]["column"], "with_class_weight": []}
@@ -297,7 +299,7 @@ def run_scripts(settings: dict) -> list[dict]:
             "echo",
             about["repeat"],
             about["fold"],
-            provenance.specification(model),
+            identity.specification(model),
             resolved["split"]["method"],
             checkpoint_seconds=30,
             on_divergence="warn",

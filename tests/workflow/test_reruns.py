@@ -20,7 +20,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from regfold import config, verify
+from regfold.config.resolve import resolve
+from regfold.results import verify
 from workflow.real_study import Study, copy_project
 
 ALL = {"a 1-1", "a 1-2", "a 1-3"}
@@ -119,7 +120,7 @@ def step(study: Study, trains=(), predicts=(), why=None, others=None, **environm
     assert ran.code == 0, ran.text
     with ThreadPoolExecutor() as pool, contextlib.chdir(study.folder):
         following = pool.submit(study.snakemake, "--dry-run", **environment)
-        verify.verify(config.resolve(study.config), Path("results"))
+        verify.verify(resolve(study.config), Path("results"))
         after = following.result()
 
     assert ran.cells == trains | predicts

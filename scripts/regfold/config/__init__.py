@@ -1,0 +1,1 @@
+"""config.yaml: the schema, checks, defaults and messages."""

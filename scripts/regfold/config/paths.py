@@ -1,0 +1,67 @@
+"""The files that config.yaml names: are they there, and are they what they should be."""
+
+import ast
+from pathlib import Path
+
+from regfold.config.messages import listed
+from regfold.errors import RegfoldError, nearest, quote
+
+TABLE_ENDINGS = (".csv", ".tsv", ".csv.gz", ".tsv.gz", ".parquet", ".feather")
+SKLEARN_TABLES = ("iris", "wine", "breast_cancer", "digits", "diabetes", "linnerud")
+
+
+def check_table(path: str) -> None:
+    """Check that data.path names a table: a file that is there, or one of scikit-learn's."""
+    kind, _, name = path.partition(":")
+    if kind == "sklearn":
+        if name not in SKLEARN_TABLES:
+            hint = nearest(name, SKLEARN_TABLES) or f"; expected {listed(SKLEARN_TABLES, 'or')}"
+            raise RegfoldError(f"data.path: scikit-learn brings no table {quote(name)}{hint}")
+        return
+    if not path.lower().endswith(TABLE_ENDINGS):
+        raise RegfoldError(
+            f"data.path: {quote(path)} has an unknown ending; expected {listed(TABLE_ENDINGS, 'or')}, or "
+            "sklearn:NAME"
+        )
+    check_file(path, "data.path")
+
+
+def check_file(path: str, where: str) -> None:
+    """Check that a file is there; `where` is the key that names it."""
+    file = Path(path)
+    try:
+        is_folder, is_file, has_folder = file.is_dir(), file.is_file(), file.parent.is_dir()
+        beside = [str(other) for other in file.parent.iterdir()] if has_folder and not is_file else []
+    except OSError as error:
+        raise RegfoldError(f"{where}: {quote(path)}: {error.strerror}; expected a readable file") from None
+    if is_folder:
+        raise RegfoldError(f"{where}: {quote(path)} is a folder; expected a file")
+    if not is_file:
+        hint = nearest(path, beside) or "; expected a file, relative to the folder where snakemake runs"
+        raise RegfoldError(f"{where}: no file {quote(path)}{hint}")
+
+
+def check_build(build: str, where: str) -> None:
+    """Check that FILE.py:FUNCTION is there and takes the four arguments, without running the file."""
+    path, _, name = build.rpartition(":")
+    if not path.endswith(".py") or not name.isidentifier():
+        raise RegfoldError(f"{where}: found {quote(build)}; expected FILE.py:FUNCTION")
+    check_file(path, where)
+    try:
+        tree = ast.parse(Path(path).read_bytes())
+    except (SyntaxError, ValueError) as error:
+        line = f", line {error.lineno}" if getattr(error, "lineno", None) else ""
+        what = getattr(error, "msg", error)
+        raise RegfoldError(f"{where}: {quote(path)}{line}: {what}; expected a Python file") from None
+    functions = {node.name: node.args for node in tree.body if isinstance(node, ast.FunctionDef)}
+    if name not in functions:
+        hint = nearest(name, functions) or "; expected a function at the file's top level"
+        raise RegfoldError(f"{where}: {quote(path)} defines no function {quote(name)}{hint}")
+    found = functions[name]
+    positional = len(found.posonlyargs) + len(found.args)
+    needed = positional - len(found.defaults)
+    if needed > 4 or (positional < 4 and not found.vararg) or None in found.kw_defaults:
+        raise RegfoldError(
+            f"{where}: {name}({ast.unparse(found)}) cannot be called with four positional arguments; "
+            f"expected {name}(n_features, n_outputs, output_activation, regularizers)"
+        )

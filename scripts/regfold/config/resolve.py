@@ -1,0 +1,186 @@
+"""config.yaml: check everything that can be seen without the table, and fill in what was left out."""
+
+import copy
+
+from regfold.config import optimizers, schema
+from regfold.config.messages import listed
+from regfold.config.paths import check_build, check_file, check_table
+from regfold.errors import RegfoldError, quote
+
+COLUMN_METHODS = ("group", "stratified_group", "time", "column")
+SCHEDULE_OPTIONS = {"constant": (), "cosine": ("final",), "exponential": ("decay_rate",)}
+
+# Why a method is never repeated.
+SINGLE = {
+    "time": "time runs in one order only",
+    "column": "the column fixes the folds",
+    "file": "the file names its repeats itself",
+}
+
+
+def resolve(raw: dict, source: str = "config.yaml") -> dict:
+    """Check a config and complete it.
+
+    Args:
+        raw: the config as YAML gave it; it is not changed.
+        source: the file's name, for messages.
+
+    Returns:
+        a new, JSON-serialisable dictionary: `data`, `split`, and `models` with `network`, `training` and
+        `penalty` for each; every key is there. To resolve it once more changes nothing.
+
+    Raises:
+        RegfoldError: at the first problem: unknown keys, then single values, both in the config's order, then
+            values that do not fit together.
+    """
+    try:
+        return _resolve(raw)
+    except RegfoldError as error:
+        raise RegfoldError(f"{source}: {error}") from None
+
+
+def _resolve(raw: dict) -> dict:
+    rules = schema.load()
+    schema.check_keys(raw, rules)
+    given = schema.check(raw, rules)
+    keys = rules["properties"]
+    data = schema.defaults(keys["data"]) | given["data"]
+    data = {key: data[key] for key in keys["data"]["properties"]}
+    data["target"] = [data["target"]] if isinstance(data["target"], str) else data["target"]
+    data["missing"] = [str(text) for text in data["missing"]]
+    split = schema.defaults(keys["split"]) | given.get("split", {})
+    _check_data(data)
+    _check_split(split, data)
+    for section in ("network", "training"):
+        _check_section(given.get(section, {}), section)
+    models = {}
+    for name, own in given["models"].items():
+        twin = next((other for other in models if other.lower() == name.lower()), None)
+        if twin is not None:
+            raise RegfoldError(
+                f"models.{name}: differs from {quote(twin)} in upper and lower case only, which file names "
+                "may ignore; expected another name"
+            )
+        models[name] = copy.deepcopy(_model(given, own, name))
+        _check_model(models[name], own, name, data)
+    return {"data": data, "split": split, "models": models}
+
+
+def _model(given: dict, own: dict, name: str) -> dict:
+    """A model's settings: the defaults, over them the common ones, over them its own."""
+    rules = schema.load()["properties"]["models"]["additionalProperties"]["properties"]
+    network, training, penalty = (schema.defaults(rules[key]) for key in ("network", "training", "penalty"))
+    for key in ("network", "training"):
+        _check_section(own.get(key, {}), f"models.{name}.{key}")
+    for settings in (given, own):
+        network |= settings.get("network", {})
+        changes = dict(settings.get("training", {}))
+        if changes.get("early_stopping") is not None:
+            changes["early_stopping"] = (training["early_stopping"] or {}) | changes["early_stopping"]
+        training |= changes
+    for part, strengths in own.get("penalty", {}).items():
+        penalty[part] = penalty[part] | strengths if isinstance(strengths, dict) else strengths
+    options = rules["training"]["properties"]
+    if training["early_stopping"] is not None:
+        training["early_stopping"] = (
+            schema.defaults(options["early_stopping"]["anyOf"][1]) | training["early_stopping"]
+        )
+    training["optimizer"] = _named(training["optimizer"])
+    schedule = _named(training["schedule"])
+    usual = schema.defaults(options["schedule"]["anyOf"][1])
+    training["schedule"] = schedule | {
+        key: schedule.get(key, usual[key]) for key in SCHEDULE_OPTIONS[schedule["name"]]
+    }
+    return {"network": network, "training": training, "penalty": penalty}
+
+
+def _named(value: str | dict) -> dict:
+    """An optimizer or a schedule as a mapping, also where its name alone is given."""
+    return {"name": value} if isinstance(value, str) else value
+
+
+def _check_data(data: dict) -> None:
+    check_table(data["path"])
+    if data["task"] == "classification" and len(data["target"]) > 1:
+        raise RegfoldError(
+            f"data.task: classification with {len(data['target'])} target columns; expected one target, or "
+            "regression"
+        )
+    for name in data["target"]:
+        if name == data["id"]:
+            raise RegfoldError(f"data.id: {quote(name)} is a target; expected a column that names the rows")
+        if name in data["exclude"]:
+            raise RegfoldError(f"data.exclude: {quote(name)} is a target; expected other columns")
+    if data["categorical"] != "auto":
+        roles = dict.fromkeys(data["exclude"], "in data.exclude") | {data["id"]: "data.id"}
+        roles |= dict.fromkeys(data["target"], "a target")
+        for name in data["categorical"]:
+            if name in roles:
+                raise RegfoldError(
+                    f"data.categorical: {quote(name)} is {roles[name]}; expected feature columns"
+                )
+
+
+def _check_split(split: dict, data: dict) -> None:
+    method = split["method"]
+    for key, methods in {"column": COLUMN_METHODS, "file": ("file",)}.items():
+        if split[key] is None and method in methods:
+            wanted = "a CSV with the columns row,repeat,fold" if key == "file" else "the name of a column"
+            raise RegfoldError(f"split.{key}: missing; split.method is {method}, which needs {wanted}")
+        if split[key] is not None and method not in methods:
+            raise RegfoldError(
+                f"split.{key}: {quote(split[key])} would be ignored, as split.method is {method}; expected "
+                f"null, or the method {listed(methods, 'or')}"
+            )
+    if method == "file":
+        check_file(split["file"], "split.file")
+    if method in SINGLE and split["repeats"] != 1:
+        raise RegfoldError(
+            f"split.repeats: {split['repeats']} with split.method {method}: {SINGLE[method]}; expected 1"
+        )
+    if split["seed"] + split["repeats"] - 1 >= 2**32:
+        raise RegfoldError(
+            f"split.seed: {split['seed']} with {split['repeats']} repeats is out of range; expected seed + "
+            "repeats of at most 4294967296"
+        )
+    if method.startswith("stratified") and (why := _regression(data)):
+        instead = "group" if method == "stratified_group" else "kfold"
+        raise RegfoldError(
+            f"split.method: {method} needs classes, but {why}; expected another method, such as {instead}"
+        )
+
+
+def _regression(data: dict) -> str:
+    """Why the task must be a regression; empty where it may be a classification."""
+    if data["task"] == "regression":
+        return "data.task is regression"
+    return "several targets are a regression" if len(data["target"]) > 1 else ""
+
+
+def _check_section(section: dict, where: str) -> None:
+    """Check what a network or training section says, be it the common one or a model's own."""
+    if section.get("build") is not None:
+        check_build(section["build"], f"{where}.build")
+    if isinstance(section.get("optimizer"), dict) and (found := optimizers.conflict(section["optimizer"])):
+        raise RegfoldError(f"{where}.optimizer.{found[0]}: {found[1]}")
+    schedule = _named(section.get("schedule", "constant"))
+    for option in schedule:
+        known = SCHEDULE_OPTIONS[schedule["name"]]
+        if option != "name" and option not in known:
+            instead = f"{' or '.join(known)}" if known else "the name alone"
+            raise RegfoldError(
+                f"{where}.schedule.{option}: no option of {schedule['name']}; expected {instead}"
+            )
+
+
+def _check_model(model: dict, own: dict, name: str, data: dict) -> None:
+    if model["network"]["build"] and model["penalty"]["dropout"]:
+        raise RegfoldError(
+            f"models.{name}.penalty.dropout: {model['penalty']['dropout']} would be ignored, as "
+            "network.build makes the layers; expected 0, and Dropout layers in the build function"
+        )
+    if model["training"]["class_weight"] and _regression(data):
+        where = f"models.{name}.training" if "class_weight" in own.get("training", {}) else "training"
+        raise RegfoldError(
+            f"{where}.class_weight: balanced needs classes, but {_regression(data)}; expected null"
+        )

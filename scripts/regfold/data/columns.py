@@ -1,0 +1,212 @@
+"""The feature columns: which they are, which are numeric and which categorical, and their levels."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from regfold.data.table import DECIMAL, Table, check_finite, first, first_text, numbers
+from regfold.errors import RegfoldError, quote
+
+# A column of text with more levels than this, and more than half as many as rows, is taken for names.
+MOST_LEVELS = 200
+
+
+@dataclass
+class Column:
+    """One feature column, read.
+
+    Args:
+        name: the column's name.
+        kind: numeric or categorical.
+        levels: categorical: the levels' texts in order, None (missing) last where it occurs; numeric: None.
+        values: numeric: float32 (n,), NaN where missing; categorical: int32 (n,) positions in `levels`, -1
+            for a level that is not among them.
+        n_missing: the number of cells without a value.
+    """
+
+    name: str
+    kind: str
+    levels: list[str | None] | None
+    values: np.ndarray
+    n_missing: int
+
+    @property
+    def width(self) -> int:
+        """The number of matrix columns."""
+        return 1 if self.levels is None else len(self.levels)
+
+
+def feature_names(table: Table, data: dict, split_column: str | None) -> tuple[list[str], dict[str, str]]:
+    """The columns that are features, and why each other column is none.
+
+    Args:
+        table: the table.
+        data: the resolved data section of the config.
+        split_column: split.column of the config.
+
+    Raises:
+        RegfoldError: if the config names a column that does not exist or is no feature, or none is left.
+    """
+    reasons = {name: "the data frame's index" for name, kind in table.kinds.items() if kind == "index"}
+    for key, names, reason in (
+        ("data.exclude", data["exclude"], "data.exclude"),
+        ("split.column", [split_column], "split.column"),
+        ("data.id", [data["id"]], "data.id"),
+        ("data.target", data["target"], "target"),
+    ):
+        for name in names:
+            if name is not None:
+                table.find(name, key)
+                reasons[name] = reason
+    if data["id"] in data["target"]:
+        raise RegfoldError(f"config.yaml: data.id: {quote(data['id'])} is a target; expected another column")
+    for name in data["target"]:
+        if name in data["exclude"]:
+            raise RegfoldError(
+                f"config.yaml: data.exclude: {quote(name)} is a target; expected other columns"
+            )
+    if data["categorical"] != "auto":
+        for name in data["categorical"]:
+            table.find(name, "data.categorical")
+            if name in reasons:
+                raise RegfoldError(
+                    f"config.yaml: data.categorical: {quote(name)} is no feature ({reasons[name]}); "
+                    "expected feature columns"
+                )
+    features = [name for name in table.names if name not in reasons]
+    if not features:
+        raise RegfoldError(
+            f"{table.path}: no feature column is left: "
+            + ", ".join(f"{quote(name)} ({reasons[name]})" for name in table.names[:8])
+            + (", ..." if len(table.names) > 8 else "")
+        )
+    return features, {name: reasons[name] for name in table.names if name in reasons}
+
+
+def read_column(table: Table, name: str, categorical: str | list[str]) -> tuple[Column, list[str]]:
+    """Read one feature column, and say what a reader should know of it.
+
+    Args:
+        table: the table.
+        name: the column.
+        categorical: data.categorical of the config: "auto" (text, boolean and category columns), or a list.
+
+    Raises:
+        RegfoldError: if the column can be no feature as it is; it names the column, the row and the way out.
+    """
+    where = f"{table.path}: column {quote(name)}"
+    values = table.values(name)
+    if values.null_count == len(values) and name not in categorical:
+        empty = np.full(len(table), np.nan, np.float32)
+        return Column(name, "numeric", None, empty, len(table)), [f"{where} has no value at all"]
+    kind = table.kinds.get(name)
+    if kind == "time" and name not in categorical:
+        raise RegfoldError(f"{where} holds dates or times; list it in data.exclude, or make it a number")
+    listed = categorical != "auto" and name in categorical
+    found = None if listed or kind in ("text", "boolean", "category") else numbers(values)
+    if found is not None:
+        check_finite(table, name, values, found)
+        return read_numeric(table, name, found), _notes_on_numbers(table, name, found)
+    if categorical != "auto" and not listed:
+        row = max(0, first_text(values)) if kind is None else first(pc.is_valid(values))
+        found_kind = "no number" if kind is None else f"{kind}, no number"
+        raise RegfoldError(
+            f"{where}, {table.row(row)}: {table.cell(name, row)} is {found_kind}; list the column in "
+            "data.categorical or data.exclude"
+        )
+    levels = sorted_labels(pc.unique(values))
+    notes = [] if listed else _check_levels(table, name, values, levels)
+    if values.null_count:
+        levels.append(None)
+    return read_categorical(name, values, levels), notes
+
+
+def read_numeric(table: Table, name: str, found: np.ndarray) -> Column:
+    """A numeric column as float32 from float64 (n,), NaN where missing.
+
+    Raises:
+        RegfoldError: if a value is too large for float32.
+    """
+    with np.errstate(over="ignore", under="ignore"):
+        # Adding zero turns -0.0 into 0.0, so that equal numbers have equal bytes.
+        values = found.astype(np.float32) + np.float32(0)
+    large = np.flatnonzero(np.isinf(values))
+    if len(large):
+        raise RegfoldError(
+            f"{table.path}: column {quote(name)}, {table.row(large[0])}: {table.cell(name, large[0])} is too "
+            "large; expected numbers up to 3.4e38"
+        )
+    return Column(name, "numeric", None, values, int(np.isnan(found).sum()))
+
+
+def read_categorical(name: str, values: pa.ChunkedArray, levels: list[str | None]) -> Column:
+    """A categorical column as positions in `levels`, from trimmed cells."""
+    codes = pc.index_in(values, value_set=pa.array(levels, pa.string()))
+    codes = pc.fill_null(codes, -1).to_numpy().astype(np.int32)
+    return Column(name, "categorical", levels, codes, values.null_count)
+
+
+def sorted_labels(values: pa.Array) -> list[str]:
+    """Distinct texts, nulls left out: in the order of their numbers if all are numbers, else as text."""
+    labels = values.drop_null()
+    if len(labels) and pc.all(pc.match_substring_regex(labels, DECIMAL)).as_py():
+        return sorted(labels.to_pylist(), key=lambda label: (float(label), label))
+    return sorted(labels.to_pylist())
+
+
+def share_of_numbers(labels: list[str]) -> float:
+    """Which share of the texts reads as numbers."""
+    return pc.mean(pc.match_substring_regex(pa.array(labels, pa.string()), DECIMAL)).as_py()
+
+
+def _check_levels(table: Table, name: str, values: pa.ChunkedArray, levels: list[str]) -> list[str]:
+    """Refuse a column of text that is most likely names, or numbers with a slip; else give notes."""
+    where = f"{table.path}: column {quote(name)}"
+    many = len(levels) > MOST_LEVELS and len(levels) > len(table) / 2
+    if len(levels) > 2 and share_of_numbers(levels) > 0.5:
+        row = first_text(values)
+        slip = f"{table.row(row)}: {table.cell(name, row)} is no number"
+        if many:
+            raise RegfoldError(
+                f"{where}, {slip}, but most cells are; if it means missing, add it to data.missing, or list "
+                "the column in data.categorical or data.exclude"
+            )
+        return [
+            f"{where} is categorical with {len(levels)} levels, though most of them are numbers: {slip}; if "
+            "it means missing, add it to data.missing"
+        ]
+    if many:
+        raise RegfoldError(
+            f"{where} holds {len(levels):,} different texts in {len(table):,} rows, as names do; list it in "
+            "data.exclude, in data.id, or explicitly in data.categorical"
+        )
+    if len(levels) > 20 and len(levels) > len(table) / 2:
+        return [
+            f"{where} holds {len(levels)} different texts in {len(table)} rows; if they are names, list it "
+            "in data.exclude or data.id"
+        ]
+    doubtful = [level for level in levels if level.lower() in ("nan", "n/a", "na", "null", "none", "-", "?")]
+    return [
+        f"{where} has the level {quote(level)}; if it means missing, add it to data.missing"
+        for level in doubtful
+    ]
+
+
+def _notes_on_numbers(table: Table, name: str, found: np.ndarray) -> list[str]:
+    """What a reader should know of a numeric column: it loses values as float32, or only counts the rows."""
+    where = f"{table.path}: column {quote(name)}"
+    sample = found[np.linspace(0, len(found) - 1, min(len(found), 10_000)).astype(np.int64)]
+    sample = sample[~np.isnan(sample)]
+    distinct = len(np.unique(sample))
+    with np.errstate(over="ignore", under="ignore"):
+        kept = len(np.unique(sample.astype(np.float32)))
+    if kept < 0.99 * distinct:
+        return [
+            f"{where} loses detail: {distinct:,} different values of {len(sample):,} are {kept:,} as "
+            "float32 (a network's numbers have 7 digits); subtract a constant from it, or leave it out"
+        ]
+    if len(found) >= 10 and np.all(np.diff(found) == 1):
+        return [f"{where} counts the rows; if it is no feature, list it in data.exclude or data.id"]
+    return []

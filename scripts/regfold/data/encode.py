@@ -1,0 +1,113 @@
+"""Columns to one float32 matrix: numbers as they are, one column for each level of a category."""
+
+import hashlib
+import json
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from regfold.data.columns import Column, read_categorical, read_numeric
+from regfold.data.table import Table, check_finite, first_text, numbers
+from regfold.errors import RegfoldError, quote
+
+
+def describe(columns: Sequence[Column]) -> list[dict]:
+    """The schema's entries for columns in matrix order: name, kind, start, width, levels, n_missing."""
+    entries, start = [], 0
+    for column in columns:
+        entries.append(
+            {
+                "name": column.name,
+                "kind": column.kind,
+                "start": start,
+                "width": column.width,
+                "levels": column.levels,
+                "n_missing": column.n_missing,
+            }
+        )
+        start += column.width
+    return entries
+
+
+def matrix(columns: list[Column], order: np.ndarray) -> np.ndarray:
+    """The design matrix of columns that were read.
+
+    Args:
+        columns: they are emptied one after another, so that their memory is free again.
+        order: int64 (n,), the position in the columns of each row of the matrix.
+
+    Returns:
+        float32 (n, width): a numeric column as it is, NaN where missing; for a categorical column one column
+        a level, 1 where the row has it; all 0 for a level that is unknown.
+    """
+    out = np.zeros((len(order), sum(column.width for column in columns)), np.float32)
+    start = 0
+    columns.reverse()
+    while columns:
+        column = columns.pop()
+        values = column.values[order]
+        if column.kind == "numeric":
+            out[:, start] = values
+        else:
+            rows = np.flatnonzero(values >= 0)
+            out[rows, start + values[rows]] = 1
+        start += column.width
+    return out
+
+
+def encode(table: Table, schema: dict, note: Callable[[str], object] = lambda text: None) -> np.ndarray:
+    """Encode new rows as a saved network takes them.
+
+    Args:
+        table: the new rows, in any order of columns; columns beside the schema's are ignored.
+        schema: the schema (schema.json) of the table that the network was trained on.
+        note: called with a line for each column that has levels which the schema has not.
+
+    Returns:
+        float32 (n, schema["width"]), in the table's order; a level that the schema has not is all 0.
+
+    Raises:
+        RegfoldError: if a column is not there, or a cell of a numeric column is no number.
+    """
+    columns = []
+    for entry in schema["columns"]:
+        name = entry["name"]
+        if name not in table.names:
+            raise RegfoldError(
+                f"{table.path}: has no column {quote(name)}; expected every feature of {schema['path']}"
+            )
+        values = table.values(name)
+        if entry["kind"] == "categorical":
+            column = read_categorical(name, values, entry["levels"])
+            unknown = np.flatnonzero(column.values < 0)
+            if len(unknown):
+                note(
+                    f"{table.path}: column {quote(name)}: {len(unknown):,} cells hold no level of "
+                    f"{schema['path']}, the first in {table.row(unknown[0])}: {table.cell(name, unknown[0])}"
+                )
+        else:
+            found = numbers(values)
+            if found is None:
+                row = first_text(values)
+                raise RegfoldError(
+                    f"{table.path}: column {quote(name)}, {table.row(row)}: {table.cell(name, row)} is "
+                    f"no number; expected numbers, as in {schema['path']}"
+                )
+            check_finite(table, name, values, found)
+            column = read_numeric(table, name, found)
+        columns.append(column)
+    return matrix(columns, np.arange(len(table)))
+
+
+def layout(schema: dict) -> str:
+    """A digest of all that a saved network's input and output depend on, in hex: not names, not rows."""
+    parts = {
+        "columns": [
+            [entry[key] for key in ("kind", "start", "width", "levels")] for entry in schema["columns"]
+        ],
+        "classes": schema["classes"],
+        "task": schema["task"],
+        "targets": len(schema["target"]),
+    }
+    text = json.dumps(parts, sort_keys=True, ensure_ascii=False)
+    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()

@@ -1,0 +1,186 @@
+"""From the user's table to results/prepared/: matrix, truth, digests, rows and schema."""
+
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as parquet
+
+from regfold import files
+from regfold.data.columns import feature_names, read_column
+from regfold.data.digests import row_digests
+from regfold.data.encode import describe, matrix
+from regfold.data.table import Table, read
+from regfold.data.target import drop_missing, read_target
+from regfold.errors import RegfoldError, quote
+
+
+def prepare(data: dict, split_column: str | None, out_dir: str | Path) -> dict:
+    """Read the table, check it against the config, encode it, and write what all later steps need.
+
+    Written are table.parquet, features.npy, target.npy, digests.npy, rows.parquet and schema.json; the schema
+    last. Rows are in canonical order, by data.id where set, else the table's; table.parquet has the table's.
+
+    Args:
+        data: the resolved data section of the config.
+        split_column: split.column of the config, which is no feature.
+        out_dir: the folder to write into.
+
+    Returns:
+        the schema.
+
+    Raises:
+        RegfoldError: if the table and the config do not fit, or a file cannot be written.
+    """
+    out_dir = Path(out_dir)
+    table = read(data["path"], data["missing"])
+    n_read = len(table)
+    names, left_out = feature_names(table, data, split_column)
+    table = with_ids(table, data["id"])
+    table, n_dropped = drop_missing(table, data["target"], data["missing_target"])
+    order = canonical_order(table, data["id"])
+    target = read_target(table, data["target"], data["task"])
+    rows, table_columns = _rows(table, order), table.names
+    columns, notes = [], list(target.notes)
+    # The table's file comes into its place only if all columns are good; but it is written first, because the
+    # text is three times as large as the matrix: what was read of it leaves the memory, step by step.
+    with files.atomic(out_dir / "table.parquet") as temporary:
+        _write_parquet(temporary, _filled(table.text))
+        step = 1 + len(names) // 16
+        for start in range(0, len(names), step):
+            some = names[start : start + step]
+            for name in some:
+                column, said = read_column(table, name, data["categorical"])
+                columns.append(column)
+                notes += said
+            table = table.without(some)
+            pa.default_memory_pool().release_unused()
+    schema = {
+        "path": data["path"],
+        "n_read": n_read,
+        "n_rows": len(order),
+        "n_dropped": n_dropped,
+        "task": target.task,
+        "task_reason": target.reason,
+        "target": data["target"],
+        "classes": target.classes,
+        "id": data["id"],
+        "columns": describe(columns),
+        "table_columns": table_columns,
+        "left_out": left_out,
+        "width": sum(column.width for column in columns),
+        "notes": notes,
+    }
+    features = matrix(columns, order)
+    truth = target.values[order]
+    _write_array(out_dir / "features.npy", features)
+    _write_array(out_dir / "target.npy", truth)
+    _write_array(out_dir / "digests.npy", row_digests(features, schema, truth))
+    with files.atomic(out_dir / "rows.parquet") as temporary:
+        _write_parquet(temporary, rows)
+    files.write_json(out_dir / "schema.json", schema)
+    return schema
+
+
+def with_ids(table: Table, name: str | None) -> Table:
+    """The table with its rows' ids, if a column holds them."""
+    if name is None:
+        return table
+    return Table(table.path, table.text, table.kinds, table.missing, table.rows, table.values(name))
+
+
+def canonical_order(table: Table, name: str | None) -> np.ndarray:
+    """The position of each row in the canonical order: by number if all ids are integers, else as text.
+
+    Args:
+        table: the table with its ids.
+        name: the id column; None for the table's own order.
+
+    Returns:
+        int64 (n,)
+
+    Raises:
+        RegfoldError: if an id is missing, or names two rows.
+    """
+    if name is None:
+        return np.arange(len(table))
+    where = f"{table.path}: column {quote(name)} (data.id)"
+    absent = np.flatnonzero(pc.is_null(table.ids).to_numpy())
+    if len(absent):
+        raise RegfoldError(f"{where}: no id in {table.row_list(absent)}; expected one for every row")
+    if pc.all(pc.match_substring_regex(table.ids, r"^[+-]?\d+$")).as_py():
+        # Stable, after the order as text: ids such as 7 and 007 have one order too.
+        as_text = pc.sort_indices(table.ids).to_numpy()
+        integers = [int(table_id) for table_id in table.ids.to_pylist()]
+        order = np.array(sorted(as_text, key=integers.__getitem__), np.int64)
+    else:
+        order = pc.sort_indices(table.ids).to_numpy().astype(np.int64)
+    if pc.count_distinct(table.ids).as_py() < len(table):
+        _raise_duplicate(table, where)
+    return order
+
+
+def _raise_duplicate(table: Table, where: str) -> None:
+    places: dict[str, list[int]] = {}
+    for position, table_id in enumerate(table.ids.to_pylist()):
+        places.setdefault(table_id, []).append(position)
+    twice = {table_id: found for table_id, found in places.items() if len(found) > 1}
+    table_id, found = next(iter(twice.items()))
+    rows = Table(table.path, table.text, table.kinds, table.missing, table.rows).row_list(found)
+    more = f" ({len(twice)} ids are not unique)" if len(twice) > 1 else ""
+    raise RegfoldError(
+        f"{where}: {quote(table_id)} names {rows}{more}; expected an id of its own for every row"
+    )
+
+
+def _filled(text: pa.Table) -> pa.Table:
+    """Cells that a typed file leaves empty as empty text."""
+    columns = [pc.fill_null(column, "") if column.null_count else column for column in text.columns]
+    return pa.table(columns, names=text.column_names)
+
+
+def _rows(table: Table, order: np.ndarray) -> pa.Table:
+    numbers = pc.cast(pa.array(table.rows), pa.string())
+    names = numbers if table.ids is None else table.ids
+    names = pc.take(names, pa.array(order))
+    return pa.table({"row": names, "position": pa.array(order, pa.int64())})
+
+
+def _write_parquet(path: Path, table: pa.Table) -> None:
+    # Cells are mostly distinct numbers: dictionaries and statistics would cost time and save nothing.
+    parquet.write_table(
+        table, path, compression="lz4", use_dictionary=False, write_statistics=False, row_group_size=1 << 17
+    )
+
+
+def _write_array(path: Path, array: np.ndarray) -> None:
+    with files.atomic(path) as temporary:
+        np.save(temporary, array, allow_pickle=False)
+
+
+def expect_classes(schema: dict, models: list[str]) -> None:
+    """Check that models with class weights have classes, where data.task: auto decided it.
+
+    Raises:
+        RegfoldError: if the task is a regression and there is such a model.
+    """
+    if schema["task"] == "regression" and models:
+        raise RegfoldError(
+            f"config.yaml: models.{models[0]}: training.class_weight is balanced, but "
+            f"{schema['task_reason']}; expected null"
+        )
+
+
+def summary(schema: dict) -> list[str]:
+    """What was found in a table, in lines for the terminal: one, and one for each thing to know."""
+    features = len(schema["columns"])
+    lines = [
+        f"{schema['path']}: {schema['n_rows']:,} rows, {features:,} feature{'s' if features != 1 else ''} "
+        f"({schema['width']:,} columns encoded), {schema['task_reason']}"
+    ]
+    if schema["n_dropped"]:
+        lines.append(
+            f"{schema['path']}: {schema['n_dropped']:,} of {schema['n_read']:,} rows dropped: no target"
+        )
+    return lines + [f"note: {note}" for note in schema["notes"]]

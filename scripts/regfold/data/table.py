@@ -1,0 +1,211 @@
+"""The user's table as text: every cell as written, and what the file itself knows of its columns."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from regfold.data import read_text, read_typed
+from regfold.errors import RegfoldError, nearest, quote
+
+# A cell that reads as a finite decimal number.
+DECIMAL = r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$"
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows of text, and how to name them in a message.
+
+    Args:
+        path: the table's path as the user wrote it.
+        text: all columns as strings; null is a cell that a typed file leaves empty.
+        kinds: for a typed file each column's kind (number, text, boolean, category, time, index); for a text
+            file empty.
+        missing: the trimmed texts that mean "missing".
+        rows: int64 (n,), each row's number in the file, from 0.
+        ids: each row's id, trimmed, null where missing; None without an id column.
+    """
+
+    path: str
+    text: pa.Table
+    kinds: dict[str, str]
+    missing: tuple[str, ...]
+    rows: np.ndarray
+    ids: pa.ChunkedArray | None = None
+
+    def __len__(self) -> int:
+        return self.text.num_rows
+
+    @property
+    def names(self) -> list[str]:
+        """The columns' names, as written, in order."""
+        return self.text.column_names
+
+    def values(self, name: str) -> pa.ChunkedArray:
+        """A column's cells without the blanks around them, null where the value is missing."""
+        trimmed = pc.utf8_trim_whitespace(self.text[name])
+        if not self.missing:
+            return trimmed
+        is_missing = pc.is_in(trimmed, value_set=pa.array(self.missing, pa.string()))
+        return pc.if_else(is_missing, pa.scalar(None, pa.string()), trimmed)
+
+    def keep(self, mask: np.ndarray) -> "Table":
+        """The rows where `mask`, boolean (n,), is true."""
+        chosen = pa.array(mask)
+        ids = None if self.ids is None else self.ids.filter(chosen)
+        return replace(self, text=self.text.filter(chosen), rows=self.rows[mask], ids=ids)
+
+    def without(self, names: Iterable[str]) -> "Table":
+        """The table without some columns."""
+        gone = set(names)
+        return replace(self, text=self.text.select([name for name in self.names if name not in gone]))
+
+    def row(self, position: int) -> str:
+        """A row's name in a message: its number in the file from 0, and its id where there is one."""
+        return f"row {self._name(position)}"
+
+    def row_list(self, positions: Sequence[int]) -> str:
+        """Rows in a message: the first few by name, and how many more."""
+        names = [self._name(position) for position in positions[:5]]
+        if len(positions) > 5:
+            names.append(f"{len(positions) - 5:,} more")
+        return f"row {names[0]}" if len(names) == 1 else f"rows {', '.join(names[:-1])} and {names[-1]}"
+
+    def cell(self, name: str, position: int) -> str:
+        """A cell, quoted for a message."""
+        return quote(self.text[name][int(position)].as_py())
+
+    def find(self, name: str, key: str) -> None:
+        """Check that a column of this name exists; `key` is where the config names it.
+
+        Raises:
+            RegfoldError: if there is none; it suggests the nearest name.
+        """
+        if name in self.names:
+            return
+        spaced = [other for other in self.names if other.strip() == name.strip()]
+        if spaced:
+            hint = f"; its name in the header is {quote(spaced[0])}, with the blanks"
+        else:
+            shown = ", ".join(map(quote, self.names[:8])) + (", ..." if len(self.names) > 8 else "")
+            hint = nearest(name, self.names) or f"; its columns are {shown}"
+        if len(self.names) == 1 and any(c in self.names[0] for c in ";,\t|"):
+            hint = (
+                f"; it has one column, {quote(self.names[0])}: expected cells separated by commas (.csv) "
+                "or tabs (.tsv)"
+            )
+        raise RegfoldError(f"config.yaml: {key}: no column {quote(name)} in {self.path}{hint}")
+
+    def _name(self, position: int) -> str:
+        number = str(self.rows[position])
+        id_ = None if self.ids is None else self.ids[int(position)].as_py()
+        return number if id_ is None else f"{number} (id {quote(id_)})"
+
+
+def read(path: str, missing: Iterable[str]) -> Table:
+    """Read a table: CSV or TSV (also .gz), Parquet, Feather, or `sklearn:NAME`.
+
+    Args:
+        path: the file, or `sklearn:NAME` for a table that scikit-learn ships.
+        missing: the cells that mean "missing", compared without blanks around them.
+
+    Raises:
+        RegfoldError: if there is no such table, or it is damaged, empty, or not rectangular, or two columns
+            have one name, or a column has none, or one that regfold itself writes.
+    """
+    if path.startswith("sklearn:"):
+        text, kinds = read_typed.sklearn_table(path)
+    else:
+        _check_file(path)
+        if Path(path).suffix.lower() in read_typed.SUFFIXES:
+            text, kinds = read_typed.read(path)
+        else:
+            text, kinds = read_text.read(path), {}
+    _check_names(path, text.column_names)
+    if text.num_rows == 0:
+        raise RegfoldError(f"{path}: has no rows; expected at least 2")
+    texts = tuple(dict.fromkeys(str(text).strip() for text in missing))
+    return Table(path, text, kinds, texts, np.arange(text.num_rows))
+
+
+def numbers(values: pa.ChunkedArray) -> np.ndarray | None:
+    """Trimmed cells as float64 (n,), NaN where missing; None if a cell is no number.
+
+    'nan' and 'inf' count as numbers here: `check_finite` refuses them.
+    """
+    try:
+        return pc.cast(values, pa.float64()).to_numpy(zero_copy_only=False)
+    except pa.ArrowInvalid:
+        return None
+
+
+def first(mask: pa.ChunkedArray) -> int:
+    """The position of the first true cell of a boolean column, or -1."""
+    return pc.index(mask, pa.scalar(True)).as_py()
+
+
+def first_text(values: pa.ChunkedArray) -> int:
+    """The position of the first cell that is there and is no finite decimal number, or -1."""
+    return first(pc.invert(pc.match_substring_regex(values, DECIMAL)))
+
+
+def check_finite(table: Table, name: str, values: pa.ChunkedArray, numbers: np.ndarray) -> None:
+    """Refuse a numeric column with a cell that spells infinity or NaN, or is beyond every float64.
+
+    Raises:
+        RegfoldError: it names the column and the row.
+    """
+    odd = np.flatnonzero(~np.isfinite(numbers) & ~_nulls(values))
+    if not len(odd):
+        return
+    where = f"{table.path}: column {quote(name)}, {table.row(odd[0])}"
+    cell = table.cell(name, odd[0])
+    if np.isnan(numbers[odd[0]]):
+        raise RegfoldError(f"{where}: {cell} is no number; if it means missing, add it to data.missing")
+    raise RegfoldError(f"{where}: {cell} is infinite; expected a finite number, or add it to data.missing")
+
+
+def _nulls(values: pa.ChunkedArray) -> np.ndarray:
+    return pc.is_null(values).to_numpy()
+
+
+def _check_file(path: str) -> None:
+    if Path(path).is_dir():
+        raise RegfoldError(f"config.yaml: data.path: {quote(path)} is a folder; expected a file")
+    if not Path(path).exists():
+        folder = Path(path).parent
+        names = [str(folder / file.name) for file in folder.iterdir()] if folder.is_dir() else []
+        raise RegfoldError(f"config.yaml: data.path: no file {quote(path)}{nearest(path, names)}")
+    name = Path(path).name.lower()
+    if not name.endswith((*read_text.SEPARATORS, *read_typed.SUFFIXES)):
+        endings = ", ".join((*read_text.SEPARATORS, *read_typed.SUFFIXES))
+        raise RegfoldError(
+            f"config.yaml: data.path: {quote(path)} has an unknown ending; expected one of {endings}"
+        )
+
+
+def _check_names(path: str, names: list[str]) -> None:
+    for number, name in enumerate(names, start=1):
+        if not name.strip():
+            raise RegfoldError(
+                f"{path}: column {number} has no name; expected a header that names every column "
+                "(pandas: to_csv(index=False) leaves the unnamed index out)"
+            )
+        if name in ("oos_row", "oos_repeat", "oos_fold", "oos_label", "oos_y", "oos_pred") or name.startswith(
+            ("oos_y_", "oos_pred_")
+        ):
+            raise RegfoldError(
+                f"{path}: column {quote(name)} has a name that regfold gives to its own columns; rename it"
+            )
+    seen = set()
+    for name in names:
+        if name in seen:
+            places = [str(number) for number, other in enumerate(names, start=1) if other == name]
+            raise RegfoldError(
+                f"{path}: columns {' and '.join(places)} are both named {quote(name)}; expected "
+                "names that differ"
+            )
+        seen.add(name)

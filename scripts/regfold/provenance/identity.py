@@ -1,0 +1,79 @@
+"""What a cell's training depends on, as digests: its settings, the code that trains, the library versions."""
+
+import hashlib
+import json
+from functools import cache
+from importlib import metadata
+from pathlib import Path
+
+from regfold.provenance.code import code_digest, module_path, source_digest
+
+# Where the code that trains begins. `processors` decides the number of threads, and with it the last bit.
+TRAINING = ("training.fitting", "runtime.processors")
+LIBRARIES = ("keras", "tensorflow", "numpy")
+# Snakemake compares files up to this size by checksum, and larger ones by time.
+SMALL = 1_000_000
+# What changes how a cell's job works and what it writes, but not the network.
+NOT_TRAINED = ("checkpoint_seconds", "on_divergence", "cell")
+
+
+def specification(model: dict) -> dict:
+    """All that the training of one model depends on besides its rows: Snakemake compares it.
+
+    Args:
+        model: the model's resolved settings, with `network`, `training` and `penalty`.
+
+    Returns:
+        a dictionary that is the same if and only if the same networks come out.
+    """
+    build = model["network"]["build"]
+    training = {name: value for name, value in model["training"].items() if name not in NOT_TRAINED}
+    return {
+        "network": {"build": build} if build else model["network"],
+        "training": training,
+        "penalty": model["penalty"],
+        "build": source_digest(Path(build.rpartition(":")[0])) if build else None,
+        "code": code_digest(*map(module_path, TRAINING)),
+        "cell": code_digest(module_path("training.cell")),
+        "versions": versions(),
+    }
+
+
+def state_digest(specification: dict, train: str, repeat: int, fold: int) -> str:
+    """The name of a training's state: specification, training rows, and (repeat, fold) for the seeds."""
+    trained = {name: value for name, value in specification.items() if name not in NOT_TRAINED}
+    return digest([trained, train, repeat, fold])[:32]
+
+
+def digest(data: object) -> str:
+    """SHA-256 of JSON-able data, in hex; the order of keys does not matter."""
+    text = json.dumps(data, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def stamp(path: str | None) -> str | None:
+    """What tells a file of the user's from another: Snakemake alone takes no notice of one that is older.
+
+    Returns:
+        a digest of a file of at most SMALL bytes, size and time of a larger one; None where there is none.
+    """
+    try:
+        about = Path(path).stat()
+        if about.st_size > SMALL:
+            return f"{about.st_size} bytes, {about.st_mtime_ns}"
+        return hashlib.sha256(Path(path).read_bytes()).hexdigest()
+    except (OSError, TypeError):
+        return None
+
+
+@cache
+def versions() -> dict[str, str | None]:
+    """The installed version of each library that a network depends on; None where it is not installed."""
+    return {name: _version(name) for name in LIBRARIES}
+
+
+def _version(name: str) -> str | None:
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return None

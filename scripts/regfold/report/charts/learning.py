@@ -1,0 +1,109 @@
+"""Learning curves: how the loss of training and held-out rows went, epoch by epoch, in every fold."""
+
+import math
+from collections.abc import Mapping, Sequence
+
+import altair as alt
+import numpy as np
+
+from regfold.report.charts.common import BLUE, GREY, INK, WARNING, log_axis, log_domain, rows
+
+MOST_POINTS = 200
+MOST_POINTS_IN_ALL = 8_000
+SMALLEST_LOSS = 1e-9
+
+
+def thin(epochs: np.ndarray, values: np.ndarray, most: int) -> np.ndarray:
+    """Positions of at most `most` points that keep the first, the last, and every spike.
+
+    From each stretch of epochs, its lowest and its highest value are kept.
+    """
+    if len(epochs) <= most:
+        return np.arange(len(epochs))
+    stretches = np.array_split(np.arange(1, len(epochs) - 1), max(1, most // 2 - 1))
+    kept = {0, len(epochs) - 1}
+    for stretch in stretches:
+        kept |= {int(stretch[values[stretch].argmin()]), int(stretch[values[stretch].argmax()])}
+    return np.array(sorted(kept))
+
+
+def loss_domain(histories: Sequence[Mapping[str, np.ndarray]]) -> list[float] | None:
+    """The extent of all losses, so that all models' curves stand on one axis."""
+    losses = [
+        history[key] for history in histories for key in ("train_loss", "heldout_loss") if key in history
+    ]
+    values = np.concatenate(losses) if losses else np.array([])
+    return log_domain(np.maximum(values[np.isfinite(values)], SMALLEST_LOSS))
+
+
+def learning_curves(
+    cells: Sequence[dict],
+    histories: Sequence[Mapping[str, np.ndarray]],
+    flagged: set[tuple[int, int]],
+    loss: str,
+    domain: list[float] | None,
+) -> alt.LayerChart:
+    """One model's curves: a line per fold for training and for held-out rows, the kept epoch marked.
+
+    Args:
+        cells: the model's cell.json, with `histories` in the same order.
+        histories: what `read_history` returned.
+        flagged: (repeat, fold) of the cells whose lines are drawn in the warning colour.
+        loss: the loss's name, for the axis.
+        domain: what `loss_domain` returned.
+    """
+    most = max(40, min(MOST_POINTS, MOST_POINTS_IN_ALL // max(1, 2 * len(cells))))
+    points: dict[str, list[dict]] = {"training rows": [], "held-out rows": [], "flagged fold": []}
+    kept = []
+    for cell, history in zip(cells, histories, strict=True):
+        name = (cell["repeat"], cell["fold"])
+        for key, series in (("train_loss", "training rows"), ("heldout_loss", "held-out rows")):
+            values = history.get(key, np.array([]))
+            finite = np.isfinite(values)
+            epochs, values = history["epoch"][finite], np.maximum(values[finite], SMALLEST_LOSS)
+            points["flagged fold" if name in flagged else series] += [
+                {"x": int(epochs[i]), "y": float(values[i]), "line": f"{name[0]}-{name[1]}{key[0]}"}
+                for i in (thin(epochs, values, most) if len(epochs) else [])
+            ]
+        at = np.flatnonzero(history["epoch"] == cell["best_epoch"]) if history else []
+        if len(at) and math.isfinite(history["train_loss"][at[0]]):
+            loss_there = float(max(history["train_loss"][at[0]], SMALLEST_LOSS))
+            where = f"repeat {name[0]}, fold {name[1]}"
+            kept.append({"x": int(cell["best_epoch"]), "y": loss_there, "cell": where})
+    colors = {"training rows": GREY, "held-out rows": BLUE, "kept epoch": INK}
+    colors |= {"flagged fold": WARNING} if flagged else {}
+    color_of_kept = alt.ColorDatum(
+        "kept epoch",
+        scale=alt.Scale(domain=list(colors), range=list(colors.values())),
+        legend=alt.Legend(
+            symbolType="circle", symbolStrokeWidth=0, symbolOpacity=1, columns=2 if flagged else 3
+        ),
+    )
+    base = alt.Chart().encode(
+        x=alt.X("x:Q", title="epoch", scale=alt.Scale(nice=False)),
+        y=alt.Y(
+            "y:Q",
+            title=f"{loss}, log scale",
+            scale=alt.Scale(type="log", domain=domain or [0.1, 1]),
+            axis=log_axis(domain),
+        ),
+    )
+    lines = [
+        base.mark_line(strokeWidth=1.3, opacity=0.7)
+        .encode(detail="line:N", color=alt.ColorDatum(state))
+        .properties(data=rows(points[state]))
+        for state in colors
+        if points.get(state)
+    ]
+    return alt.layer(
+        *lines,
+        base.mark_point(filled=True, size=38, opacity=1)
+        .encode(
+            color=color_of_kept,
+            tooltip=[
+                alt.Tooltip("cell:N", title="fold"),
+                alt.Tooltip("x:Q", title="weights kept from epoch"),
+            ],
+        )
+        .properties(data=rows(kept)),
+    ).properties(height=250)

@@ -1,0 +1,169 @@
+"""Which charts a study has, with titles and captions, and their SVG and PNG copies for papers."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import altair as alt
+import numpy as np
+
+from regfold import files
+from regfold.report import vega
+from regfold.report.charts import classification, common, learning, regression
+from regfold.report.charts.common import label
+from regfold.results.predictions import Predictions
+
+PIXEL_RATIO = 2
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A chart with its words.
+
+    Args:
+        name: the stem of its files, unique in the study.
+        section: where it stands on the page: folds, training, predictions or penalties.
+        title: what it shows, plain text.
+        caption: how to read it, plain text.
+        chart: without a width.
+        width: of its copies for papers, in pixels.
+    """
+
+    name: str
+    section: str
+    title: str
+    caption: str
+    chart: alt.LayerChart
+    width: int
+
+    def spec(self, width: int | str) -> dict:
+        """The chart as a Vega-Lite specification of some width, or of its container's ("container")."""
+        chart = self.chart.properties(
+            width=width, autosize=alt.AutoSizeParams(type="fit-x", contains="padding")
+        )
+        with alt.data_transformers.enable(consolidate_datasets=False):
+            return {**chart.to_dict(validate=False), "config": common.THEME}
+
+
+def of_study(
+    schema: dict,
+    lines: Sequence[dict],
+    models: Mapping[str, dict],
+    oos: Mapping[str, Predictions],
+    cells: Mapping[str, Sequence[dict]],
+    histories: Mapping[str, Sequence[Mapping[str, np.ndarray]]],
+) -> list[Figure]:
+    """All figures of a study, in the page's order.
+
+    Args:
+        schema: the prepared table's schema.json.
+        lines: the lines of scores.csv.
+        models: model -> its part of summary.json, in the order of models; so are the following.
+        oos: model -> its OOS predictions.
+        cells: model -> its cells' cell.json.
+        histories: model -> its cells' histories, in the order of `cells`.
+    """
+    figures = [_folds(schema, lines, models)]
+    domain = learning.loss_domain([history for every in histories.values() for history in every])
+    for model in models:
+        figures.append(_training(schema, model, models, cells, histories, domain))
+    for model, result in models.items():
+        suffix = f" of model {model}" * (len(models) > 1)
+        predicted = _classes if schema["task"] == "classification" else _numbers
+        figures += predicted(schema, model, suffix, oos[model], result["repeats"])
+    figures.append(
+        Figure(
+            "penalties",
+            "penalties",
+            "What the penalties act on",
+            "Sizes of weights, biases and activations of the kept networks, before they are multiplied by a "
+            "penalty's strength. Points: folds; bars: their mean. A penalized size stands further left.",
+            common.measured_penalties([cell for every in cells.values() for cell in every], list(models)),
+            560,
+        )
+    )
+    return figures
+
+
+def write(figures: Sequence[Figure], folder: str | Path) -> dict[str, str]:
+    """Writes NAME.svg and NAME.png of each figure, and returns the SVG texts by name."""
+    import vl_convert
+
+    texts = {}
+    for figure in figures:
+        svg = vl_convert.vegalite_to_svg(figure.spec(figure.width), vl_version=vega.LITE_VERSION)
+        png = vl_convert.svg_to_png(svg, scale=PIXEL_RATIO)
+        with files.atomic(Path(folder) / f"{figure.name}.svg") as temporary:
+            temporary.write_text(svg, encoding="utf-8")
+        with files.atomic(Path(folder) / f"{figure.name}.png") as temporary:
+            temporary.write_bytes(png)
+        texts[figure.name] = svg
+    return texts
+
+
+def _folds(schema: dict, lines: Sequence[dict], models: Mapping[str, dict]) -> Figure:
+    single = schema["task"] == "regression" and len(schema["target"]) == 1
+    return Figure(
+        "folds",
+        "folds",
+        "Score of each fold",
+        "A point is the RMSE of one fold's held-out rows, the bar the RMSE pooled over all of them. Lower is "
+        "better." + " Flagged folds are diamonds in orange." * any(line["flags"] for line in lines),
+        common.fold_strip(lines, dict(models), f" in units of {label(schema['target'][0], 24)}" * single),
+        640,
+    )
+
+
+def _training(schema, model, models, cells, histories, domain) -> Figure:
+    result = models[model]
+    loss = "cross-entropy" if schema["task"] == "classification" else "squared error, standardized"
+    flagged = {(cell["repeat"], cell["fold"]) for cell in result["flagged_cells"]}
+    return Figure(
+        f"learning-{model}",
+        "training",
+        f"Learning curves of model {model}" if len(models) > 1 else "Learning curves",
+        "A line per fold; losses without penalties. The held-out rows are watched, never used: neither for "
+        "training nor for choosing the epoch.",
+        learning.learning_curves(cells[model], histories[model], flagged, loss, domain),
+        480,
+    )
+
+
+def _numbers(schema: dict, model: str, suffix: str, made: Predictions, repeats: int) -> list[Figure]:
+    several = len(schema["target"]) > 1
+    return [
+        Figure(
+            f"predicted-{model}-{i + 1}" if several else f"predicted-{model}",
+            "predictions",
+            f"Predicted against true {label(target)}{suffix}",
+            "Each held-out row, predicted by the network that has not seen it. The dashed line is a perfect "
+            "prediction.",
+            regression.predicted_against_true(made.truth[:, i], made.prediction[:, i], target),
+            420,
+        )
+        for i, target in enumerate(schema["target"])
+    ]
+
+
+def _classes(schema: dict, model: str, suffix: str, made: Predictions, repeats: int) -> list[Figure]:
+    classes = schema["classes"]
+    return [
+        Figure(
+            f"confusion-{model}",
+            "predictions",
+            f"Confusion matrix{suffix}",
+            "Of the held-out rows of each true class, the share that was given each class; below it their "
+            "number." + f" Each row counts {repeats} times, once per repeat." * (repeats > 1),
+            classification.confusion_matrix(made.truth, made.prediction, classes),
+            420,
+        ),
+        Figure(
+            f"calibration-{model}",
+            "predictions",
+            f"Calibration{suffix}",
+            "Where points lie on the dashed line, a probability of 0.8 comes true in 8 rows of 10. Larger "
+            "points stand for more rows; upright bars are 95 % intervals.",
+            classification.calibration(made.truth, made.prediction, classes, repeats),
+            420,
+        ),
+    ]

@@ -1,0 +1,78 @@
+"""The report as one self-contained page: readable offline, it asks no host for anything."""
+
+import base64
+import hashlib
+from collections.abc import Callable
+from pathlib import Path
+
+import jinja2
+
+from regfold import files
+from regfold.report import figures, sentences, tables
+from regfold.results.study import Study
+
+TEMPLATE = "page.html.j2"
+# Draws each chart in its place. `ast` has Vega interpret its expressions, so that the page needs no `eval`,
+# which its content security policy forbids.
+DRAW = """
+const specs = JSON.parse(document.getElementById("specs").textContent);
+const options = {renderer: "svg", actions: false, ast: true};
+window.drawn = Promise.all(Object.entries(specs).map(
+  ([name, spec]) => window.vegaEmbed(document.getElementById(`chart-${name}`), spec, options)));
+"""
+
+
+def write(study: Study, javascript: Callable[[], str], report: str | Path, folder: str | Path) -> None:
+    """Writes the page, and a copy of each of its charts as SVG and PNG.
+
+    Args:
+        study: what `study.read` returned.
+        javascript: gives Vega, Vega-Lite and vega-embed, see `vega.javascript`.
+        report: path of the page.
+        folder: where the charts' copies go.
+    """
+    made = figures.of_study(study.schema, study.lines, study.models, study.oos, study.cells, study.histories)
+    pictures = figures.write(made, folder)
+    with files.atomic(report) as temporary:
+        temporary.write_text(render(study, made, pictures, javascript()), encoding="utf-8")
+
+
+def render(study: Study, made: list[figures.Figure], pictures: dict[str, str], javascript: str) -> str:
+    """The page's text.
+
+    Args:
+        study: what `study.read` returned.
+        made: the study's figures.
+        pictures: figure -> SVG text, for readers without JavaScript.
+        javascript: Vega, Vega-Lite and vega-embed.
+    """
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    # `</script` and `<!--` can stand in the program only inside texts and patterns, where `<\/` is the same.
+    program = (javascript + DRAW).replace("</script", "<\\/script").replace("<!--", "<\\!--")
+    digest = base64.b64encode(hashlib.sha256(program.encode("utf-8")).digest()).decode("ascii")
+    sections = {}
+    for figure in made:
+        picture = base64.b64encode(pictures[figure.name].encode("utf-8")).decode("ascii")
+        section = sections.setdefault(figure.section, [])
+        told = any(figure.caption == other.caption for other, _, _ in section)
+        section.append((figure, picture, told))
+    return environment.get_template(TEMPLATE).render(
+        study=study,
+        schema=study.schema,
+        headline=sentences.headline(study),
+        facts=sentences.facts(study),
+        warnings=sentences.warnings(study),
+        method=sentences.method(study),
+        citation=sentences.citation(study),
+        tables=tables,
+        sections=sections,
+        specs={figure.name: figure.spec("container") for figure in made},
+        program=program,
+        digest=digest,
+    )

@@ -1,0 +1,186 @@
+"""The report's tables: models, folds, the data, settings, and what it all ran on."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from regfold.formatting import duration, significant
+from regfold.results.metrics import FIXED_COLUMNS, METRICS
+from regfold.results.study import Study
+
+TITLES = {
+    "rmse": "RMSE",
+    "log_loss": "log loss",
+    "accuracy": "accuracy",
+    "balanced_accuracy": "balanced accuracy",
+    "brier": "Brier score",
+    "roc_auc": "ROC AUC",
+    "mae": "MAE",
+    "r2": "R²",
+    "n_train": "training rows",
+    "n_test": "held-out rows",
+}
+MOST_LINES = 200
+
+
+@dataclass(frozen=True)
+class Table:
+    """Text cells under text heads; the columns named in `text` are aligned left, numbers right."""
+
+    head: Sequence[str]
+    lines: Sequence[Sequence[str]]
+    text: Sequence[int] = field(default=(0,))
+    note: str = ""
+
+
+def models(study: Study) -> Table:
+    """A line per model: its scores, pooled over all rows."""
+    metrics = METRICS[study.schema["task"]]
+    lines = []
+    for model, result in study.models.items():
+        spread = "–"
+        if result["rmse_fold_sd"] is not None:
+            spread = f"{significant(result['rmse_fold_mean'])} ± {significant(result['rmse_fold_sd'], 2)}"
+        scores = [_number(result[metric]) for metric in metrics]
+        flagged = str(len(result["flagged_cells"]) or "–")
+        lines.append([model, scores[0], spread, *scores[1:], flagged])
+    head = ["model", "RMSE, pooled", "RMSE, folds: mean ± sd", *(TITLES[metric] for metric in metrics[1:])]
+    return Table([*head, "flagged folds"], lines)
+
+
+def targets(study: Study) -> Table | None:
+    """A line per model and target, where there are several targets."""
+    if "targets" not in next(iter(study.models.values())):
+        return None
+    metrics = METRICS["regression"]
+    lines = [
+        [model, target, *(_number(result["targets"][target][metric]) for metric in metrics)]
+        for model, result in study.models.items()
+        for target in study.schema["target"]
+    ]
+    return Table(["model", "target", *(TITLES[metric] for metric in metrics)], lines, text=(0, 1))
+
+
+def folds(study: Study) -> Table:
+    """A line per cell, as in scores.csv."""
+    names = {
+        (cell["model"], cell["repeat"], cell["fold"]): cell["fold_name"]
+        for cell in study.all_cells
+        if str(cell["fold_name"]) != str(cell["fold"])
+    }
+    head = [*FIXED_COLUMNS, *METRICS[study.schema["task"]]]
+    lines = []
+    for line in study.lines[:MOST_LINES]:
+        cells = [line[key] if key == "model" else _number(line[key]) for key in head]
+        name = names.get((line["model"], line["repeat"], line["fold"]))
+        cells[2] += f" ({name})" if name else ""
+        lines.append([*cells, "; ".join(line["flags"])])
+    more = len(study.lines) - MOST_LINES
+    note = f"{more:,} more lines in scores.csv." if more > 0 else ""
+    return Table([*(TITLES.get(key, key) for key in head), "flags"], lines, text=(0, len(head)), note=note)
+
+
+def columns(study: Study) -> Table:
+    """A line per feature column: what was read, and what was filled in."""
+    imputed: dict[str, list[int]] = {}
+    for cell in study.all_cells:
+        for name, number in cell["preprocessing"]["imputed"].items():
+            imputed.setdefault(name, []).append(number)
+    lines = []
+    for column in study.schema["columns"][:MOST_LINES]:
+        filled = imputed.get(column["name"], [])
+        levels = [level if level is not None else "(missing)" for level in column["levels"] or []]
+        shown = ", ".join(levels[:8]) + f", … ({len(levels)})" * (len(levels) > 8)
+        extent = (
+            f"{min(filled)} to {max(filled)}"
+            if filled and min(filled) < max(filled)
+            else f"{(*filled, 0)[0]}"
+        )
+        treated = f"median of the training rows, {extent} per fold" if filled else ""
+        missing = str(column["n_missing"] or "–")
+        lines.append([column["name"], column["kind"], str(column["width"]), missing, treated, shown])
+    more = len(study.schema["columns"]) - MOST_LINES
+    return Table(
+        ["feature column", "kind", "inputs", "missing", "filled in with", "levels"],
+        lines,
+        text=(0, 1, 4, 5),
+        note=f"{more:,} more columns in prepared/schema.json." if more > 0 else "",
+    )
+
+
+def unseen(study: Study) -> list[str]:
+    """Levels that only held-out rows have: the network could learn nothing of them."""
+    where: dict[tuple[str, str], set[str]] = {}
+    for cell in study.all_cells:
+        for column, levels in cell["preprocessing"]["unseen"].items():
+            for level in levels:
+                where.setdefault((column, str(level)), set()).add(f"{cell['repeat']}-{cell['fold']}")
+    return [
+        f"{column} = {level}: no training row has it in fold {', '.join(sorted(cells))}"
+        for (column, level), cells in sorted(where.items())
+    ]
+
+
+def settings(study: Study) -> Table:
+    """A line per setting and a column per model; one column where all models agree."""
+    by_model = {model: flatten(cells[0]["settings"]) for model, cells in study.cells.items()}
+    keys = list(dict.fromkeys(key for settings in by_model.values() for key in settings))
+    split = [["split." + key, str(value)] for key, value in study.split.items() if value is not None]
+    several = len(by_model) > 1
+    lines = []
+    for key in keys:
+        values = [by_model[model].get(key, "–") for model in by_model]
+        lines.append([key, *(values if several else values[:1])])
+    lines += [[*line, *line[1:] * (len(by_model) - 1)] for line in split]
+    return Table(["setting", *(by_model if several else ["value"])], lines, text=range(len(by_model) + 1))
+
+
+def flatten(values: Mapping, prefix: str = "") -> dict[str, str]:
+    """Nested settings as dotted keys and text: `penalty.kernel.l1` -> `0.0001`."""
+    flat = {}
+    for key, value in values.items():
+        if isinstance(value, Mapping) and value:
+            flat |= flatten(value, f"{prefix}{key}.")
+        else:
+            text = "none" if value is None else f"{value:g}" if isinstance(value, float) else str(value)
+            flat[f"{prefix}{key}"] = text
+    return flat
+
+
+def provenance(study: Study) -> list[tuple[str, str]]:
+    """Versions, devices, seeds and times over all cells; where cells differ, each with its count."""
+    cells = study.all_cells
+    found = [
+        (name, _counted([str(cell["versions"].get(name, "–")) for cell in cells]))
+        for name in dict.fromkeys(name for cell in cells for name in cell["versions"])
+    ]
+    found.append(
+        ("device", _counted([f"{c['device']['kind']} {c['device']['name'] or ''}".strip() for c in cells]))
+    )
+    times = [cell["times"] for cell in cells]
+    started = min(datetime.fromisoformat(time["started"]) for time in times)
+    finished = max(datetime.fromisoformat(time["finished"]) for time in times)
+    found.append(
+        ("trained", f"{started:%Y-%m-%d %H:%M} to {finished:%Y-%m-%d %H:%M} ({started.tzname() or 'local'})")
+    )
+    training = sum(time["seconds_training"] or 0 for time in times)
+    total = sum(time["seconds_total"] or 0 for time in times)
+    found.append(("time", f"{duration(total)} over all jobs, {duration(training)} of it training"))
+    resumed = sum(bool(cell["resumed_from"]) for cell in cells)
+    if resumed:
+        found.append(("resumed", f"{resumed} of {len(cells)} cells went on from a checkpoint"))
+    found.append(("code", _counted([str(cell["digests"]["code"])[:12] for cell in cells])))
+    notes = dict.fromkeys(cell["activity_note"] for cell in cells if cell.get("activity_note"))
+    return found + [("activity penalty", note) for note in notes]
+
+
+def _counted(values: Sequence[str]) -> str:
+    counts = Counter(values)
+    if len(counts) == 1:
+        return values[0]
+    return ", ".join(f"{value} ({number} cells)" for value, number in counts.most_common())
+
+
+def _number(value: float | None) -> str:
+    return "–" if value is None else str(value) if isinstance(value, int) else significant(value)

@@ -1,0 +1,1 @@
+"""Out-of-sample files, metrics, verification."""

@@ -1,0 +1,80 @@
+"""What a finished study left in results/, read for the report."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from regfold.results import predictions, scores_file
+from regfold.results.history import read_history
+from regfold.results.predictions import Predictions
+
+
+@dataclass(frozen=True)
+class Study:
+    """Everything the report speaks of; all mappings are in the order of models.
+
+    Args:
+        schema: the prepared table's schema.json.
+        split: the resolved `split` section of the config.
+        lines: the lines of scores.csv.
+        models: model -> its part of summary.json.
+        oos: model -> its out-of-sample predictions.
+        cells: model -> its cells' cell.json, by repeat and fold.
+        histories: model -> its cells' histories, in the order of `cells`.
+    """
+
+    schema: dict
+    split: dict
+    lines: Sequence[dict]
+    models: Mapping[str, dict]
+    oos: Mapping[str, Predictions]
+    cells: Mapping[str, Sequence[dict]]
+    histories: Mapping[str, Sequence[Mapping[str, np.ndarray]]]
+
+    @property
+    def classifies(self) -> bool:
+        return self.schema["task"] == "classification"
+
+    @property
+    def all_cells(self) -> list[dict]:
+        return [cell for every in self.cells.values() for cell in every]
+
+
+def read(
+    models: Sequence[str],
+    split: dict,
+    schema: str | Path,
+    scores: str | Path,
+    summary: str | Path,
+    oos: Sequence[str | Path],
+    cells: Sequence[str | Path],
+    histories: Sequence[str | Path],
+) -> Study:
+    """Reads a study from the files that the other rules wrote; lists of files may stand in any order."""
+    schema = _json(schema)
+    scored = _json(summary)["models"]
+    oos_of = {Path(path).stem: path for path in oos}
+    history_of = {Path(path).parent: path for path in histories}
+    found = [
+        (cell["model"], cell["repeat"], cell["fold"], cell, path) for path in cells for cell in [_json(path)]
+    ]
+    found.sort(key=lambda item: item[:3])
+    return Study(
+        schema=schema,
+        split=split,
+        lines=scores_file.read(scores),
+        models={model: scored[model] for model in models},
+        oos={model: predictions.read(oos_of[model], schema) for model in models},
+        cells={model: [cell for name, _, _, cell, _ in found if name == model] for model in models},
+        histories={
+            model: [read_history(history_of[Path(path).parent]) for name, *_, path in found if name == model]
+            for model in models
+        },
+    )
+
+
+def _json(path: str | Path) -> dict:
+    return json.loads(Path(path).read_text(encoding="utf-8"))

@@ -1,0 +1,169 @@
+"""Verify results: every line of every out-of-sample file against the table, and every cell's files."""
+
+import json
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.csv
+
+from regfold.data.prepare import prepare
+from regfold.errors import RegfoldError, quote
+from regfold.results import oos
+from regfold.splits import folds
+
+MOST_NAMED = 10
+# A line may be so long at most.
+BLOCK_BYTES = 1 << 26
+
+
+def verify(config: dict, results: Path) -> str:
+    """Hold results against the table.
+
+    The table is read and encoded afresh. Then: each cell's files are what the cell wrote, byte for byte, and
+    belong to the rows that the fold has now; each line of an out-of-sample file has its own row's cells,
+    truth, fold and prediction; each tested row has one line, in the table's order; folds.csv says the same. A
+    damaged file of a cell is set aside (renamed to *.damaged), so that the next run makes it again.
+
+    Args:
+        config: the resolved config.
+        results: the results folder.
+
+    Returns:
+        a sentence that says what was found right.
+
+    Raises:
+        RegfoldError: naming the first violations, with their rows.
+    """
+    problems: list[str] = []
+    with tempfile.TemporaryDirectory() as fresh:
+        schema = prepare(config["data"], config["split"]["column"], Path(fresh))
+        prepared = _fresh(Path(fresh), results, config, schema)
+        digests = np.load(Path(fresh) / "digests.npy")
+    problems += _check_folds(results / "folds.csv", prepared)
+    n_lines, n_cells, n_expected = 0, 0, len(folds.cells(prepared.assignment))
+    for model in config["models"]:
+        predictions, found = _read_cells(results / "cells" / model, prepared, config, digests)
+        problems += found
+        n_cells += len(predictions)
+        if len(predictions) == n_expected:
+            expected = oos.merge(prepared, predictions)
+            problems += _compare(results / "oos" / f"{model}.csv", expected, prepared.schema["id"])
+            n_lines += len(expected)
+    if problems:
+        more = f" (and {len(problems) - MOST_NAMED} more)" if len(problems) > MOST_NAMED else ""
+        raise RegfoldError("; ".join(problems[:MOST_NAMED]) + more)
+    path = prepared.schema["path"]
+    return f"verified: {n_lines:,} out-of-sample lines and {n_cells:,} cells are what {path} says"
+
+
+def _fresh(folder: Path, results: Path, config: dict, schema: dict) -> oos.Prepared:
+    """The table as it is now, and the folds as they were when the results were made."""
+    assignment = results / "prepared" / "assignment.npy"
+    if not assignment.is_file():
+        raise RegfoldError(f"{results}: there are no results yet; run snakemake first")
+    prepared = oos.read_prepared(folder, assignment)
+    if prepared.assignment.shape[1] != len(prepared.position):
+        raise RegfoldError(
+            f"{config['data']['path']}: {len(prepared.position)} rows, but the results are of "
+            f"{prepared.assignment.shape[1]}; run snakemake again"
+        )
+    return prepared
+
+
+def _check_folds(path: Path, prepared: oos.Prepared) -> list[str]:
+    expected = folds.folds_table(prepared.assignment, prepared.names)
+    return _differences(path, expected, expected["row"], "row")
+
+
+def _read_cells(folder: Path, prepared: oos.Prepared, config: dict, digests: np.ndarray):
+    """All predictions of a model, and what is wrong with its cells."""
+    predictions, problems = {}, []
+    meaning = folds.meaning(prepared.schema)
+    for repeat, fold in folds.cells(prepared.assignment):
+        cell = folder / f"{repeat}-{fold}"
+        expected = folds.describe(
+            prepared.assignment, repeat, fold, config["split"]["method"], digests, meaning
+        )
+        try:
+            about = json.loads((cell / "cell.json").read_text(encoding="utf-8"))
+            damaged = oos.damaged_files(cell, about)
+            for name in damaged:
+                _set_aside(cell / name)
+                problems.append(f"{cell / name}: damaged or missing; the next run makes it again")
+            if not damaged:
+                if not oos.belongs(about, expected):
+                    problems.append(f"{cell}: belongs to other rows than the table has now; run again")
+                tested = np.flatnonzero(prepared.assignment[repeat - 1] == fold)
+                predictions[repeat, fold] = oos.predictions(cell, tested)
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            _set_aside(cell / "cell.json")
+            problems.append(
+                f"{cell / 'cell.json'}: damaged or missing ({error}); the next run makes it again"
+            )
+    return predictions, problems
+
+
+def _set_aside(path: Path) -> None:
+    if path.is_file():
+        path.replace(path.with_name(f"{path.name}.damaged"))
+
+
+def _compare(path: Path, expected: pa.Table, id_column: str | None) -> list[str]:
+    return _differences(path, expected, expected["oos_row"], "id" if id_column else "row")
+
+
+def _differences(path: Path, expected: pa.Table, names: pa.ChunkedArray, what: str) -> list[str]:
+    """Where a CSV is not, cell for cell and line for line, what it should be."""
+    if not path.is_file():
+        return [f"{path}: missing; run snakemake first"]
+    try:
+        found = pyarrow.csv.read_csv(
+            path,
+            read_options=pyarrow.csv.ReadOptions(block_size=BLOCK_BYTES),
+            parse_options=pyarrow.csv.ParseOptions(newlines_in_values=True, ignore_empty_lines=False),
+            convert_options=pyarrow.csv.ConvertOptions(
+                column_types=dict.fromkeys(expected.column_names, pa.string()), strings_can_be_null=False
+            ),
+        )
+        columns = found.column_names
+    except (pa.ArrowInvalid, UnicodeDecodeError) as error:
+        return [f"{path}: cannot be read: {' '.join(str(error).split())}"]
+    if columns != expected.column_names:
+        return [f"{path}: its columns are not the table's columns and those of regfold"]
+    problems = []
+    if len(found) != len(expected):
+        problems.append(f"{path}: {len(found):,} lines, but {len(expected):,} rows are tested")
+        problems += _missing_rows(path, found, expected, what)
+        return problems
+    wrong: dict[int, list[str]] = {}
+    for name in expected.column_names:
+        unequal = found[name].to_numpy() != expected[name].to_numpy()
+        for line in np.flatnonzero(unequal):
+            wrong.setdefault(int(line), []).append(name)
+    for line, columns in sorted(wrong.items()):
+        shown = ", ".join(quote(name) for name in columns[:3]) + (" and more" if len(columns) > 3 else "")
+        is_there, should_be = (quote(table[columns[0]][line].as_py()) for table in (found, expected))
+        problems.append(
+            f"{path}, line {line + 2}, {what} {names[line].as_py()}: {shown}: "
+            f"{is_there} found, {should_be} expected"
+        )
+    return problems
+
+
+def _missing_rows(path: Path, found: pa.Table, expected: pa.Table, what: str) -> list[str]:
+    """Rows with fewer or more lines than they should have, by (row, repeat)."""
+    key, repeat = ("oos_row", "oos_repeat") if "oos_row" in expected.column_names else ("row", "repeat")
+
+    def counted(table: pa.Table) -> dict[tuple[str, str], int]:
+        counts = table.group_by([key, repeat]).aggregate([([], "count_all")])
+        pairs = zip(counts[key].to_pylist(), counts[repeat].to_pylist(), strict=True)
+        return dict(zip(pairs, counts["count_all"].to_pylist(), strict=True))
+
+    have, want = counted(found), counted(expected)
+    return [
+        f"{path}: {what} {row}, repeat {r}: {have.get((row, r), 0)} lines; expected {want.get((row, r), 0)}"
+        for row, r in sorted(have.keys() | want.keys())
+        if have.get((row, r), 0) != want.get((row, r), 0)
+    ]

@@ -1,0 +1,1 @@
+"""The process around a cell: GPU, threads, signals, log, progress."""

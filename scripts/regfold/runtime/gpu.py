@@ -1,0 +1,241 @@
+"""One GPU for one cell: a lease on a GPU slot, taken before TensorFlow starts.
+
+Snakemake counts GPUs but hands none out, and TensorFlow takes every GPU that it sees. So each training
+process locks one slot's file on its machine and shows TensorFlow that GPU alone. The kernel frees the lock
+when the process ends, however it ends.
+
+Environment: CUDA_VISIBLE_DEVICES (only these GPUs are handed out; numbers as in `nvidia-smi -L`),
+REGFOLD_GPUS (all, none, or at most so many), REGFOLD_JOBS_PER_GPU (slots per GPU, 1), REGFOLD_LEASES (the
+folder of the locks, local to the machine).
+"""
+
+import contextlib
+import ctypes
+import importlib.util
+import os
+import platform
+import random
+import re
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from regfold.errors import RegfoldError, quote
+from regfold.runtime.nvml import DriverError, Gpu, entries, find_gpus, visible_gpus, warn
+
+# A scheduler's job: it shares no slot with other jobs, even where their GPUs go by the same name.
+ALLOCATIONS = ("SLURM_JOB_ID", "PBS_JOBID", "LSB_JOBID", "FLUX_JOB_ID")
+POLL_SECONDS = (0.2, 0.6)
+
+
+@dataclass
+class Lease:
+    """What a training process holds; `device` is its description for cell.json."""
+
+    device: dict = field(default_factory=lambda: {"kind": "CPU", "name": processor()})
+    lock: FileLock | None = None
+
+    def confirm(self, seen: list[str]) -> None:
+        """Correct `device` by the names of the GPUs that TensorFlow sees; give back what it cannot use."""
+        if seen:
+            self.device |= {"kind": "GPU", "name": seen[0]}
+        elif self.device["kind"] == "GPU":
+            warn(
+                f"TensorFlow does not see the GPU {self.device['uuid']}; this cell is trained on the CPU. "
+                "`uv sync --extra gpu` installs the CUDA libraries; REGFOLD_GPUS=none asks for no GPU"
+            )
+            self.device = {"kind": "CPU", "name": processor()}
+            self.release()
+
+    def release(self) -> None:
+        """Give the slot back."""
+        if self.lock is not None and self.lock.is_locked:
+            # Whoever locks a file that lost its name meanwhile is told so by filelock, and locks the new one.
+            Path(self.lock.lock_file).unlink(missing_ok=True)
+            self.lock.release()
+
+
+@contextlib.contextmanager
+def lease(on_wait: Callable[[], None] = lambda: None) -> Iterator[Lease]:
+    """Hold one GPU slot of this machine, waiting where all are taken.
+
+    Enter it before TensorFlow is imported, and leave it last: TensorFlow keeps its GPU memory until the end.
+
+    Args:
+        on_wait: called once if there is a wait.
+
+    Yields:
+        The lease. Its `device` is `{"kind": "GPU", "name", "uuid", "slot"}` (slots count from 1), or
+        `{"kind": "CPU", "name"}` at once where there is no GPU to be used.
+
+    Raises:
+        RegfoldError: REGFOLD_GPUS or REGFOLD_JOBS_PER_GPU cannot be understood.
+    """
+    held, environment = Lease(), {}
+    try:
+        gpus = usable_gpus()
+    except DriverError as error:
+        warn(f"{error}; this cell is trained on the CPU")
+        gpus, environment = [], {"CUDA_VISIBLE_DEVICES": "-1"}
+    if gpus:
+        held = _take(gpus, jobs_per_gpu(), on_wait)
+        environment = {"CUDA_VISIBLE_DEVICES": held.device["uuid"], "TF_FORCE_GPU_ALLOW_GROWTH": "true"}
+    elif gpu_limit() == 0:
+        environment = {"CUDA_VISIBLE_DEVICES": "-1"}
+    before = {name: os.environ.get(name) for name in environment}
+    os.environ |= environment
+    try:
+        yield held
+    finally:
+        held.release()
+        for name, value in before.items():
+            os.environ.pop(name) if value is None else os.environ.update({name: value})
+
+
+def limit_local_jobs(workflow) -> int:
+    """Let a local run start one cell per GPU slot, so that no cell holds a core while it waits for a GPU.
+
+    Snakemake counts `gpu` only where a limit is given. Without a GPU there is none, and the cores decide; on
+    a cluster there is none either, for it would hold the whole cluster to this machine's number. A limit that
+    the user has given (`--resources gpu=2`, a profile) stays.
+
+    Args:
+        workflow: Snakemake's, while it reads the Snakefile.
+
+    Returns:
+        the GPU slots of this machine, 0 where jobs do not run here.
+    """
+    settings = workflow.resource_settings
+    # `nodes` is set for every executor but the local one; the executor itself is not known yet.
+    if not workflow.is_main_process or settings.nodes is not None:
+        return 0
+    slots = local_gpus()
+    if slots and "gpu" not in settings.resources:
+        workflow.register_resource("gpu", slots)
+    return slots
+
+
+def local_gpus() -> int:
+    """How many cells may train at once on this machine's GPUs; 0: there are none, the cores decide."""
+    try:
+        slots = len(usable_gpus()) * jobs_per_gpu()
+    except DriverError as error:
+        warn(f"{error}; cells are trained on the CPU")
+        return 0
+    if slots and not cuda_libraries():
+        warn("there are GPUs, but TensorFlow's CUDA libraries are not installed (`uv sync --extra gpu`)")
+        return 0
+    return slots
+
+
+def usable_gpus() -> list[Gpu]:
+    """The GPUs that may be handed out, those that others work on last.
+
+    Raises:
+        DriverError: the driver does not answer.
+    """
+    limit, listed = gpu_limit(), os.environ.get("CUDA_VISIBLE_DEVICES")
+    if limit == 0 or (listed is not None and not entries(listed)):
+        return []
+    gpus = find_gpus()
+    if listed is not None:
+        gpus = visible_gpus(gpus, listed)
+    return sorted(gpus[:limit], key=lambda gpu: gpu.used >> 30)  # in GiB: a desktop's few MiB say nothing
+
+
+def _take(gpus: list[Gpu], slots: int, on_wait: Callable[[], None]) -> Lease:
+    """The first free slot; every GPU gets one cell before any gets two."""
+    folder, scope = lease_folder(), _allocation()
+    places = [(gpu, slot) for slot in range(1, slots + 1) for gpu in gpus]
+    locks = [FileLock(folder / _file_name(scope, gpu.uuid, slot)) for gpu, slot in places]
+    waiting = False
+    while True:
+        for (gpu, slot), lock in zip(places, locks, strict=True):
+            with contextlib.suppress(Timeout):
+                lock.acquire(blocking=False)
+                Path(lock.lock_file).write_text(f"{os.getpid()}\n")
+                return Lease({"kind": "GPU", "name": gpu.name, "uuid": gpu.uuid, "slot": slot}, lock)
+        if not waiting:
+            waiting = True
+            holders = ", ".join(filter(None, map(_holder, locks))) or "other processes"
+            print(f"regfold: waiting for a GPU: all {len(locks)} slots are taken, by {holders}", flush=True)
+            on_wait()
+        time.sleep(random.uniform(*POLL_SECONDS))
+
+
+def _holder(lock: FileLock) -> str:
+    try:
+        return f"process {int(Path(lock.lock_file).read_text())}"
+    except (OSError, ValueError):
+        return ""
+
+
+def _allocation() -> str:
+    """The scheduler's job, where it has chosen the GPUs; else "": all cells of this user share the slots."""
+    if "CUDA_VISIBLE_DEVICES" not in os.environ:
+        return ""
+    return next((os.environ[name] for name in ALLOCATIONS if os.environ.get(name)), "")
+
+
+def _file_name(scope: str, uuid: str, slot: int) -> str:
+    return re.sub(r"[^A-Za-z0-9-]", "_", f"{scope}_{uuid}".lstrip("_")) + f".{slot}.lock"
+
+
+def lease_folder() -> Path:
+    """Where the locks are: on the machine itself, for a study's folder may be shared by many."""
+    folder = os.environ.get("REGFOLD_LEASES")
+    if not folder:
+        parent = Path("/tmp")  # the same for every process, unlike TMPDIR
+        parent = parent if os.access(parent, os.W_OK) else Path(tempfile.gettempdir())
+        folder = parent / f"regfold-gpu-{os.getuid() if hasattr(os, 'getuid') else 'user'}"
+    Path(folder).mkdir(mode=0o700, parents=True, exist_ok=True)
+    return Path(folder)
+
+
+def jobs_per_gpu() -> int:
+    """REGFOLD_JOBS_PER_GPU: how many cells share a GPU."""
+    text = os.environ.get("REGFOLD_JOBS_PER_GPU", "").strip() or "1"
+    if not text.isdecimal() or int(text) < 1:
+        raise RegfoldError(f"REGFOLD_JOBS_PER_GPU: {quote(text)} found; expected an integer of at least 1")
+    return int(text)
+
+
+def gpu_limit() -> int | None:
+    """REGFOLD_GPUS: at most so many GPUs; None: all."""
+    text = os.environ.get("REGFOLD_GPUS", "").strip().lower() or "all"
+    if text in ("all", "none"):
+        return None if text == "all" else 0
+    if not text.isdecimal():
+        raise RegfoldError(
+            f"REGFOLD_GPUS: {quote(text)} found; expected all, none or how many "
+            "(which ones, CUDA_VISIBLE_DEVICES says)"
+        )
+    return int(text)
+
+
+def cuda_libraries() -> bool:
+    """Whether cuDNN, without which TensorFlow uses no GPU, is installed (pip, conda or the system's)."""
+    with contextlib.suppress(ModuleNotFoundError):
+        if importlib.util.find_spec("nvidia.cudnn") is not None:
+            return True
+    if any(Path(sys.prefix, "lib").glob("libcudnn.so*")):
+        return True
+    for version in (9, 10, 8):
+        with contextlib.suppress(OSError):
+            ctypes.CDLL(f"libcudnn.so.{version}")
+            return True
+    return False
+
+
+def processor() -> str:
+    """The processor's model, such as 'AMD EPYC 7763 64-Core Processor': on one, results repeat to the bit."""
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()

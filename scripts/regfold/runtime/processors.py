@@ -1,0 +1,92 @@
+"""How a training process uses its processors, set before TensorFlow's first operation."""
+
+import gc
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from itertools import pairwise
+
+from filelock import FileLock, Timeout
+
+from regfold.runtime import lean
+from regfold.runtime.gpu import lease_folder
+
+# Keras imports these where they are installed, for what training does not use; they take half of the start.
+NOT_NEEDED = ("sklearn", "matplotlib", "pandas")
+# Threads, and the multiplications in a step from which on they are worth it.
+POOLS = (16, 10**9), (4, 3 * 10**8), (2, 10**7)
+
+
+def pool_size(n_features: int, n_outputs: int, hidden: list[int] | None, batch_size: int) -> int:
+    """Threads that share one matrix product: decided by the work in a step, never by the machine.
+
+    The order in which a large product is summed up depends on the number of threads in TensorFlow's pool, and
+    with it the last bit of a weight. So the pool's size is part of the computation: the same on a laptop and
+    on a cluster, whatever `threads` the job has; see `confined` for those.
+    """
+    if hidden is None:  # the user's own network, which is not known before TensorFlow is there
+        return 4
+    widths = [n_features, *hidden, n_outputs]
+    multiplications = batch_size * sum(a * b for a, b in pairwise(widths))
+    # More threads than a job has processors cost it 5 % (two on one) to 40 % (sixteen on one).
+    return next((threads for threads, least in POOLS if multiplications >= least), 1)
+
+
+def load() -> None:
+    """Import Keras on TensorFlow, without what training does not need."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    os.environ["TF_ENABLE_ONEDNN_OPTS"] = "0"
+    os.environ["KERAS_BACKEND"] = "tensorflow"
+    gc.disable()  # The import makes nothing but what stays: looking for garbage takes a fifth of its time.
+    try:
+        with lean.without(*NOT_NEEDED):
+            import keras  # noqa: F401
+    finally:
+        gc.freeze()
+        gc.enable()
+
+
+def start(pool: int) -> list[str]:
+    """Import Keras, see `load`, and give TensorFlow, before its first operation, a thread pool of this size.
+
+    Returns:
+        the names of the GPUs that TensorFlow sees.
+    """
+    # On a GPU: no operation whose result differs from run to run.
+    os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_gpu_exclude_nondeterministic_ops=true"
+    load()
+    import tensorflow as tf
+
+    tf.config.threading.set_intra_op_parallelism_threads(pool)
+    tf.config.threading.set_inter_op_parallelism_threads(1)
+    gpus = tf.config.list_physical_devices("GPU")
+    for device in gpus:
+        tf.config.experimental.set_memory_growth(device, True)
+    return [tf.config.experimental.get_device_details(device).get("device_name", "GPU") for device in gpus]
+
+
+@contextmanager
+def confined(threads: int, pool: int) -> Iterator[None]:
+    """Keep this process on `threads` processors where its pool has more threads than that.
+
+    Processors are leased like GPUs, by a file lock each, so that two cells of one machine do not choose the
+    same ones. Where all are taken, the operating system chooses among them.
+    """
+    usable = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
+    if threads >= min(pool, len(usable)):
+        yield
+        return
+    held = []
+    try:
+        for cpu in usable:
+            lock = FileLock(lease_folder() / f"cpu_{cpu}.lock")
+            with suppress(Timeout):
+                lock.acquire(blocking=False)
+                held.append((cpu, lock))
+            if len(held) == threads:
+                os.sched_setaffinity(0, [cpu for cpu, _ in held])
+                break
+        yield
+    finally:
+        for _, lock in held:
+            lock.release()

@@ -1,0 +1,84 @@
+"""From results/prepared/ to the folds: who tests what, and a small file for each cell to depend on."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as parquet
+
+from regfold import files
+from regfold.data.encode import layout
+from regfold.data.write_text import write_csv
+from regfold.splits import folds, methods
+
+
+@dataclass(frozen=True)
+class Split:
+    """Who tests what.
+
+    Attributes:
+        assignment: int32 (repeats, n), the fold (from 1) in which each row is tested, 0 for none.
+        names: the rows' names; both in canonical order.
+        cells: each cell's description by (repeat, fold): the digests of its training rows, of its held-out
+            rows and of the matrix' layout, and nothing else that could change. The cell runs again when its
+            description does.
+    """
+
+    assignment: np.ndarray
+    names: pa.Array
+    cells: dict[tuple[int, int], dict]
+
+
+def decide(settings: dict, prepared: Path) -> Split:
+    """Assign the rows of results/prepared/ to folds.
+
+    Args:
+        settings: {"split": the resolved split section, "missing": texts that mean a missing cell}.
+        prepared: results/prepared.
+
+    Raises:
+        RegfoldError: if the rows cannot be split so.
+    """
+    schema = json.loads((prepared / "schema.json").read_text(encoding="utf-8"))
+    rows = parquet.read_table(prepared / "rows.parquet")
+    names, column = rows["row"].combine_chunks(), settings["split"]["column"]
+    values = None
+    if column is not None:
+        texts = parquet.read_table(prepared / "table.parquet", columns=[column])[column]
+        values = texts.take(rows["position"]).to_pylist()
+    assignment, fold_names = methods.assign(
+        settings["split"],
+        np.load(prepared / "target.npy"),
+        schema["task"],
+        names.to_pylist(),
+        values,
+        settings["missing"],
+        schema["id"] is not None,
+    )
+    digests = np.load(prepared / "digests.npy", mmap_mode="r")
+    common = settings["split"]["method"], digests, folds.meaning(schema)
+    cells = {
+        (repeat, fold): folds.describe(assignment, repeat, fold, *common)
+        | {"name": fold_names[fold - 1], "layout": layout(schema)}
+        for repeat, fold in folds.cells(assignment)
+    }
+    return Split(assignment, names, cells)
+
+
+def write(split: Split, table: str, assignment: str, folder: str) -> None:
+    """Write folds.csv, the assignment, and results/folds/<repeat>-<fold>.json."""
+    for (repeat, fold), description in split.cells.items():
+        files.write_json(Path(folder) / f"{repeat}-{fold}.json", description)
+    with files.atomic(assignment) as temporary, temporary.open("wb") as file:
+        np.save(file, split.assignment)
+    write_csv(folds.folds_table(split.assignment, split.names), table)
+
+
+def sentence(method: str, split: Split) -> str:
+    """What was decided, for the terminal."""
+    repeats, untested = len(split.assignment), int((split.assignment == 0).all(axis=0).sum())
+    line = f"split: {method}, {len(split.cells)} cells a model"
+    line += f" in {repeats} repeats" if repeats > 1 else ""
+    return f"{line}, {untested:,} rows are never tested" if untested else line

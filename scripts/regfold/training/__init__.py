@@ -1,0 +1,1 @@
+"""One cell: from training rows to a network and its out-of-sample predictions."""

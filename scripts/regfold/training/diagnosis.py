@@ -1,0 +1,97 @@
+"""What there is to know of a cell: what its statistics did, and what is wrong with its network."""
+
+from pathlib import Path
+
+import keras
+import numpy as np
+
+from regfold.training.network import hidden_layers
+from regfold.training.state import State
+
+# An activity penalty makes some units silent, which is what it is for; a layer with hardly any left is dead.
+DEAD_SHARE = 0.9
+
+
+def flags(state: State, body: keras.Model, sample: np.ndarray, predictions: np.ndarray) -> list[str]:
+    """Reasons to mistrust a cell; none when all is well.
+
+    Args:
+        state: the finished training.
+        body: the network.
+        sample: float32 (n, n_features), standardized training rows to look at the hidden units with.
+        predictions: float32 (n_test, n_outputs).
+    """
+    found = []
+    if state.ending.startswith("diverged"):
+        found.append(state.ending)
+    if not np.isfinite(predictions).all():
+        if not found:
+            found.append("predictions are not finite")
+        return found
+    spread = np.ptp(predictions, axis=0)
+    if len(predictions) > 1 and (spread <= 1e-6 * np.abs(predictions).max(initial=1e-30)).all():
+        found.append("constant predictor: all held-out rows get the same prediction")
+    dead = [
+        f"{np.count_nonzero((outputs == 0).all(axis=0))} of {outputs.shape[1]} in {name}"
+        for name, outputs in _hidden_outputs(body, sample).items()
+        if (outputs == 0).all(axis=0).mean() >= DEAD_SHARE
+    ]
+    if dead:
+        found.append(f"dead hidden units: {', '.join(dead)} are 0 for every training row looked at")
+    return found
+
+
+def activity(body: keras.Model, sample: np.ndarray) -> dict[str, float]:
+    """Sum over hidden units of |a| and a^2, mean over rows: what an activity penalty of strength 1 is."""
+    outputs = [values.astype(np.float64) for values in _hidden_outputs(body, sample).values()]
+    return {
+        "activity_l1": float(sum(np.abs(values).sum(axis=1).mean() for values in outputs)),
+        "activity_l2": float(sum(np.square(values).sum(axis=1).mean() for values in outputs)),
+    }
+
+
+def _hidden_outputs(body: keras.Model, sample: np.ndarray) -> dict[str, np.ndarray]:
+    """Each hidden layer's outputs, (n, units), by its name; empty where the graph cannot be cut there."""
+    try:
+        layers = [layer for layer in hidden_layers(body) if len(layer.output.shape) == 2]
+        cut = keras.Model(body.inputs[0], [layer.output for layer in layers]) if layers else None
+    except (AttributeError, ValueError):  # a layer that the user's network calls in a way of its own
+        return {}
+    outputs = cut(sample, training=False) if cut else []
+    outputs = outputs if isinstance(outputs, list) else [outputs]
+    return {layer.name: np.asarray(values) for layer, values in zip(layers, outputs, strict=True)}
+
+
+def preprocessing(rows: np.ndarray, features: Path, held_out: np.ndarray, schema: dict) -> dict:
+    """What the statistics do to a cell's rows, for the report.
+
+    Args:
+        rows: float32 (n_train, width), encoded training rows.
+        features: the file of all encoded rows.
+        held_out: int64 (n_test,), the rows that are tested.
+        schema: the table's schema.
+
+    Returns:
+        {"imputed": {column: missing cells}, "constant": [column], "unseen": {column: [level]}}, the last for
+        levels that only held-out rows have.
+    """
+    imputed, constant, unseen = {}, [], {}
+    for column in schema["columns"]:
+        name, start = column["name"], column["start"]
+        if column["kind"] == "numeric":
+            values = rows[:, start]
+            missing = int(np.isnan(values).sum())
+            if missing:
+                imputed[name] = missing
+            if missing == len(values) or np.nanmin(values) == np.nanmax(values):
+                constant.append(name)
+            continue
+        block = slice(start, start + column["width"])
+        learnt = rows[:, block].any(axis=0)
+        if np.count_nonzero(learnt) == 1:
+            constant.append(name)
+        if not learnt.all():
+            only = ~learnt & np.load(features, mmap_mode="r")[held_out, block].any(axis=0)
+            if only.any():
+                unseen[name] = [column["levels"][i] for i in np.flatnonzero(only)]
+    return {"imputed": imputed, "constant": constant, "unseen": unseen}

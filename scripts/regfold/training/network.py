@@ -1,0 +1,147 @@
+"""A cell's network: the body that is trained, and around it what takes encoded rows to units."""
+
+import hashlib
+import importlib.util
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import keras
+import numpy as np
+from keras import ops
+
+from regfold.errors import RegfoldError, quote
+from regfold.training.penalty import regularizers
+from regfold.training.seeds import derive
+from regfold.training.standardize import Standardization, TargetScale
+
+
+def build_body(
+    n_features: int, n_outputs: int, output_activation: str, network: dict, penalty: dict, key: tuple
+) -> keras.Model:
+    """The network that is trained: standardized features in, class probabilities or standardized targets out.
+
+    Kernel and bias penalties act on every layer, the output's too (a network could otherwise move its size
+    there); activity penalties and dropout act on the hidden layers.
+
+    Args:
+        n_features: columns that the network sees.
+        n_outputs: classes, or targets.
+        output_activation: "softmax" or "linear".
+        network: the model's resolved network section; `build` names the user's own function.
+        penalty: the model's resolved penalty section.
+        key: (seed, repeat, fold), from which initial weights and dropout masks derive.
+
+    Raises:
+        RegfoldError: if the user's function fails or returns something that is no fitting network.
+    """
+    if network["build"]:
+        return _build_own(n_features, n_outputs, output_activation, network["build"], penalty, key)
+    on_layer = regularizers(penalty)
+    on_output = {**on_layer, "activity_regularizer": None}
+    inputs = hidden = keras.Input((n_features,), name="features")
+    for index, units in enumerate(network["hidden"]):
+        hidden = keras.layers.Dense(
+            units,
+            activation=network["activation"],
+            kernel_initializer=keras.initializers.GlorotUniform(derive(*key, "weights", index)),
+            name=f"hidden_{index + 1}",
+            **on_layer,
+        )(hidden)
+        if penalty["dropout"]:
+            seed = derive(*key, "dropout", index)
+            hidden = keras.layers.Dropout(penalty["dropout"], seed=seed, name=f"dropout_{index + 1}")(hidden)
+    outputs = keras.layers.Dense(
+        n_outputs,
+        activation=output_activation,
+        kernel_initializer=keras.initializers.GlorotUniform(derive(*key, "weights", len(network["hidden"]))),
+        name="output",
+        **on_output,
+    )(hidden)
+    return keras.Model(inputs, outputs, name="body")
+
+
+def load_function(build: str):
+    """The user's function, given as FILE.py:FUNCTION.
+
+    Raises:
+        RegfoldError: if the file cannot be run or has no such function.
+    """
+    file, _, name = build.rpartition(":")
+    specification = importlib.util.spec_from_file_location(f"regfold_build_{Path(file).stem}", file)
+    module = importlib.util.module_from_spec(specification)
+    try:
+        specification.loader.exec_module(module)
+        return getattr(module, name)
+    except Exception as error:
+        raise RegfoldError(f"network.build: {quote(build)}: {type(error).__name__}: {error}") from error
+
+
+def _build_own(n_features, n_outputs, output_activation, build, penalty, key) -> keras.Model:
+    function = load_function(build)
+    # Layers without a seed of their own draw one from Python's generator when they are built.
+    keras.utils.set_random_seed(derive(*key, "build"))
+    where = f"network.build: {quote(build)}"
+    try:
+        body = function(n_features, n_outputs, output_activation, regularizers(penalty))
+        if isinstance(body, keras.Sequential) and not body.built:
+            body.build((None, n_features))
+        if isinstance(body, keras.Model):
+            outputs = body(keras.Input((n_features,)))
+    except Exception as error:
+        text = " ".join(re.sub(r"\x1b\[[0-9;]*m", "", str(error)).split())[:300]
+        raise RegfoldError(f"{where} failed: {type(error).__name__}: {text}") from error
+    if not isinstance(body, keras.Model):
+        raise RegfoldError(f"{where} returned a {type(body).__name__}; expected a keras.Model")
+    shape = keras.tree.map_structure(lambda output: tuple(output.shape), outputs)
+    if shape != (None, n_outputs):
+        raise RegfoldError(
+            f"{where} returned a network with output shape {shape}; expected (None, {n_outputs})"
+        )
+    if any(isinstance(layer, keras.layers.Lambda) for layer in _all_layers(body)):
+        raise RegfoldError(
+            f"{where} has a Lambda layer, which Keras refuses to load from a file; "
+            "expected keras.ops, or a layer class of your own"
+        )
+    return body
+
+
+def _all_layers(layer: keras.layers.Layer) -> Iterator[keras.layers.Layer]:
+    """The layers in a network, nested ones too."""
+    for inner in getattr(layer, "layers", ()):
+        yield inner
+        yield from _all_layers(inner)
+
+
+def assemble(
+    body: keras.Model, width: int, statistics: Standardization, target: TargetScale | None
+) -> keras.Model:
+    """The network as it is saved: an encoded row of `width` columns in, probabilities or target units out.
+
+    The statistics are constants of the graph, made of Keras' own operations, so that `model.keras` loads with
+    plain Keras.
+    """
+    inputs = rows = keras.Input((width,), name="row")
+    if len(statistics.keep) != width:
+        rows = ops.take(rows, statistics.keep, axis=1)
+    rows = ops.where(ops.isnan(rows), statistics.median, rows)
+    rows = (rows - statistics.mean) * statistics.scale
+    outputs = body(rows)
+    if target is not None:
+        outputs = outputs * target.deviation + target.mean
+    return keras.Model(inputs, outputs, name="regfold")
+
+
+def hidden_layers(body: keras.Model) -> list[keras.layers.Layer]:
+    """The layers with a kernel but the last, the output; empty if the network is no plain graph."""
+    if not isinstance(body, keras.Sequential) and not hasattr(body, "operations"):
+        return []
+    return [layer for layer in body.layers if hasattr(layer, "kernel")][:-1]
+
+
+def weights_digest(network: keras.Model) -> str:
+    """A hash of all variables' values: equal networks have equal digests, whatever the file's bytes are."""
+    digest = hashlib.sha256()
+    for variable in network.variables:
+        digest.update(np.ascontiguousarray(variable).tobytes())
+    return digest.hexdigest()

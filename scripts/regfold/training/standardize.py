@@ -1,0 +1,82 @@
+"""What a network does to an encoded row first: statistics of the cell's training rows, and no others."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from regfold.data.matrix import CHUNK, take_columns
+
+
+@dataclass(frozen=True)
+class Standardization:
+    """Median imputation and z-scores of the columns that reach the network.
+
+    Attributes:
+        keep: int64 (n_kept,), the columns of the design matrix that the network sees: every numeric column,
+            and the levels that occur in the training rows. A level that only held-out rows have leaves all
+            columns of its category at zero, and its mere existence changes nothing for the training.
+        median: float32 (n_kept,), takes the place of a missing number; 0 where no training row has one.
+        mean: float32 (n_kept,), after imputation.
+        scale: float32 (n_kept,), one over the standard deviation; 0 for a column without variation.
+    """
+
+    keep: np.ndarray
+    median: np.ndarray
+    mean: np.ndarray
+    scale: np.ndarray
+
+
+def fit(rows: np.ndarray, columns: list[dict]) -> Standardization:
+    """Take the statistics of training rows.
+
+    Args:
+        rows: float32 (n_rows, width), encoded rows; NaN is a missing number.
+        columns: the schema's columns, each with its kind, its first matrix column and its width.
+    """
+    keep = []
+    for column in columns:
+        block = range(column["start"], column["start"] + column["width"])
+        keep += [j for j in block if column["kind"] == "numeric" or rows[:, j].any()]
+    median, mean, scale = (np.zeros(len(keep), np.float32) for _ in range(3))
+    for position, j in enumerate(keep):
+        values = rows[:, j].astype(np.float64)
+        missing = np.isnan(values)
+        if missing.all():
+            continue
+        median[position] = np.median(values[~missing]) if missing.any() else np.median(values)
+        values[missing] = median[position]
+        mean[position] = values.mean()
+        # Below that, float32 has no number for the scale, and no arithmetic for the column.
+        if values.min() < values.max() and values.std() > np.finfo(np.float32).tiny:
+            scale[position] = 1.0 / values.std()
+    return Standardization(np.asarray(keep, np.int64), median, mean, scale)
+
+
+def apply(rows: np.ndarray, statistics: Standardization) -> np.ndarray:
+    """Select, impute and standardize rows as the saved network does, float32 (n_rows, n_kept).
+
+    Works in place where all columns are kept, so that the training matrix is in memory once.
+    """
+    if len(statistics.keep) != rows.shape[1]:
+        rows = take_columns(rows, statistics.keep)
+    for start in range(0, len(rows), CHUNK):
+        part = rows[start : start + CHUNK]
+        np.copyto(part, statistics.median, where=np.isnan(part))
+        part -= statistics.mean
+        part *= statistics.scale
+    return rows
+
+
+@dataclass(frozen=True)
+class TargetScale:
+    """The training rows' mean and standard deviation of each regression target, float32 (n_targets,)."""
+
+    mean: np.ndarray
+    deviation: np.ndarray
+
+
+def fit_target(target: np.ndarray) -> TargetScale:
+    """Take the statistics of the training rows' targets, float64 (n_rows, n_targets)."""
+    deviation = target.std(axis=0)
+    deviation[target.min(axis=0) == target.max(axis=0)] = 1.0
+    return TargetScale(target.mean(axis=0).astype(np.float32), deviation.astype(np.float32))

@@ -1,0 +1,51 @@
+"""Results that came without Snakemake's records of them: compare them by what they say of themselves.
+
+Snakemake holds settings and checksums against its records (`.snakemake`) of the run that made a file. Where
+results were copied without them it compares times alone: a changed setting would go unnoticed, and the order
+in which files were copied would decide what runs. Each function is asked while Snakemake builds its graph.
+"""
+
+import json
+from pathlib import Path
+
+from snakemake.io import IOFile, ancient
+
+from regfold.workflow.plan import settings_changed
+
+FIRST = "results/prepared/schema.json"
+
+
+def of_prepare_data(workflow, table: str) -> list[str]:
+    """The input of prepare_data. Without a record it runs again, and all that is cheap behind it."""
+    if _unrecorded(workflow, FIRST):
+        workflow.dag.forcefiles.add(FIRST)
+    return [] if table.startswith("sklearn:") else [table]
+
+
+def of_train_fold(workflow, specification: dict, model: str, repeat: str, fold: str) -> str:
+    """The input `fold` of a cell. Without a record it runs again if cell.json tells of another training."""
+    description = f"results/folds/{repeat}-{fold}.json"
+    cell = f"results/cells/{model}/{repeat}-{fold}/cell.json"
+    if not _unrecorded(workflow, cell):
+        return description
+    if _belongs(Path(cell), Path(description), specification):
+        return ancient(description)
+    workflow.dag.forcefiles.add(cell)
+    return description
+
+
+def _unrecorded(workflow, path: str) -> bool:
+    return (
+        workflow.is_main_process
+        and Path(path).is_file()
+        and workflow.persistence.metadata(IOFile(path)) is None
+    )
+
+
+def _belongs(cell: Path, description: Path, specification: dict) -> bool:
+    try:
+        about, now = (json.loads(path.read_text(encoding="utf-8")) for path in (cell, description))
+        same = all(about["digests"][part] == now[part] for part in ("train", "test", "layout"))
+        return same and about["fold_name"] == now["name"] and not settings_changed(about, specification)
+    except (OSError, ValueError, KeyError, TypeError):
+        return False

@@ -1,0 +1,100 @@
+"""A run's own progress: a thread of Snakemake's process that says now and then where the run is.
+
+It prints through Snakemake's logger, so its lines stand in the terminal and in Snakemake's log, whatever the
+executor or logger plugin, and `--quiet progress` silences them. The cells are elsewhere, on other nodes too:
+what they do is read from their files. Which cells there are, and which have still to run, only Snakemake's
+graph of jobs knows; it is written to `run.json` for readers elsewhere.
+"""
+
+import os
+import socket
+import threading
+import time
+from pathlib import Path
+
+from regfold.runtime import progress
+from regfold.workflow import progress_view
+
+RULE = "train_fold"
+FIRST_LINE, LONGEST_PAUSE = 10.0, 60.0
+
+
+class RunProgress(threading.Thread):
+    """Writes run.json and logs lines, after 10 s, 20 s, 40 s, and then every minute, until `end`."""
+
+    def __init__(
+        self, workflow, folder: Path = progress.FOLDER, poll: float = 1.0, first: float = FIRST_LINE
+    ):
+        """`workflow` is Snakemake's, looked at every `poll` seconds; the first line comes after `first`."""
+        super().__init__(name="progress", daemon=True)
+        self.workflow, self.folder, self.poll = workflow, Path(folder).absolute(), poll
+        self._pause = first
+        self._over = threading.Event()
+        self._said = None
+        self.state = {
+            "state": progress.RUNNING,
+            "started": time.time(),
+            "updated": time.time(),
+            "host": socket.gethostname(),
+            "pid": os.getpid(),
+            "cells": [],
+            "todo": [],
+        }
+
+    def start(self) -> None:
+        """Say at once whose run this is: should it be killed, its lock is known to be nobody's (run_lock)."""
+        self._write()
+        super().start()
+
+    def run(self) -> None:
+        self.state["started"] = time.time()
+        due = time.monotonic() + self._pause
+        while True:
+            changed = self._ask_snakemake()
+            if changed or time.time() - self.state["updated"] > 10:
+                self._write()
+            if time.monotonic() >= due:
+                self._say()
+                self._pause = min(2 * self._pause, LONGEST_PAUSE)
+                due = time.monotonic() + self._pause
+            if self._over.wait(self.poll):
+                return
+
+    def end(self, state: str) -> None:
+        """The run has ended: `state` is progress.DONE or progress.FAILED."""
+        self._over.set()
+        if self.is_alive():
+            self.join()
+        self._ask_snakemake()
+        self.state["state"] = state
+        self._write()
+
+    def _ask_snakemake(self) -> bool:
+        """Bring the list of cells up to date; say whether it changed."""
+        try:
+            jobs = [job for job in self.workflow.dag.jobs if job.rule.name == RULE]
+            todo = {job for job in self.workflow.dag.needrun_jobs() if job.rule.name == RULE}
+        except RuntimeError:  # the graph changed while it was read; next time
+            return False
+        now = {"cells": sorted(map(_key, jobs)), "todo": sorted(map(_key, todo))}
+        changed = any(self.state[name] != value for name, value in now.items())
+        self.state |= now
+        return changed
+
+    def _write(self) -> None:
+        self.state["updated"] = time.time()
+        progress.write(self.folder / "run.json", self.state)
+
+    def _say(self) -> None:
+        from snakemake.logging import logger
+        from snakemake.settings.enums import Quietness
+
+        text = "\n".join(progress_view.lines(progress_view.look(self.folder)))
+        if self.state["cells"] and text != self._said:
+            self._said = text
+            logger.info(f"regfold: {text}", extra={"quietness": Quietness.PROGRESS})
+
+
+def _key(job) -> list:
+    wildcards = job.wildcards_dict
+    return [wildcards["model"], int(wildcards["repeat"]), int(wildcards["fold"])]

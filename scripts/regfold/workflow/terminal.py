@@ -1,0 +1,59 @@
+"""What a run prints when it is done: each fold's score, what went wrong, the final score.
+
+Called in Snakemake's own process, so it reads the two small result files with the standard library alone.
+"""
+
+import csv
+import json
+import math
+from pathlib import Path
+
+from regfold.formatting import significant
+
+MOST_FOLD_LINES = 20
+
+
+def closing_lines(results_dir: str | Path) -> str:
+    """The scores under `results_dir` as plain text for a narrow terminal; "" where there are none yet."""
+    scores, summary = Path(results_dir) / "scores.csv", Path(results_dir) / "summary.json"
+    try:
+        with scores.open(newline="", encoding="utf-8") as file:
+            lines = list(csv.DictReader(file))
+        models = json.loads(summary.read_text(encoding="utf-8"))["models"]
+    except FileNotFoundError:
+        return ""
+    names = dict.fromkeys(line["model"] for line in lines)
+    parts = [_model(name, models[name], [line for line in lines if line["model"] == name]) for name in names]
+    return "\n\n".join(parts) + "\n"
+
+
+def _model(name: str, result: dict, lines: list[dict]) -> str:
+    text = [f"Model {name}"]
+    if len(lines) <= MOST_FOLD_LINES:
+        for line in lines:
+            mark = " !" if line["flags"] else ""
+            text.append(f"  Fold score (RMSE): {_number(line['rmse']):<10} {_cell(line, result)}{mark}")
+    else:
+        for repeat in dict.fromkeys(line["repeat"] for line in lines):
+            values = [float(line["rmse"]) for line in lines if line["repeat"] == repeat]
+            finite = sorted(value for value in values if math.isfinite(value))
+            extent = f"{significant(finite[0])} to {significant(finite[-1])}" if finite else "not finite"
+            text.append(f"  Fold scores (RMSE): {extent} (repeat {repeat}, {len(values)} folds)")
+    for line in lines:
+        text += [f"  ! {_cell(line, result)}: {flag}" for flag in line["flags"].split("; ") if flag]
+    text.append(f"  Final, out of sample score (RMSE): {significant(result['rmse'])} ({name})")
+    if result["rmse_fold_sd"] is not None:
+        mean, deviation = significant(result["rmse_fold_mean"]), significant(result["rmse_fold_sd"], 2)
+        text.append(f"  Fold mean {mean}, standard deviation {deviation} over {result['n_cells']} folds")
+    elif result["rmse"] is None:
+        text.append("  No score: a fold's predictions are not finite (marked ! above)")
+    return "\n".join(text)
+
+
+def _cell(line: dict, result: dict) -> str:
+    repeat = f"repeat {line['repeat']}, " if result["repeats"] > 1 else ""
+    return f"{repeat}fold {line['fold']}"
+
+
+def _number(text: str) -> str:
+    return significant(float(text) if text else None)

@@ -1,0 +1,637 @@
+"""Guards that every bad table or choice ends with its own one line: place, finding, expectation."""
+
+import gzip
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.feather
+import pyarrow.parquet
+import pytest
+from regfold.data.prepare import prepare
+from regfold.errors import RegfoldError
+
+GOOD = "x,c,y\n1,a,p\n2,b,q\n3,a,p\n4,b,q\n"
+
+
+def settings(path: str, **changes) -> dict:
+    """A resolved data section."""
+    return {
+        "path": path,
+        "target": ["y"],
+        "task": "auto",
+        "id": None,
+        "exclude": [],
+        "categorical": "auto",
+        "missing": ["", "NA", "?"],
+        "missing_target": "error",
+    } | changes
+
+
+def csv(*rows: str) -> str:
+    return "\n".join(rows) + "\n"
+
+
+def names(count: int) -> str:
+    return csv("x,c,y", *(f"{i},name{i},{i % 2}" for i in range(count)))
+
+
+# What is wrong, the file's content, the changes to the config, the message.
+TEXT_FILES = [
+    ("empty file", "", {}, "t.csv: is empty; expected a header and at least 2 rows"),
+    ("blank lines only", "\n\n", {}, "t.csv: is empty; expected a header and at least 2 rows"),
+    ("only a header", "x,y\n", {}, "t.csv: has no rows; expected at least 2"),
+    (
+        "header without line break",
+        "x,y",
+        {},
+        "t.csv: has no rows; expected at least 2",
+    ),
+    (
+        "one row",
+        "x,y\n1,2\n",
+        {},
+        "t.csv: has 1 row; expected at least 2",
+    ),
+    (
+        "too few cells",
+        csv("x,y,z", "1,2,3", "1,2", "1,2,3"),
+        {},
+        "t.csv: row 1: 2 cells in '1,2'; expected 3, as in the header",
+    ),
+    (
+        "too many cells",
+        csv("x,y", "1,2", "1,2,3"),
+        {},
+        "t.csv: row 1: 3 cells in '1,2,3'; expected 2, as in the header",
+    ),
+    (
+        "one cell, after a blank line",
+        csv("x,y", "1,2", "", "3,4", "5"),
+        {},
+        "t.csv: row 2: 1 cell in '5'; expected 2, as in the header",
+    ),
+    (
+        "ragged after a long file",
+        csv("x,y", *["1,2"] * 50, "7"),
+        {},
+        "t.csv: row 50: 1 cell in '7'; expected 2, as in the header",
+    ),
+    (
+        "ragged after a cell with line breaks",
+        csv("x,y", '1,"a\nb\nc"', "7"),
+        {},
+        "t.csv: row 1: 1 cell in '7'; expected 2, as in the header",
+    ),
+    (
+        "open quote at the end",
+        csv("x,y", "1,2", '3,"4', "5,6"),
+        {},
+        "t.csv: row 1: a quoted cell, '4\\n5,6\\n', is never closed; expected a closing quote",
+    ),
+    (
+        "open quote in the middle",
+        csv("x,y", "1,2", '"3,4', "5,6"),
+        {},
+        "t.csv: row 1: 1 cell in '\"3,4\\n5,6'; expected 2, as in the header",
+    ),
+    (
+        "not UTF-8",
+        b"x,y\n1,a\n2,b\xe4\n",
+        {},
+        "t.csv: column 'y', row 1: is not UTF-8; expected a table saved as UTF-8",
+    ),
+    (
+        "header not UTF-8",
+        b"x\xe4,y\n1,a\n2,b\n",
+        {},
+        "t.csv: the header is not UTF-8; expected a table saved as UTF-8",
+    ),
+    (
+        "UTF-16",
+        "x,y\n1,2\n".encode("utf-16"),
+        {},
+        "t.csv: the header is not UTF-8; expected a table saved as UTF-8",
+    ),
+    (
+        "a column without a name",
+        csv(",x,y", "0,1,a", "1,2,b"),
+        {},
+        "t.csv: column 1 has no name; expected a header that names every column (pandas: "
+        "to_csv(index=False) leaves the unnamed index out)",
+    ),
+    (
+        "a name of blanks",
+        csv("x,  ,y", "0,1,a", "1,2,b"),
+        {},
+        "t.csv: column 2 has no name; expected a header that names every column (pandas: "
+        "to_csv(index=False) leaves the unnamed index out)",
+    ),
+    (
+        "two columns of one name",
+        csv("x,y,x", "0,1,a", "1,2,b"),
+        {},
+        "t.csv: columns 1 and 3 are both named 'x'; expected names that differ",
+    ),
+    (
+        "a name that regfold gives",
+        csv("x,y,oos_pred_a", "0,1,a", "1,2,b"),
+        {},
+        "t.csv: column 'oos_pred_a' has a name that regfold gives to its own columns; rename it",
+    ),
+    (
+        "another name that regfold gives",
+        csv("oos_row,x,y", "0,1,a", "1,2,b"),
+        {},
+        "t.csv: column 'oos_row' has a name that regfold gives to its own columns; rename it",
+    ),
+    (
+        "blank line in one column",
+        "y\n1\n\n2\n",
+        {},
+        "t.csv: has a blank line, and in a table of one column that may be a row without a value; "
+        'expected "" for such a row, and no blank lines',
+    ),
+    (
+        "semicolons",
+        csv("x;y", "1;2", "3;4"),
+        {},
+        "config.yaml: data.target: no column 'y' in t.csv; it has one column, 'x;y': expected "
+        "cells separated by commas (.csv) or tabs (.tsv)",
+    ),
+    (
+        "target that is not there",
+        GOOD,
+        {"target": ["z"]},
+        "config.yaml: data.target: no column 'z' in t.csv; its columns are 'x', 'c', 'y'",
+    ),
+    (
+        "target misspelled",
+        csv("x,species", "1,a", "2,b"),
+        {"target": ["specis"]},
+        "config.yaml: data.target: no column 'specis' in t.csv; did you mean 'species'?",
+    ),
+    (
+        "target with blanks around",
+        csv("x, y", "1,a", "2,b"),
+        {},
+        "config.yaml: data.target: no column 'y' in t.csv; its name in the header is ' y', with the blanks",
+    ),
+    (
+        "exclude that is not there",
+        GOOD,
+        {"exclude": ["cc"]},
+        "config.yaml: data.exclude: no column 'cc' in t.csv; did you mean 'c'?",
+    ),
+    (
+        "id that is not there",
+        GOOD,
+        {"id": "row"},
+        "config.yaml: data.id: no column 'row' in t.csv; its columns are 'x', 'c', 'y'",
+    ),
+    (
+        "categorical that is not there",
+        GOOD,
+        {"categorical": ["C"]},
+        "config.yaml: data.categorical: no column 'C' in t.csv; did you mean 'c'?",
+    ),
+    (
+        "split column that is not there",
+        GOOD,
+        {"split.column": "group"},
+        "config.yaml: split.column: no column 'group' in t.csv; its columns are 'x', 'c', 'y'",
+    ),
+    (
+        "categorical that is no feature",
+        GOOD,
+        {"categorical": ["c"], "exclude": ["c"]},
+        "config.yaml: data.categorical: 'c' is no feature (data.exclude); expected feature columns",
+    ),
+    (
+        "target excluded",
+        GOOD,
+        {"exclude": ["y"]},
+        "config.yaml: data.exclude: 'y' is a target; expected other columns",
+    ),
+    (
+        "target as id",
+        GOOD,
+        {"id": "y"},
+        "config.yaml: data.id: 'y' is a target; expected another column",
+    ),
+    (
+        "no feature left",
+        GOOD,
+        {"exclude": ["x"], "split.column": "c"},
+        "t.csv: no feature column is left: 'x' (data.exclude), 'c' (split.column), 'y' (target)",
+    ),
+    (
+        "'nan' in a numeric column",
+        csv("x,y", "1,a", "nan,b", "3,a", "4,b"),
+        {},
+        "t.csv: column 'x', row 1: 'nan' is no number; if it means missing, add it to data.missing",
+    ),
+    (
+        "infinity",
+        csv("x,y", "1,a", "2,b", "-inf,a", "4,b"),
+        {},
+        "t.csv: column 'x', row 2: '-inf' is infinite; expected a finite number, or add it to data.missing",
+    ),
+    (
+        "beyond float64",
+        csv("x,y", "1,a", "2,b", "1e999,a", "4,b"),
+        {},
+        "t.csv: column 'x', row 2: '1e999' is infinite; expected a finite number, or add it to data.missing",
+    ),
+    (
+        "beyond float32",
+        csv("x,y", "1,a", "2,b", "-1e39,a", "4,b"),
+        {},
+        "t.csv: column 'x', row 2: '-1e39' is too large; expected numbers up to 3.4e38",
+    ),
+    (
+        "text in a column that is not listed",
+        csv("x,c,y", "1,a,p", "2,b,q", "tall,a,p"),
+        {"categorical": ["c"]},
+        "t.csv: column 'x', row 2: 'tall' is no number; list the column in data.categorical or data.exclude",
+    ),
+    (
+        "names",
+        names(300),
+        {},
+        "t.csv: column 'c' holds 300 different texts in 300 rows, as names do; list it in "
+        "data.exclude, in data.id, or explicitly in data.categorical",
+    ),
+    (
+        "numbers with a slip",
+        csv("x,y", *(f"{i},{i % 2}" for i in range(300)), "n/a,1"),
+        {},
+        "t.csv: column 'x', row 300: 'n/a' is no number, but most cells are; if it means missing, "
+        "add it to data.missing, or list the column in data.categorical or data.exclude",
+    ),
+    (
+        "missing target",
+        csv("x,y", "1,a", "2,", "3,NA", "4,b"),
+        {},
+        "t.csv: column 'y': 2 rows have no target: rows 1 and 2; fill in the cells, or set "
+        "data.missing_target: drop",
+    ),
+    (
+        "one missing target",
+        csv("x,y", "1,a", "2, ? ", "4,b"),
+        {},
+        "t.csv: column 'y': 1 row has no target: row 1; fill in the cells, or set data.missing_target: drop",
+    ),
+    (
+        "many missing targets",
+        csv("x,y", "1,a", *["2,"] * 9, "4,b"),
+        {},
+        "t.csv: column 'y': 9 rows have no target: rows 1, 2, 3, 4, 5 and 4 more; fill in the "
+        "cells, or set data.missing_target: drop",
+    ),
+    (
+        "one row left",
+        csv("x,y", "1,a", "2,", "3,NA"),
+        {"missing_target": "drop"},
+        "t.csv: has 1 row with a target in column 'y'; expected at least 2",
+    ),
+    (
+        "missing target of several",
+        csv("x,y,z", "1,2,3", "2,3,", "3,4,5"),
+        {"target": ["y", "z"]},
+        "t.csv: columns 'y', 'z': 1 row has no target: row 1; fill in the cells, or set "
+        "data.missing_target: drop",
+    ),
+    (
+        "missing target with an id",
+        csv("i,x,y", "k1,1,a", "k2,2,", "k3,4,b"),
+        {"id": "i"},
+        "t.csv: column 'y': 1 row has no target: row 1 (id 'k2'); fill in the cells, or set "
+        "data.missing_target: drop",
+    ),
+    (
+        "missing id",
+        csv("i,x,y", "k1,1,a", ",2,b", "NA,4,b"),
+        {"id": "i"},
+        "t.csv: column 'i' (data.id): no id in rows 1 and 2; expected one for every row",
+    ),
+    (
+        "an id twice",
+        csv("i,x,y", "k1,1,a", "k2,2,b", "k1 ,4,b"),
+        {"id": "i"},
+        "t.csv: column 'i' (data.id): 'k1' names rows 0 and 2; expected an id of its own for every row",
+    ),
+    (
+        "two ids twice",
+        csv("i,x,y", "k1,1,a", "k2,2,b", "k1,4,b", "k2,1,a"),
+        {"id": "i"},
+        "t.csv: column 'i' (data.id): 'k1' names rows 0 and 2 (2 ids are not unique); expected an "
+        "id of its own for every row",
+    ),
+    (
+        "text in a regression target",
+        csv("x,y", "1,1.5", "2,tall", "3,2"),
+        {"task": "regression"},
+        "t.csv: column 'y' (target), row 1: 'tall' is no number; a regression expects numbers",
+    ),
+    (
+        "text among a target's numbers",
+        csv("x,y", *(f"{i},{i}.5" for i in range(30)), "1,low"),
+        {},
+        "t.csv: column 'y' (target), row 30: 'low' is no number, but most cells are; if it means "
+        "missing, add it to data.missing; if the numbers are classes, set data.task: classification",
+    ),
+    (
+        "infinite target",
+        csv("x,y", "1,1.5", "2,inf", "3,2"),
+        {},
+        "t.csv: column 'y', row 1: 'inf' is infinite; expected a finite number, or add it to data.missing",
+    ),
+    (
+        "'nan' as target",
+        csv("x,y", "1,1.5", "2,nan", "3,2"),
+        {},
+        "t.csv: column 'y', row 1: 'nan' is no number; if it means missing, add it to data.missing",
+    ),
+    (
+        "target too large for float32",
+        csv("x,y", "1,2.5", "2,1e38", "3,4"),
+        {"task": "regression"},
+        "t.csv: column 'y' (target), row 1: '1e38' is too large to be predicted in 32-bit numbers; expected "
+        "another unit",
+    ),
+    (
+        "target with hardly any spread",
+        csv("x,y", "1,1600000001", "2,1600000002", "3,1600000003"),
+        {"task": "regression"},
+        "t.csv: column 'y' (target): its values differ by less than a millionth of their size, which 32-bit "
+        "numbers do not tell apart; subtract a constant from them",
+    ),
+    (
+        "constant regression target",
+        csv("x,y", "1,2", "2,2", "3,2.0"),
+        {"task": "regression"},
+        "t.csv: column 'y' (target) is '2' in every row; expected values that differ",
+    ),
+    (
+        "constant among several targets",
+        csv("x,y,z", "1,2,3", "2,3,3"),
+        {"target": ["y", "z"]},
+        "t.csv: column 'z' (target) is '3' in every row; expected values that differ",
+    ),
+    (
+        "one class",
+        csv("x,y", "1,a", "2,a"),
+        {},
+        "t.csv: column 'y' (target) is 'a' in every row; expected at least 2 classes",
+    ),
+    (
+        "as many classes as rows",
+        csv("x,y", "1,a", "2,b", "3,c"),
+        {},
+        "t.csv: column 'y' (target) has 3 classes in 3 rows; expected at most 1,000, and several "
+        "rows for each",
+    ),
+    (
+        "numbers as classes of one row",
+        csv("x,y", "1,1.5", "2,2.5", "3,3.5"),
+        {"task": "classification"},
+        "t.csv: column 'y' (target) has 3 classes in 3 rows; expected at most 1,000, and several "
+        "rows for each; for a regression set data.task: regression",
+    ),
+    (
+        "too many classes",
+        csv("x,y", *(f"{i},k{i // 2}" for i in range(2002))),
+        {},
+        "t.csv: column 'y' (target) has 1,001 classes in 2,002 rows; expected at most 1,000, and "
+        "several rows for each",
+    ),
+    (
+        "one class in two spellings",
+        csv("x,y", *["1,1", "2,1.0", "3,2"] * 9),
+        {},
+        "t.csv: column 'y' (target) has the classes '1' and '1.0', which are one number; expected "
+        "one spelling for each class",
+    ),
+    (
+        "several targets of classification",
+        GOOD,
+        {"target": ["y", "c"], "task": "classification"},
+        "config.yaml: data.task: classification with 2 target columns; expected one target, or regression",
+    ),
+    (
+        "error in a row with an id",
+        csv("i,x,y", "k1,1,a", "k2,inf,b", "k3,4,b"),
+        {"id": "i"},
+        "t.csv: column 'x', row 1 (id 'k2'): 'inf' is infinite; expected a finite number, or add "
+        "it to data.missing",
+    ),
+    (
+        "a cell with a line break",
+        csv("x,y", "1,1", '"2\n3",1', "3,2"),
+        {"categorical": []},
+        "t.csv: column 'x', row 1: '2\\n3' is no number; list the column in data.categorical or data.exclude",
+    ),
+]
+
+
+def run(path: str, changes: dict) -> dict:
+    changes = dict(changes)
+    split_column = changes.pop("split.column", None)
+    return prepare(settings(path, **changes), split_column, "out")
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("content", "changes", "message"), [pytest.param(*case[1:], id=case[0]) for case in TEXT_FILES]
+)
+def test_a_bad_text_file_ends_with_one_line(content, changes, message):
+    Path("t.csv").write_bytes(content if isinstance(content, bytes) else content.encode())
+    with pytest.raises(RegfoldError) as error:
+        run("t.csv", changes)
+    assert str(error.value) == message
+    assert not list(Path().glob("out/*")), "a table that was refused leaves nothing behind"
+
+
+DATES = np.array(["2020-01-01", "2020-01-02", "2020-01-01", "2020-01-02"], "datetime64[ms]")
+TYPED_FILES = [
+    (
+        "lists",
+        {"x": [[1], [2], [3], [4]]},
+        {},
+        "t.parquet: column 'x' holds lists or structures; expected numbers, text, booleans, "
+        "categories or dates",
+    ),
+    (
+        "structures",
+        {"x": [{"a": 1}] * 4},
+        {},
+        "t.parquet: column 'x' holds lists or structures; expected numbers, text, booleans, categories "
+        "or dates",
+    ),
+    (
+        "bytes",
+        {"x": [b"a", b"b"] * 2},
+        {},
+        "t.parquet: column 'x' holds bytes; expected numbers, text, booleans, categories or dates",
+    ),
+    (
+        "dates",
+        {"x": DATES},
+        {},
+        "t.parquet: column 'x' holds dates or times; list it in data.exclude, or make it a number",
+    ),
+    (
+        "text that is not listed",
+        {"x": [1, 2, 3, 4], "c": [None, "7", "8", "9"]},
+        {"categorical": []},
+        "t.parquet: column 'c', row 1: '7' is text, no number; list the column in data.categorical "
+        "or data.exclude",
+    ),
+    (
+        "booleans that are not listed",
+        {"x": [1, 2, 3, 4], "c": [True, False] * 2},
+        {"categorical": []},
+        "t.parquet: column 'c', row 0: 'True' is boolean, no number; list the column in "
+        "data.categorical or data.exclude",
+    ),
+    (
+        "infinity",
+        {"x": [1.0, np.inf, 2.0, 3.0]},
+        {},
+        "t.parquet: column 'x', row 1: 'inf' is infinite; expected a finite number, or add it to "
+        "data.missing",
+    ),
+    (
+        "null in the target",
+        {"x": [1, 2, 3, 4], "y": ["a", "b", "a", None]},
+        {},
+        "t.parquet: column 'y': 1 row has no target: row 3; fill in the cells, or set "
+        "data.missing_target: drop",
+    ),
+    (
+        "NaN in the target",
+        {"x": [1, 2, 3, 4], "y": [1.5, 2.5, np.nan, 3]},
+        {},
+        "t.parquet: column 'y': 1 row has no target: row 2; fill in the cells, or set "
+        "data.missing_target: drop",
+    ),
+    (
+        "dates as target of a regression",
+        {"x": [1, 2, 3, 4], "y": DATES},
+        {"task": "regression"},
+        "t.parquet: column 'y' (target), row 0: '2020-01-01T00:00:00.000' is no number; a "
+        "regression expects numbers",
+    ),
+    (
+        "no rows",
+        {"x": pa.array([], pa.int64()), "y": pa.array([], pa.string())},
+        {},
+        "t.parquet: has no rows; expected at least 2",
+    ),
+    (
+        "a name twice",
+        None,
+        {},
+        "t.parquet: columns 1 and 2 are both named 'x'; expected names that differ",
+    ),
+]
+
+
+@pytest.mark.parametrize("ending", ["parquet", "feather"])
+@pytest.mark.parametrize(
+    ("content", "changes", "message"), [pytest.param(*case[1:], id=case[0]) for case in TYPED_FILES]
+)
+def test_a_bad_typed_file_ends_with_one_line(ending, content, changes, message):
+    if content is None:
+        table = pa.Table.from_arrays([pa.array([1, 2]), pa.array([3, 4])], names=["x", "x"])
+    else:
+        table = pa.table({"y": ["a", "b", "a", "b"]} | content)
+    write = pa.parquet.write_table if ending == "parquet" else pa.feather.write_feather
+    write(table, f"t.{ending}")
+    with pytest.raises(RegfoldError) as error:
+        run(f"t.{ending}", changes)
+    assert str(error.value) == message.replace("t.parquet", f"t.{ending}")
+
+
+PATHS = [
+    (
+        "no file",
+        "data/u.csv",
+        "config.yaml: data.path: no file 'data/u.csv'",
+    ),
+    (
+        "misspelled",
+        "peguins.csv",
+        "config.yaml: data.path: no file 'peguins.csv'; did you mean 'penguins.csv'?",
+    ),
+    (
+        "a folder",
+        "folder",
+        "config.yaml: data.path: 'folder' is a folder; expected a file",
+    ),
+    (
+        "an unknown ending",
+        "t.xlsx",
+        "config.yaml: data.path: 't.xlsx' has an unknown ending; expected one of .csv, .csv.gz, "
+        ".tsv, .tsv.gz, .parquet, .feather",
+    ),
+    (
+        "no Parquet",
+        "bad.parquet",
+        "bad.parquet: cannot be read as Parquet: Parquet magic bytes not found in footer. Either "
+        "the file is corrupted or this is not a parquet file.",
+    ),
+    (
+        "no Feather",
+        "bad.feather",
+        "bad.feather: cannot be read as Feather: Not a Feather V1 or Arrow IPC file",
+    ),
+    (
+        "no gzip",
+        "bad.csv.gz",
+        "bad.csv.gz: cannot be read: Not a gzipped file (b'x,'); expected a whole file",
+    ),
+    (
+        "half a gzip",
+        "half.csv.gz",
+        "half.csv.gz: cannot be read: Truncated compressed stream; expected a whole file",
+    ),
+    (
+        "damaged gzip",
+        "damaged.csv.gz",
+        "damaged.csv.gz: cannot be read: zlib inflate failed: incorrect data check; expected a whole file",
+    ),
+    (
+        "unknown scikit-learn table",
+        "sklearn:irish",
+        "config.yaml: data.path: scikit-learn ships no table 'irish'; did you mean 'iris'?",
+    ),
+    (
+        "nothing like a scikit-learn table",
+        "sklearn:boston",
+        "config.yaml: data.path: scikit-learn ships no table 'boston'; expected one of "
+        "breast_cancer, diabetes, digits, iris, linnerud, wine",
+    ),
+]
+
+
+def write_paths() -> None:
+    whole = gzip.compress(GOOD.encode() * 10_000)
+    Path("folder").mkdir()
+    for name in ("t.xlsx", "bad.parquet", "bad.feather", "bad.csv.gz", "penguins.csv"):
+        Path(name).write_text(GOOD)
+    Path("half.csv.gz").write_bytes(whole[: len(whole) // 2])
+    Path("damaged.csv.gz").write_bytes(whole[:-8] + bytes(8))
+
+
+@pytest.mark.parametrize(("path", "message"), [pytest.param(*case[1:], id=case[0]) for case in PATHS])
+def test_a_bad_path_ends_with_one_line(path, message):
+    write_paths()
+    with pytest.raises(RegfoldError) as error:
+        run(path, {})
+    assert str(error.value) == message

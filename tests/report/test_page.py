@@ -1,0 +1,265 @@
+"""Guards the report: it says what the scores say, is complete in itself, and no name can break it."""
+
+import csv
+import json
+import math
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+from types import SimpleNamespace
+
+import altair as alt
+import example_results
+import numpy as np
+import pytest
+import render_report
+from regfold.report import figures, page, sentences, tables, vega
+from regfold.report.charts import classification, learning, regression
+from regfold.results import study
+
+CASES = {
+    "classification": {"n": 120},
+    "regression": {
+        "task": "regression",
+        "n": 90,
+        "n_targets": 2,
+        "repeats": 2,
+        "diverged": (1, 3),
+        "folds": 4,
+    },
+    "hostile classes": {"n": 120, "hostile": True, "lost": (1, 2)},
+    "hostile targets": {"task": "regression", "n": 60, "n_targets": 3, "hostile": True},
+}
+
+
+def built(folder: Path, **settings) -> SimpleNamespace:
+    made = example_results.build(folder, **settings)
+    example_results.score(made)
+    return made
+
+
+def read(made: SimpleNamespace) -> study.Study:
+    return study.read(**vars(made.params), **vars(made.input))
+
+
+@pytest.fixture(scope="module", params=CASES)
+def report(request, tmp_path_factory):
+    made = built(tmp_path_factory.mktemp("study"), **CASES[request.param])
+    render_report.main(made)
+    return made, Path(made.output.report).read_text(encoding="utf-8")
+
+
+class Markup(HTMLParser):
+    """A page's tags with their attributes, and its visible text, as a browser would take them."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict]] = []
+        self.words = ""
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attributes: list) -> None:
+        self.tags.append((tag, dict(attributes)))
+
+    def handle_data(self, data: str) -> None:
+        if self.tags and self.tags[-1][0] not in ("script", "style"):
+            self.words += data
+
+
+def data_of(chart: alt.LayerChart) -> dict:
+    """The chart's specification with each layer's rows in their place."""
+    with alt.data_transformers.enable(consolidate_datasets=False):
+        return chart.to_dict()
+
+
+def test_page_asks_no_host(report):
+    _, text = report
+    parsed = Markup(text)
+    attributes = [item for _, found in parsed.tags for item in found.items()]
+    loaded = [value for name, value in attributes if name in ("src", "href", "srcset", "action", "data")]
+    assert loaded and all(value.startswith("data:image/svg+xml;base64,") for value in loaded)
+    assert not [name for name, _ in attributes if name.startswith("on")]
+    assert {tag for tag, _ in parsed.tags}.isdisjoint({"link", "iframe", "object", "embed", "base", "form"})
+    style = re.search(r"<style>(.*?)</style>", text, re.DOTALL)[1]
+    assert "url(" not in style and "@import" not in style
+    assert "default-src 'none'" in text and "'unsafe-eval'" not in text
+
+
+def test_page_has_our_two_scripts_alone(report):
+    _, text = report
+    scripts = [found for tag, found in Markup(text).tags if tag == "script"]
+    assert scripts == [{"type": "application/json", "id": "specs"}, {"type": "module"}]
+    assert text.count("</script>") == 2
+    assert "<!--" not in text
+
+
+def test_names_from_the_table_are_text(report):
+    made, text = report
+    schema = json.loads(Path(made.input.schema).read_text())
+    names = [*schema["target"], *(column["name"] for column in schema["columns"]), *(schema["classes"] or [])]
+    words = Markup(text).words
+    for name in [*names, schema["path"], *schema["left_out"]]:
+        assert name in words
+        assert "<" not in name or name not in text
+
+
+def test_every_figure_has_copies_for_papers(report):
+    made, text = report
+    names = re.findall(r'id="chart-([^"]+)"', text)
+    folder = Path(made.output.figures)
+    assert sorted(path.name for path in folder.iterdir()) == sorted(
+        f"{n}.{e}" for n in names for e in ("png", "svg")
+    )
+    assert all((folder / f"{name}.svg").read_text().startswith("<svg") for name in names)
+    assert all((folder / f"{name}.png").read_bytes().startswith(b"\x89PNG") for name in names)
+
+
+def test_field_names_and_expressions_are_ours(report):
+    _, text = report
+    specs = json.loads(re.search(r'id="specs">(.*?)</script>', text, re.DOTALL)[1])
+    found = {"field": set(), "test": set(), "labelExpr": set(), "expr": set(), "signal": set()}
+
+    def walk(node, in_data=False):
+        if isinstance(node, dict):
+            for key, value in node.items():
+                if key in found and not in_data:
+                    found[key].add(json.dumps(value))
+                walk(value, in_data or key == "values")
+        elif isinstance(node, list):
+            for value in node:
+                walk(value, in_data)
+
+    walk(specs)
+    fields = {
+        "x",
+        "y",
+        "x2",
+        "y2",
+        "series",
+        "state",
+        "offset",
+        "line",
+        "cell",
+        "score",
+        "text",
+        "low",
+        "high",
+    }
+    fields |= {"n", "p", "count", "percent", "share"}
+    assert {json.loads(field) for field in found["field"]} <= fields
+    assert {json.loads(test) for test in found["test"]} <= {
+        "datum.state === 'flagged'",
+        "datum.outside",
+        "datum.share > 0.55",
+    }
+    assert {json.loads(test) for test in found["labelExpr"]} <= {"names[datum.value]"}
+    assert not found["expr"] and not found["signal"]
+
+
+def test_headline_is_the_lowest_pooled_score(tmp_path):
+    made = built(tmp_path, n=120)
+    found = read(made)
+    scores = json.loads(Path(made.input.summary).read_text())["models"]
+    headline = sentences.headline(found)
+    assert headline["model"] == min(scores, key=lambda model: scores[model]["rmse"])
+    assert headline["rmse"] == f"{min(result['rmse'] for result in scores.values()):.4f}"
+    assert "lowest of 2 models" in headline["choice"]
+    assert sentences.warnings(found) == []
+
+
+def test_one_model_is_no_choice(tmp_path):
+    headline = sentences.headline(read(built(tmp_path, n=60, models=("l1",))))
+    assert headline["model"] is None and headline["choice"] == ""
+
+
+def test_warnings_name_the_fold(tmp_path):
+    made = built(tmp_path, task="regression", n=60, diverged=(1, 3))
+    text = " ".join(sentences.warnings(read(made)))
+    assert "Model l2, fold 3: diverged" in text and "far above" in text
+    assert "no better than one constant answer" in text
+
+
+@pytest.mark.parametrize("task", ["classification", "regression"])
+def test_study_without_any_score_still_has_a_report(tmp_path, task):
+    made = built(tmp_path, task=task, n=20, folds=2, models=("l1",))
+    for path in made.input.oos:
+        with path.open(newline="") as file:
+            lines = list(csv.reader(file))
+        at = [i for i, name in enumerate(lines[0]) if name.startswith("oos_pred")]
+        for line in lines[1:]:
+            for i in at:
+                line[i] = "nan"
+        with path.open("w", newline="") as file:
+            csv.writer(file).writerows(lines)
+    example_results.score(made)
+    render_report.main(made)
+    text = Path(made.output.report).read_text()
+    assert '<p class="number">none</p>' in text and "not finite in 10 of 10 rows" in text
+
+
+def test_settings_stand_side_by_side_only_for_several_models(tmp_path):
+    table = tables.settings(read(built(tmp_path / "two", n=60)))
+    assert table.head == ["setting", "l1", "l2"]
+    assert ["penalty.activity.l1", "0.0001", "0"] in table.lines
+    assert ["split.folds", "5", "5"] in table.lines
+    table = tables.settings(read(built(tmp_path / "one", n=60, models=("l1",))))
+    assert table.head == ["setting", "value"] and ["split.seed", "42"] in table.lines
+
+
+def test_thinned_curve_keeps_ends_and_spikes():
+    epochs, values = np.arange(1, 5001), np.ones(5000)
+    values[1234], values[4321] = 50, 0.01
+    kept = learning.thin(epochs, values, 200)
+    assert len(kept) <= 200
+    assert {0, 1234, 4321, 4999} <= set(kept.tolist())
+    assert len(learning.thin(epochs[:150], values[:150], 200)) == 150
+
+
+def test_large_regression_is_drawn_as_a_histogram():
+    truth = np.random.default_rng(0).normal(size=20_000)
+    chart = data_of(regression.predicted_against_true(truth, truth + 0.1, "y"))
+    counts = [row["n"] for layer in chart["layer"] for row in layer["data"]["values"] if "n" in row]
+    assert sum(counts) == 20_000 and len(counts) <= regression.HISTOGRAM_BINS**2
+
+
+def test_predictions_far_outside_are_drawn_and_counted():
+    truth = np.linspace(0, 1, 50)
+    prediction = np.where(np.arange(50) == 7, 1e6, truth)
+    prediction[9] = math.nan
+    chart = data_of(regression.predicted_against_true(truth, prediction, "y"))
+    points = chart["layer"][0]["data"]["values"]
+    assert len(points) == 49 and sum(point["outside"] for point in points) == 1
+    assert chart["title"]["text"] == "1 of 50 rows far outside, drawn at the edge; 1 of 50 rows not finite"
+    assert chart["layer"][0]["encoding"]["y"]["scale"]["domain"][1] < 2
+
+
+def test_confusion_counts_by_hand():
+    truth, prediction = np.eye(2)[[0, 0, 0, 1]], np.eye(2)[[0, 0, 1, 1]]
+    chart = classification.confusion_matrix(truth, prediction, ["a", "b"]).to_dict()
+    values = (
+        chart["data"]["values"] if "values" in chart["data"] else chart["datasets"][chart["data"]["name"]]
+    )
+    assert [(cell["y"], cell["x"], cell["n"]) for cell in values] == [
+        (0, 0, 2),
+        (0, 1, 1),
+        (1, 0, 0),
+        (1, 1, 1),
+    ]
+    assert values[0]["share"] == pytest.approx(2 / 3)
+
+
+def test_wilson_interval_by_hand():
+    # Of 10 rows 8: the interval that R's binom.confint(8, 10, methods = "wilson") gives.
+    assert classification.wilson(0.8, 10) == pytest.approx((0.4901625, 0.9433178), abs=1e-6)
+
+
+def test_charts_are_drawn_by_the_version_of_vega_lite_that_they_are_written_for():
+    assert alt.SCHEMA_VERSION.startswith(f"v{vega.LITE_VERSION}.")
+
+
+def test_program_is_the_one_that_the_policy_allows(tmp_path):
+    found = read(built(tmp_path, n=60, models=("l1",)))
+    made = figures.of_study(found.schema, found.lines, found.models, found.oos, found.cells, found.histories)
+    text = page.render(found, made, {figure.name: "<svg/>" for figure in made}, "'</script><!--';")
+    assert "'<\\/script><\\!--';" in text
+    assert text.count("</script>") == 2

@@ -1,0 +1,216 @@
+"""Guards verify: it finds every edit of a result, of the table and of a cell's files, and names the rows."""
+
+import re
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from regfold.errors import RegfoldError
+from regfold.results.verify import verify
+from small_study import Study
+
+CLASSES = "id,x,note,y\n" + "".join(f"p{i},{i / 4},n{i},{'ab'[i % 2]}\n" for i in range(12))
+NUMBERS = "x,note,y\n" + "".join(f"{i},m{i % 3},{i / 3}\n" for i in range(12))
+
+
+@pytest.fixture(scope="module", params=["classes with ids", "numbers"])
+def finished(request, tmp_path_factory):
+    """A study with results, to be copied and spoilt: (folder, Study)."""
+    folder = tmp_path_factory.mktemp("finished")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        if request.param == "numbers":
+            study = Study(NUMBERS, split={"folds": 3, "repeats": 2})
+        else:
+            study = Study(CLASSES, data={"id": "id"}, split={"folds": 3})
+        study.pretend()
+        study.merge()
+    return folder, study
+
+
+@pytest.fixture
+def study(finished, tmp_path, monkeypatch):
+    shutil.copytree(finished[0], tmp_path, dirs_exist_ok=True)
+    monkeypatch.chdir(tmp_path)
+    return finished[1]
+
+
+OOS = Path("results/oos/m.csv")
+
+
+def problem(study):
+    with pytest.raises(RegfoldError) as error:
+        verify(study.config, Path("results"))
+    assert "\n" not in str(error.value)
+    return str(error.value)
+
+
+def names(study):
+    return "id p" if study.schema["id"] else "row "
+
+
+def test_results_that_are_right_are_said_to_be(study):
+    repeats = study.config["split"]["repeats"]
+    assert verify(study.config, Path("results")) == (
+        f"verified: {12 * repeats} out-of-sample lines and {3 * repeats} cells are what t.csv says"
+    )
+
+
+@given(data=st.data())
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_every_edited_cell_is_found_with_its_row(study, data):
+    whole = OOS.read_text()
+    lines = [line.split(",") for line in whole.splitlines()]
+    line = data.draw(st.integers(1, len(lines) - 1))
+    column = data.draw(st.integers(0, len(lines[0]) - 1))
+    key = lines[0].index("oos_row")
+    row, old = lines[line][key], lines[line][column]
+    new = data.draw(st.sampled_from(["", f"{old}0", f" {old}", "x", "1", old[:-1], old.upper()]))
+    if new == old:
+        return
+    lines[line][column] = new
+    OOS.write_text("\n".join(map(",".join, lines)) + "\n")
+    found = problem(study)
+    OOS.write_text(whole)
+    what = names(study).split()[0]
+    assert found == (
+        f"{OOS}, line {line + 1}, {what} {row}: '{lines[0][column]}': '{new}' found, '{old}' expected"
+    )
+
+
+def test_swapped_lines_are_found(study):
+    lines = OOS.read_text().splitlines(keepends=True)
+    lines[3], lines[6] = lines[6], lines[3]
+    OOS.write_text("".join(lines))
+    found = problem(study)
+    for line, row in ((4, 2), (7, 5)):
+        assert f"line {line}, {names(study)}{row}: " in found
+    assert found.count("line ") == 2
+
+
+@pytest.mark.parametrize("part", ["x", "oos_"])
+def test_cells_that_changed_places_are_found(study, part):
+    """The row contract's own failure: whole predictions, or cells, that belong to other lines."""
+    header, *lines = (line.split(",") for line in OOS.read_text().splitlines())
+    wanted = [i for i, name in enumerate(header) if name.startswith("oos_pred" if part == "oos_" else part)]
+    for i in wanted:
+        lines[2][i], lines[9][i] = lines[9][i], lines[2][i]
+    OOS.write_text("\n".join(map(",".join, [header, *lines])) + "\n")
+    found = problem(study)
+    assert f"line 4, {names(study)}2: " in found and f"line 11, {names(study)}9: " in found
+
+
+def test_dropped_and_doubled_lines_are_found(study):
+    lines = OOS.read_text().splitlines(keepends=True)
+    total = len(lines) - 1
+    OOS.write_text("".join(lines[:5] + lines[6:]))
+    assert problem(study) == (
+        f"{OOS}: {total - 1} lines, but {total} rows are tested; "
+        f"{OOS}: {names(study)}4, repeat 1: 0 lines; expected 1"
+    )
+    OOS.write_text("".join(lines[:6] + lines[5:]))
+    assert problem(study) == (
+        f"{OOS}: {total + 1} lines, but {total} rows are tested; "
+        f"{OOS}: {names(study)}4, repeat 1: 2 lines; expected 1"
+    )
+    OOS.write_text("".join(lines[:5] + lines[4:5] + lines[6:]))
+    assert f"line 6, {names(study)}4: " in problem(study)
+
+
+def test_other_columns_and_files_that_are_no_table_are_found(study):
+    whole = OOS.read_text()
+    wrong = f"{OOS}: its columns are not the table's columns and those of regfold"
+    OOS.write_text(whole.replace("note", "Note", 1))
+    assert problem(study) == wrong
+    OOS.write_text("")
+    assert problem(study).startswith(f"{OOS}: cannot be read: ")
+    OOS.write_text(whole[:-20])
+    assert str(OOS) in problem(study)
+    OOS.write_bytes(b"\xff\xfe" + whole.encode())
+    assert str(OOS) in problem(study)
+    OOS.unlink()
+    assert problem(study) == f"{OOS}: missing; run snakemake first"
+
+
+def test_folds_csv_is_held_too(study):
+    path = Path("results/folds.csv")
+    lines = path.read_text().splitlines()
+    row, repeat, fold = lines[3].split(",")
+    path.write_text("\n".join([*lines[:3], f"{row},{repeat},{int(fold) % 3 + 1}", *lines[4:], ""]))
+    assert problem(study) == (
+        f"{path}, line 4, row {row}: 'fold': '{int(fold) % 3 + 1}' found, '{fold}' expected"
+    )
+
+
+def test_a_changed_table_is_found(study):
+    text = Path("t.csv").read_text()
+    Path("t.csv").write_text(re.sub(r"\n([^\n]*),([^,\n]*)\n$", r"\n\1x,\2\n", text))
+    assert "belongs to other rows than the table has now; run again" in problem(study)
+    Path("t.csv").write_text("\n".join(text.splitlines()[:-1]) + "\n")
+    assert problem(study) == "t.csv: 11 rows, but the results are of 12; run snakemake again"
+    Path("t.csv").unlink()
+    assert "t.csv" in problem(study)
+
+
+def test_a_cell_of_the_table_that_is_no_feature_is_held_too(finished, tmp_path, monkeypatch):
+    """An id's spelling changes no network, and its column in the file is still held to the table."""
+    monkeypatch.chdir(tmp_path)
+    study = Study(CLASSES, data={"exclude": ["id"]}, split={"folds": 3})
+    study.pretend()
+    study.merge()
+    Path("t.csv").write_text(CLASSES.replace("p3,", "P3,"))
+    assert problem(study) == f"{OOS}, line 5, row 3: 'id': 'p3' found, 'P3' expected"
+
+
+@pytest.mark.parametrize("name", ["model.keras", "predictions.npz", "history.csv"])
+def test_a_damaged_file_of_a_cell_is_set_aside(study, name):
+    path = study.folder(1, 2) / name
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 4
+    path.write_bytes(content)
+    assert problem(study) == f"{path}: damaged or missing; the next run makes it again"
+    assert not path.exists()
+    assert path.with_name(f"{name}.damaged").read_bytes() == content
+    assert problem(study) == f"{path}: damaged or missing; the next run makes it again"
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", "{}", '{"digests": 3}', '{"digests": {"files": {}}}'])
+def test_a_damaged_cell_json_is_set_aside(study, content):
+    path = study.folder(1, 2) / "cell.json"
+    path.write_text(content)
+    assert problem(study).startswith(f"{path}: damaged or missing")
+    assert not path.exists()
+
+
+def test_predictions_that_were_exchanged_between_cells_are_found(study):
+    """Whole and well formed, with digests to match, but of another fold."""
+    one, other = study.folder(1, 1), study.folder(1, 2)
+    for name in ("cell.json", "predictions.npz", "model.keras", "history.csv"):
+        shutil.copy(one / name, other / name)
+    said = problem(study)
+    assert said.startswith(f"{other}: belongs to other rows than the table has now; run again; ")
+    assert "'oos_pred" in said
+
+
+def test_only_the_first_problems_are_told_and_how_many_more_there_are(study):
+    header, *lines = OOS.read_text().splitlines()
+    OOS.write_text("\n".join([header, *(line.replace("n", "N").replace("m", "M") for line in lines), ""]))
+    more = len(lines) - 10
+    assert problem(study).endswith(f" (and {more} more)")
+
+
+def test_no_results_yet(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    study = Study(NUMBERS)
+    shutil.rmtree("results")
+    assert problem(study) == "results: there are no results yet; run snakemake first"
+
+
+def test_results_are_left_as_they_are(study):
+    before = {path: path.read_bytes() for path in Path("results").rglob("*") if path.is_file()}
+    verify(study.config, Path("results"))
+    assert before == {path: path.read_bytes() for path in Path("results").rglob("*") if path.is_file()}
+    assert np.load("results/prepared/assignment.npy").shape[1] == 12

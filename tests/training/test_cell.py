@@ -1,0 +1,313 @@
+"""Guards a cell: nothing of a held-out row reaches its network, and nothing goes wrong unsaid."""
+
+import csv
+import json
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+from regfold.errors import RegfoldError
+from regfold.splits import folds
+from regfold.training import cell, diagnosis
+from regfold.training.state import State
+from sklearn.metrics import log_loss
+from small_study import Study
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+
+def table(n=36, task="classes"):
+    """Two numeric columns, one with gaps, and a category, as lists of text."""
+    random = np.random.default_rng(7)
+    x, z = random.normal(size=n), random.normal(size=n)
+    y = ["abc"[int(k)] for k in np.digitize(x, [-0.4, 0.5])] if task == "classes" else 100 + 7 * x + z
+    lines = [
+        [f"{x[i]:.4f}", "" if i % 7 == 3 else f"{z[i]:.4f}", "red" if i % 3 else "blue", str(y[i])]
+        for i in range(n)
+    ]
+    return [["x", "z", "colour", "y"], *lines]
+
+
+def text(lines):
+    return "\n".join([*map(",".join, lines), ""])
+
+
+def history(path):
+    with (path / "history.csv").open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+@pytest.fixture
+def statistics(monkeypatch):
+    """The statistics of each network that is made, in turn."""
+    seen = []
+
+    class Fitting(cell.Fitting):
+        def __init__(self, *arguments):
+            super().__init__(*arguments)
+            seen.append(self.statistics)
+
+    monkeypatch.setattr(cell, "Fitting", Fitting)
+    return seen
+
+
+def test_a_held_out_rows_features_change_nothing_but_its_own_prediction(statistics):
+    lines = table()
+    training = {"epochs": 12, "early_stopping": {"fraction": 0.2, "patience": 3}}
+    study = Study(
+        text(lines), split={"folds": 3}, training=training, models={"m": {"penalty": {"dropout": 0.2}}}
+    )
+    before = study.train()
+    rows, predicted = study.predictions()
+    assert before["trained_epochs"] == before["epochs"] and before["resumed_from"] == 0
+    row = int(rows[4])
+    edits = {0: "123.5", 1: "", 2: "green"}
+    for n_edit, (column, new) in enumerate(edits.items(), start=1):
+        edited = [line.copy() for line in lines]
+        edited[1 + row][column] = new
+        Path("t.csv").write_text(text(edited))
+        study.prepare()
+        described = study.description(1, 1)
+        assert described["train"] == before["digests"]["train"]
+        assert described["test"] != before["digests"]["test"]
+        assert study.description(1, 2)["train"] != described["train"]
+        after = study.train()
+        assert after["trained_epochs"] == 0 and after["resumed_from"] == before["epochs"]
+        assert "0 epochs to train" in cell.sentence(after)
+        assert_same_training(before, after, statistics[0], statistics[n_edit])
+        found_rows, found = study.predictions()
+        np.testing.assert_array_equal(found_rows, rows)
+        np.testing.assert_array_equal(np.delete(found, 4, axis=0), np.delete(predicted, 4, axis=0))
+        assert np.abs(found[4] - predicted[4]).max() > 1e-4
+    assert after["preprocessing"]["unseen"] == {"colour": ["green"]}
+    # Not only found again: trained again from nothing, with the edited table, it is the same network too.
+    Path(".regfold/state").rename("elsewhere")
+    again = study.train()
+    assert again["trained_epochs"] == before["epochs"]
+    assert_same_training(before, again, statistics[0], statistics[-1])
+    np.testing.assert_array_equal(study.predictions()[1], found)
+
+
+def assert_same_training(before, after, old, new):
+    for key in ("weights", "epochs", "best_epoch", "ending", "seeds", "penalties", "settings"):
+        assert before[key] == after[key], key
+    assert before["digests"]["state"] == after["digests"]["state"]
+    assert before["preprocessing"]["imputed"] == after["preprocessing"]["imputed"]
+    for name in ("median", "mean", "scale"):
+        np.testing.assert_array_equal(getattr(old, name), getattr(new, name))
+
+
+def test_a_training_row_changes_the_network():
+    lines = table()
+    study = Study(text(lines), split={"folds": 3})
+    before = study.train()
+    learnt = np.flatnonzero(np.load(study.prepared / "assignment.npy")[0] != 1)[0]
+    lines[1 + learnt][0] = "0.1"
+    Path("t.csv").write_text(text(lines))
+    study.prepare()
+    after = study.train()
+    assert after["resumed_from"] == 0 and after["weights"] != before["weights"]
+    assert after["digests"]["state"] != before["digests"]["state"]
+
+
+@pytest.mark.parametrize("task", ["classes", "numbers"])
+def test_history_has_the_held_out_loss_of_the_weights_that_are_kept(task):
+    training = {"epochs": 15, "learning_rate": 0.1, "early_stopping": {"fraction": 0.3, "patience": 2}}
+    models = {"m": {"penalty": {"kernel": {"l2": 0.01}}}}
+    study = Study(text(table(task=task)), split={"folds": 3}, training=training, models=models)
+    about = study.train()
+    assert about["best_epoch"] < about["epochs"], "the case must not keep its last weights"
+    line = history(study.folder(1, 1))[about["best_epoch"] - 1]
+    rows, predicted = study.predictions()
+    target = np.load(study.prepared / "target.npy")[rows]
+    if task == "classes":
+        truth = np.eye(3)[target]
+        exact = predicted.astype(np.float64)
+        loss = log_loss(target, exact / exact.sum(axis=1, keepdims=True), labels=[0, 1, 2])
+    else:
+        truth = target
+        learnt = folds.training_rows(np.load(study.prepared / "assignment.npy")[0], 1, "kfold")
+        scale = np.load(study.prepared / "target.npy")[learnt].std()
+        loss = np.mean(((predicted - truth) / scale) ** 2)
+    assert float(line["heldout_loss"]) == pytest.approx(loss, rel=1e-5)
+    assert float(line["heldout_rmse"]) == pytest.approx(np.sqrt(np.mean((predicted - truth) ** 2)), rel=1e-5)
+    assert float(line["train_objective"]) > float(line["train_loss"])
+    assert [int(line["epoch"]) for line in history(study.folder(1, 1))] == [*range(1, about["epochs"] + 1)]
+
+
+def test_the_saved_network_reproduces_the_predictions_in_units():
+    study = Study(text(table(task="numbers")), split={"folds": 3}, training={"epochs": 40})
+    study.train()
+    rows, predicted = study.predictions()
+    loaded = keras.saving.load_model(study.folder(1, 1) / "model.keras")
+    found = loaded.predict(study.features()[rows], verbose=0)
+    np.testing.assert_allclose(found, predicted, rtol=1e-5)
+    target = np.load(study.prepared / "target.npy")[rows]
+    assert abs(predicted.mean() - target.mean()) < 10, "in the target's own units"
+
+
+def test_a_class_that_is_absent_from_the_training_rows_has_its_column():
+    lines = table()
+    for line in lines[1:]:
+        line[2] = "c only" if line[3] == "c" else line[2]
+    study = Study(text(lines), split={"method": "column", "column": "colour"}, data={"exclude": ["colour"]})
+    fold = next(fold for _, fold in study.cells() if study.description(1, fold)["name"] == "c only")
+    about = study.train(1, fold)
+    rows, predicted = study.predictions(1, fold)
+    assert predicted.shape == (about["n_test"], 3) and np.isfinite(predicted).all()
+    assert set(np.load(study.prepared / "target.npy")[rows]) == {2}
+    assert about["fold_name"] == "c only"
+
+
+def test_folds_of_one_row():
+    training = {"early_stopping": {"fraction": 0.1, "patience": 1}}
+    study = Study(text(table(9)), split={"folds": 9}, training=training)
+    about = study.train(1, 4)
+    rows, predicted = study.predictions(1, 4)
+    assert (about["n_train"], about["n_test"], len(rows), predicted.shape) == (8, 1, 1, (1, 3))
+    assert about["flags"] == [] and np.isfinite(predicted).all()
+
+
+def test_one_training_row_and_early_stopping():
+    """Nothing is left to be watched, and a single row has no deviation."""
+    study = Study(
+        "x,y\n1,2\n3,5\n", split={"folds": 2}, training={"early_stopping": {"fraction": 0.5, "patience": 1}}
+    )
+    about = study.train()
+    assert about["n_train"] == 1 and np.isfinite(study.predictions()[1]).all()
+
+
+DIVERGES = {"optimizer": "sgd", "learning_rate": 1e8, "epochs": 30}
+
+
+def test_a_diverged_fold_is_flagged_and_its_predictions_are_visibly_none():
+    study = Study(text(table(task="numbers")), split={"folds": 3}, training=DIVERGES)
+    about = study.train()
+    assert about["epochs"] < 30
+    assert (
+        about["flags"]
+        == [about["ending"]]
+        == [f"diverged: the loss is not finite in epoch {about['epochs']}"]
+    )
+    assert np.isnan(study.predictions()[1]).all()
+    assert about["flags"][0] in cell.sentence(about)
+    on_disk = (study.folder(1, 1) / "cell.json").read_text()
+    assert json.loads(on_disk) == about and "NaN" not in on_disk
+    assert history(study.folder(1, 1))[-1]["heldout_rmse"] == "nan"
+
+
+def test_a_diverged_fold_ends_the_run_if_the_config_says_so():
+    study = Study(text(table(task="numbers")), training=DIVERGES | {"on_divergence": "fail"})
+    for _ in range(2):  # found again, it fails again
+        with pytest.raises(RegfoldError) as error:
+            study.train(1, 2)
+        assert str(error.value).startswith(
+            "model m, repeat 1, fold 2: diverged: the loss is not finite in epoch "
+        )
+        assert str(error.value).endswith("; training.on_divergence is fail")
+    assert not study.folder(1, 2).exists()
+
+
+def test_weights_that_diverge_in_the_last_step_are_noticed_too():
+    """The last epoch's loss was taken before its last step."""
+    training = DIVERGES | {"epochs": 1, "batch_size": 64, "learning_rate": 1e30}
+    study = Study(text(table(task="numbers")), split={"folds": 3}, training=training)
+    assert study.train()["flags"] == ["predictions are not finite"]
+    settings = study.config["models"]["m"]["training"]
+    settings["on_divergence"] = "fail"
+    with pytest.raises(RegfoldError) as error:
+        study.train()
+    assert str(error.value) == (
+        "model m, repeat 1, fold 1: predictions are not finite; training.on_divergence is fail"
+    )
+
+
+def network(bias):
+    """One hidden layer of 10 units, of which those with a bias of -100 are never awake."""
+    inputs = keras.Input((2,))
+    body = keras.Model(inputs, keras.layers.Dense(1)(keras.layers.Dense(10, "relu", name="first")(inputs)))
+    body.layers[1].bias.assign(bias)
+    return body
+
+
+def test_dead_units_and_constant_predictors_are_flagged():
+    sample = np.random.default_rng(0).normal(size=(100, 2)).astype(np.float32)
+    several = np.array([[1], [2]], np.float32)
+    all_dead, nearly, few = (network(np.where(np.arange(10) < n, -100, 5)) for n in (10, 9, 8))
+    said = "dead hidden units: {} of 10 in first are 0 for every training row looked at"
+    assert diagnosis.flags(State(), all_dead, sample, several) == [said.format(10)]
+    assert diagnosis.flags(State(), nearly, sample, several) == [said.format(9)]
+    assert diagnosis.flags(State(), few, sample, several) == []
+    constant = ["constant predictor: all held-out rows get the same prediction"]
+    for same in (np.full((5, 1), 3), np.zeros((5, 1)), np.tile([0.2, 0.8], (5, 1))):
+        assert diagnosis.flags(State(), few, sample, same.astype(np.float32)) == constant
+    assert diagnosis.flags(State(), few, sample, np.full((1, 1), 3, np.float32)) == []
+    assert diagnosis.flags(State(), few, sample, np.full((2, 1), np.inf, np.float32)) == [
+        "predictions are not finite"
+    ]
+    ended = State(ending="diverged: the loss is not finite in epoch 3")
+    assert diagnosis.flags(ended, few, sample, np.full((2, 1), np.nan, np.float32)) == [ended.ending]
+
+
+def test_an_interrupted_cell_goes_on_and_ends_as_if_it_had_not_been():
+    training = {"epochs": 8, "schedule": "cosine", "early_stopping": {"fraction": 0.2, "patience": 5}}
+    study = Study(text(table()), training=training, models={"m": {"penalty": {"dropout": 0.5}}})
+    whole, expected = study.train(), study.predictions()[1]
+    lines = history(study.folder(1, 1))
+    Path(".regfold/state").rename("elsewhere")
+    seen = []
+    with pytest.raises(cell.Interrupted) as error:
+        study.train(on_epoch=lambda epoch, values: seen.append(epoch), stop=lambda: len(seen) == 3)
+    assert (
+        str(error.value)
+        == "model m, repeat 1, fold 1: stopped after epoch 3; the next run goes on from there"
+    )
+    about = study.train()
+    assert (about["resumed_from"], about["trained_epochs"]) == (3, whole["epochs"] - 3)
+    assert f"{whole['epochs'] - 3} epochs trained, after 3 that were found" in cell.sentence(about)
+    assert about["weights"] == whole["weights"]
+    np.testing.assert_array_equal(study.predictions()[1], expected)
+    assert history(study.folder(1, 1)) == lines
+
+
+def test_a_damaged_state_is_said_and_trained_anew():
+    study = Study(text(table()), split={"folds": 3})
+    whole = study.train()
+    path = Path(".regfold/state") / whole["digests"]["state"] / "state.npz"
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+    said = []
+    about = study.train(say=said.append)
+    assert about["weights"] == whole["weights"] and about["trained_epochs"] == whole["epochs"]
+    (line,) = said
+    assert line.startswith(f"regfold: warning: model m, repeat 1, fold 1: {path} is damaged")
+
+
+def test_models_differ_by_their_settings_and_not_by_their_names():
+    models = {"one": {}, "other": {}, "third": {"penalty": {"kernel": {"l2": 0.1}}}}
+    study = Study(text(table()), split={"folds": 3}, models=models)
+    weights = [study.train(model=name)["weights"] for name in models]
+    assert weights[0] == weights[1] != weights[2]
+    study.train(fold=2, model="one")
+    assert study.train(fold=2, model="other")["trained_epochs"] == 0, "found: it is the same training"
+
+
+def test_what_the_statistics_did_is_counted():
+    lines = table(12)
+    assignment = np.load(Study(text(lines), split={"folds": 3}).prepared / "assignment.npy")[0]
+    tested = np.flatnonzero(assignment == 1)
+    for i, line in enumerate(lines[1:]):
+        line[1] = "" if i in (tested[0], tested[1], (tested[0] + 1) % 12) else line[1]
+        line[2] = "rare" if i == tested[0] else "red"
+    lines = [[*line, "7" if i else "fixed"] for i, line in enumerate(lines)]
+    study = Study(text(lines), data={"target": "y"}, split={"folds": 3})
+    missing = sum(lines[1 + i][1] == "" for i in np.flatnonzero(assignment != 1))
+    found = study.train()["preprocessing"]
+    assert missing >= 1 and found["imputed"] == {"z": missing}
+    assert found["unseen"] == {"colour": ["rare"]}
+    assert "colour" in found["constant"]

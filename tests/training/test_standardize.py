@@ -1,0 +1,113 @@
+"""Guards the statistics of a network's first layer: scikit-learn's, from the training rows alone."""
+
+import warnings
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as arrays
+from regfold.training import standardize
+from sklearn.impute import SimpleImputer
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+
+def numeric(n):
+    return [{"kind": "numeric", "start": i, "width": 1} for i in range(n)]
+
+
+def transformed(learnt, rows, columns=None):
+    statistics = standardize.fit(learnt, columns or numeric(learnt.shape[1]))
+    return statistics, standardize.apply(rows.copy(), statistics)
+
+
+def reference():
+    return make_pipeline(SimpleImputer(strategy="median", keep_empty_features=True), StandardScaler())
+
+
+def test_statistics_are_those_of_scikit_learn():
+    random = np.random.default_rng(1)
+    rows = (random.normal(size=(200, 6)) * [1, 1e-3, 1e4, 5, 2, 1] + [0, 0, 1e5, -3, 8, 1]).astype(np.float32)
+    rows[random.random(rows.shape) < 0.2] = np.nan
+    learnt, held_out = rows[:150], rows[150:]
+    statistics, found = transformed(learnt, held_out)
+    expected = reference().fit(learnt.astype(np.float64))
+    np.testing.assert_allclose(found, expected.transform(held_out), rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(statistics.median, expected[0].statistics_, rtol=1e-6)
+    np.testing.assert_allclose(1 / statistics.scale, expected[1].scale_, rtol=1e-6)
+
+
+cells = st.one_of(st.integers(-1000, 1000).map(float), st.just(np.nan))
+
+
+@given(arrays.arrays(np.float32, st.tuples(st.integers(2, 12), st.integers(1, 3)), elements=cells))
+@settings(max_examples=100, deadline=None)
+def test_any_small_table_is_standardized_as_by_scikit_learn(rows):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # scikit-learn speaks of columns without a value
+        expected = reference().fit_transform(rows.astype(np.float64))
+    _, found = transformed(rows, rows)
+    assert found.dtype == np.float32
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-4)
+
+
+def test_a_column_that_is_constant_in_the_training_rows_tells_nothing():
+    learnt = np.array([[7, 1], [7, 2], [np.nan, 3]], np.float32)
+    held_out = np.array([[7, 2], [1e6, 2], [np.nan, 2]], np.float32)
+    assert transformed(learnt, held_out)[1][:, 0].tolist() == [0, 0, 0]
+
+
+def test_a_constant_that_float32_cannot_hold_exactly_is_constant():
+    learnt = np.full((1001, 1), 0.1, np.float32)
+    assert transformed(learnt, learnt)[1].ravel().tolist() == [0] * 1001
+
+
+def test_a_column_without_a_training_value_is_zero_and_finite():
+    learnt = np.array([[np.nan, 1], [np.nan, 2]], np.float32)
+    held_out = np.array([[np.nan, 1], [55, 1]], np.float32)
+    statistics, found = transformed(learnt, held_out)
+    assert statistics.median[0] == statistics.scale[0] == 0
+    assert found[:, 0].tolist() == [0, 0]
+
+
+@pytest.mark.parametrize("size", [1e-44, 1e-39, 1e-30, 1e30, 3e38])
+def test_extreme_numbers_stay_finite(size):
+    learnt = np.array([[0.1], [0.5], [1], [np.nan]], np.float32) * np.float32(size)
+    statistics, found = transformed(learnt, learnt)
+    assert np.isfinite(statistics.scale).all() and np.isfinite(found).all()
+
+
+def test_a_level_that_only_held_out_rows_have_is_no_column_of_the_network():
+    columns = [*numeric(1), {"kind": "categorical", "start": 1, "width": 3}]
+    learnt = np.array([[1, 1, 0, 0], [2, 0, 0, 1], [3, 1, 0, 0]], np.float32)
+    unseen = np.array([[2, 0, 1, 0]], np.float32)
+    statistics, found = transformed(learnt, unseen, columns)
+    assert statistics.keep.tolist() == [0, 1, 3]
+    means, deviations = np.array([2, 2 / 3, 1 / 3]), learnt[:, [0, 1, 3]].std(axis=0)
+    np.testing.assert_allclose(found, [([2, 0, 0] - means) / deviations], rtol=1e-6)
+    narrow, _ = transformed(
+        learnt[:, [0, 1, 3]],
+        unseen[:, [0, 1, 3]],
+        [*numeric(1), {"kind": "categorical", "start": 1, "width": 2}],
+    )
+    for name in ("median", "mean", "scale"):
+        np.testing.assert_array_equal(getattr(statistics, name), getattr(narrow, name))
+
+
+def test_the_training_matrix_is_changed_in_place():
+    rows = np.random.default_rng(0).normal(size=(50, 3)).astype(np.float32)
+    statistics = standardize.fit(rows, numeric(3))
+    assert standardize.apply(rows, statistics) is rows
+
+
+def test_targets_are_scaled_as_by_scikit_learn():
+    target = np.random.default_rng(2).normal(size=(60, 2)) * [1e4, 1e-3] + [1e5, 3]
+    scale, expected = standardize.fit_target(target), StandardScaler().fit(target)
+    np.testing.assert_allclose(scale.mean, expected.mean_, rtol=1e-6)
+    np.testing.assert_allclose(scale.deviation, expected.scale_, rtol=1e-6)
+
+
+def test_a_target_that_is_constant_in_the_training_rows_is_only_centred():
+    scale = standardize.fit_target(np.array([[0.1], [0.1], [0.1]]))
+    assert scale.mean.tolist() == [np.float32(0.1)] and scale.deviation.tolist() == [1]
