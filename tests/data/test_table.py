@@ -1,6 +1,7 @@
 """Guards that a table's cells come through exactly as written, with their kinds, target, rows and order."""
 
 import csv
+import gzip
 import io
 import sys
 from pathlib import Path
@@ -15,7 +16,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from regfold import files
-from regfold.data import columns, read_text, read_typed, table
+from regfold.data import columns, quotes, read_text, read_typed, table
 from regfold.data.prepare import canonical_order, prepare, summary, with_ids
 from regfold.errors import RegfoldError
 from regfold.runtime import log
@@ -108,6 +109,35 @@ def test_every_cell_is_read_as_it_was_written(rows, line_end, separator, mark):
     assert [list(row.values()) for row in text.to_pylist()] == rows
 
 
+@settings(max_examples=500, deadline=None)
+@given(st.text('"",\n\ra ', max_size=30), st.integers(1, 9), st.booleans())
+def test_quotes_are_at_fault_where_the_csv_module_says_so_in_strict_mode(text, size, mark):
+    content = ("\ufeff" * mark + text).encode()
+    scan = quotes.QuoteScan(",")
+    for block in [content[:8], *(content[i : i + size] for i in range(8, len(content), size)), b""]:
+        scan.feed(block)
+    try:
+        list(csv.reader(io.StringIO(text, newline=""), strict=True))
+    except csv.Error:
+        assert scan.faulty
+        assert quotes.first_fault(content, ",")
+    else:
+        assert not scan.faulty
+        assert not quotes.first_fault(content, ",")
+
+
+@pytest.mark.parametrize("name", ["t.csv", "t.csv.gz"])
+def test_quotes_at_fault_are_found_far_into_a_file_with_their_row(name, monkeypatch):
+    monkeypatch.setattr(read_text, "BLOCK_SIZE", 1 << 12)
+    rows = [f'{i},"a ""b"" {i}\n"\n' for i in range(5000)]
+    rows[4321] = '1,"5 inch\n'
+    rows[4322] = '"6 inch,2\n'
+    content = "".join(["x,y\n", *rows]).encode()
+    Path(name).write_bytes(gzip.compress(content) if name.endswith(".gz") else content)
+    with pytest.raises(RegfoldError, match=r"row 4321: '6 inch' stands behind the closing quote"):
+        read_text.read(name)
+
+
 def test_ugly_cells_reach_the_prepared_table_unchanged():
     rows = [[cell, str(i), "ab"[i % 2]] for i, cell in enumerate(UGLY)]
     with Path("t.csv").open("w", newline="", encoding="utf-8") as file:
@@ -152,12 +182,14 @@ def test_a_fault_far_into_a_file_names_its_row(monkeypatch):
         read_text.read("u.csv")
 
 
-def test_gzip_reads_as_the_plain_file():
-    import gzip
-
+@pytest.mark.parametrize("name", ["t.csv.gz", "T.CSV.GZ", "t.csv.Gz"])
+def test_gzip_reads_as_the_plain_file(name):
     text = 'x,y\n1,"a\nb"\n2,"c\nd"\n'
-    Path("t.csv.gz").write_bytes(gzip.compress(text.encode()))
-    assert cells("t.csv.gz") == cells(write(text))
+    Path(name).write_bytes(gzip.compress(text.encode()))
+    assert cells(name) == cells(write(text))
+
+
+def test_an_open_quote_in_a_gzip_file_is_found():
     Path("t.csv.gz").write_bytes(gzip.compress(b'x,y\n1,a\n2,"c\nd\n'))
     with pytest.raises(RegfoldError, match="never closed"):
         table.read("t.csv.gz", [])

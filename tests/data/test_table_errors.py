@@ -93,7 +93,28 @@ TEXT_FILES = [
         "open quote in the middle",
         csv("x,y", "1,2", '"3,4', "5,6"),
         {},
-        "t.csv: row 1: 1 cell in '\"3,4\\n5,6'; expected 2, as in the header",
+        "t.csv: row 1: a quoted cell, '3,4\\n5,6\\n', is never closed; expected a closing quote",
+    ),
+    (
+        "text behind a closing quote, which makes one row of two",
+        csv("x,c,y", "1,a,p", '"5 inch,2,p', '"6 inch,4,q', "2,b,q"),
+        {},
+        "t.csv: row 1: '6 inch' stands behind the closing quote of '5 inch,2,p\\n'; expected the end of the "
+        'cell, and "" for a quote inside a quoted cell',
+    ),
+    (
+        "text behind a closing quote, and too few cells",
+        csv("x,y", "1,p", '"2" or 3', "4,q"),
+        {},
+        "t.csv: row 1: ' or 3' stands behind the closing quote of '2'; expected the end of the cell, and "
+        '"" for a quote inside a quoted cell',
+    ),
+    (
+        "text behind a closing quote of the header",
+        csv('x,"y"z', "1,2", "3,4"),
+        {},
+        "t.csv: the header: 'z' stands behind the closing quote of 'y'; expected the end of the cell, and "
+        '"" for a quote inside a quoted cell',
     ),
     (
         "not UTF-8",

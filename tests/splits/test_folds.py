@@ -250,6 +250,7 @@ REFUSED_FILES = {
     HEAD + "0,1,0\n": "f.csv, line 2: fold '0'; expected a whole number from 1",
     HEAD + "0,1.0,1\n": "f.csv, line 2: repeat '1.0'; expected a whole number from 1",
     HEAD + "0,1,-1\n": "f.csv, line 2: fold '-1'; expected a whole number from 1",
+    HEAD + '"0"x,1,1\n': "f.csv: cannot be read: ',' expected after '\"'",
     HEAD + "0,1,²\n": "f.csv, line 2: fold '²'; expected a whole number from 1",
     HEAD + "0,1,1\n0,3,1\n": "f.csv: repeat 2 tests no row; expected repeats from 1 without a gap",
     HEAD + "0,999999,1\n": "f.csv: repeat 1 tests no row; expected repeats from 1 without a gap",

@@ -11,6 +11,7 @@ from typing import IO
 import pyarrow as pa
 import pyarrow.csv
 
+from regfold.data.quotes import QuoteScan, first_fault
 from regfold.errors import RegfoldError, quote
 
 SEPARATORS = {".csv": ",", ".csv.gz": ",", ".tsv": "\t", ".tsv.gz": "\t"}
@@ -45,12 +46,35 @@ def read(path: str) -> pa.Table:
             f"{path}: has a blank line, and in a table of one column that may be a row without a value; "
             'expected "" for such a row, and no blank lines'
         )
-    _check_last_quote(path, table)
     return table
 
 
 def _open(path: str) -> IO[bytes]:
     return gzip.open(path) if path.lower().endswith(".gz") else Path(path).open("rb")
+
+
+class _Followed:
+    """A text file, unpacked, whose quotes are followed while the parser reads it."""
+
+    closed = False
+
+    def __init__(self, path: str, separator: str):
+        # Named here, as Arrow knows the ending .gz in small letters only.
+        self._stream = pa.input_stream(path, compression="gzip" if path.lower().endswith(".gz") else None)
+        self.quotes = QuoteScan(separator)
+
+    def read(self, size: int) -> bytes:
+        block = self._stream.read(size)
+        self.quotes.feed(block)
+        return block
+
+
+def _check_quotes(path: str, separator: str) -> None:
+    """Refuse a file in which a quoted cell does not end, or does not end with its closing quote."""
+    with _open(path) as file:
+        fault = first_fault(file.read(), separator)
+    if fault:
+        raise RegfoldError(f"{path}: {fault}")
 
 
 def _header(path: str, separator: str) -> list[str]:
@@ -76,6 +100,7 @@ def _parse(path: str, names: list[str], separator: str, skip_blank: bool = True)
     try:
         table = _parse_blocks(path, names, separator, skip_blank, parallel=True)
     except pa.ArrowInvalid:
+        _check_quotes(path, separator)
         try:
             table = _parse_blocks(path, names, separator, skip_blank, parallel=False)
         except pa.ArrowInvalid as error:
@@ -91,9 +116,10 @@ def _parse_blocks(path: str, names: list[str], separator: str, skip_blank: bool,
     # The header has to fit into the first block: 4 bytes a character, and as much again for quotes.
     size = max(BLOCK_SIZE, 8 * sum(len(name) + 1 for name in names))
     while True:
+        file = _Followed(path, separator)
         try:
-            return pa.csv.read_csv(
-                path,
+            table = pa.csv.read_csv(
+                file,
                 pa.csv.ReadOptions(use_threads=parallel, block_size=size),
                 pa.csv.ParseOptions(
                     delimiter=separator, newlines_in_values=True, ignore_empty_lines=skip_blank
@@ -102,6 +128,9 @@ def _parse_blocks(path: str, names: list[str], separator: str, skip_blank: bool,
                     column_types=dict.fromkeys(names, pa.string()), strings_can_be_null=False
                 ),
             )
+            if file.quotes.faulty:
+                _check_quotes(path, separator)
+            return table
         except pa.ArrowInvalid as error:
             if "straddling" not in str(error) or size >= LARGEST_BLOCK:
                 # A header without a line break behind it has no rows, and is no fault of the file.
@@ -124,29 +153,4 @@ def _explain(message: str, names: list[str]) -> str:
     column = re.search(r"In CSV column #(\d+)", message)
     if column and "invalid UTF8" in message:
         return f"column {quote(names[int(column[1])])}, {where}is not UTF-8; expected a table saved as UTF-8"
-    if "straddling" in message:
-        return "a row has no end; expected a closing quote for every opening one"
     return f"cannot be read: {' '.join(message.split())[:200]}"
-
-
-def _check_last_quote(path: str, table: pa.Table) -> None:
-    """Refuse a file whose last cell runs to the end because its quote is never closed: it swallows rows."""
-    if table.num_rows == 0:
-        return
-    cell = table.column(table.num_columns - 1)[-1].as_py()
-    if "\n" not in cell and "\r" not in cell:
-        return
-    tail = b'"' + cell.replace('"', '""').encode()
-    with _open(path) as file:
-        if path.lower().endswith(".gz"):
-            end = b""
-            while block := file.read(1 << 20):
-                end = (end + block)[-len(tail) :]
-        else:
-            file.seek(max(0, file.seek(0, io.SEEK_END) - len(tail)))
-            end = file.read()
-    if end == tail:
-        raise RegfoldError(
-            f"{path}: row {table.num_rows - 1}: a quoted cell, {quote(cell, 30)}, is never closed; "
-            "expected a closing quote"
-        )

@@ -26,7 +26,7 @@ def read(path: str, rows: list[str], what: str) -> tuple[np.ndarray, list[str]]:
     seen: dict[tuple[int, int], int] = {}
     try:
         with Path(path).open(newline="", encoding="utf-8-sig") as file:
-            reader = csv.DictReader(file)
+            reader = csv.DictReader(file, strict=True)
             if missing := {"row", "repeat", "fold"} - set(reader.fieldnames or []):
                 raise RegfoldError(
                     f"{path}: column {quote(sorted(missing)[0])} is missing; expected row, repeat and fold"
