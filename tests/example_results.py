@@ -49,6 +49,7 @@ def build(
     task: str = "classification",
     n: int = 344,
     n_targets: int = 1,
+    n_classes: int = 3,
     folds: int = 5,
     repeats: int = 1,
     models: tuple[str, ...] = ("l1", "l2"),
@@ -65,11 +66,12 @@ def build(
     """
     random = np.random.default_rng(seed)
     names = HOSTILE if hostile else ["bill_length_mm", "bill_depth_mm", "flipper_length_mm", "island"]
-    classes = (HOSTILE[:3] if hostile else PLAIN_CLASSES) if task == "classification" else None
     if task == "classification":
         target = ["<b>species</b> {{1+1}}" if hostile else "species"]
+        classes = _names(HOSTILE if hostile else PLAIN_CLASSES, n_classes)
     else:
-        target = (HOSTILE[::-1] if hostile else ["body_mass_g", "wing_mm"])[:n_targets]
+        target = _names(HOSTILE[::-1] if hostile else ["body_mass_g", "wing_mm"], n_targets)
+        classes = None
     schema = {
         "path": "data/<i>t</i>.csv" if hostile else "data/penguins.csv",
         "n_read": n + 2,
@@ -111,7 +113,7 @@ def build(
     prepared = folder / "results" / "prepared" / "schema.json"
     prepared.parent.mkdir(parents=True)
     files.write_json(prepared, schema)
-    truth, scale = _truth(random, task, n, n_targets)
+    truth, scale = _truth(random, task, n, n_classes if classes else n_targets)
     fold_of = [random.permutation(np.arange(n) % folds) + 1 for _ in range(repeats)]
     cells, histories, oos = [], [], []
     for place, model in enumerate(models):
@@ -181,10 +183,15 @@ def score(study: SimpleNamespace) -> None:
     files.write_json(study.output.summary, metrics.summary(schema, made, lines))
 
 
-def _truth(random, task, n, n_targets):
+def _names(names, number):
+    return names[:number] + [f"number {i + 1}" for i in range(len(names), number)]
+
+
+def _truth(random, task, n, n_outputs):
     if task == "classification":
-        return np.eye(3)[random.choice(3, size=n, p=[0.44, 0.2, 0.36])], 1.0
-    return random.normal(4200, 800, size=(n, n_targets)) * 10.0 ** -np.arange(n_targets), 800.0
+        shares = [0.44, 0.2, 0.36] if n_outputs == 3 else np.full(n_outputs, 1 / n_outputs)
+        return np.eye(n_outputs)[random.choice(n_outputs, size=n, p=shares)], 1.0
+    return random.normal(4200, 800, size=(n, n_outputs)) * 10.0 ** -np.arange(n_outputs), 800.0
 
 
 def _predict(random, task, truth, noise):

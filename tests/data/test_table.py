@@ -16,7 +16,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from regfold import files
-from regfold.data import columns, quotes, read_text, read_typed, table
+from regfold.data import columns, notes, quotes, read_text, read_typed, table
 from regfold.data.prepare import canonical_order, prepare, summary, with_ids
 from regfold.errors import RegfoldError
 from regfold.runtime import log
@@ -267,24 +267,24 @@ def test_scikit_learns_tables_are_read(name):
 # Kinds of columns
 
 
-def kinds(text, categorical="auto", missing=("", "NA", "?")):
+def kinds(text, categorical=None, missing=("", "NA", "?")):
     read = table.read(write(text), missing)
     out = {}
     for name in read.names:
-        column, notes = columns.read_column(read, name, categorical)
-        out[name] = (column.kind, column.levels, notes)
+        column, found = columns.read_column(read, name, categorical)
+        out[name] = (column.kind, column.levels, notes.lines(read.path, found))
     return out
 
 
 @pytest.mark.parametrize("cell", ["1", "-1.5", "+2", ".5", "5.", "1e5", "-1E-3", " 3 ", "007", "\u00a04"])
 def test_decimal_numbers_make_a_numeric_column(cell):
     read = table.read(write(f"x\n{cell}\n1\nNA\n"), ["NA"])
-    column, notes = columns.read_column(read, "x", "auto")
+    column, found = columns.read_column(read, "x", None)
     assert column.kind == "numeric"
     assert column.values[0] == np.float32(float(cell))
     assert np.isnan(column.values[2])
     assert column.n_missing == 1
-    assert notes == []
+    assert found == []
 
 
 @pytest.mark.parametrize("cell", ["1,5", "0x1A", "1_000", "1d3", "--1", "1 2", "٣", "true", "½"])

@@ -106,10 +106,11 @@ def _check_data(data: dict) -> None:
             f"data.task: classification with {len(data['target'])} target columns; expected one target, or "
             "regression"
         )
+    excluded = set(data["exclude"])
     for name in data["target"]:
         if name == data["id"]:
             raise RegfoldError(f"data.id: {quote(name)} is a target; expected a column that names the rows")
-        if name in data["exclude"]:
+        if name in excluded:
             raise RegfoldError(f"data.exclude: {quote(name)} is a target; expected other columns")
     if data["categorical"] != "auto":
         roles = dict.fromkeys(data["exclude"], "in data.exclude") | {data["id"]: "data.id"}

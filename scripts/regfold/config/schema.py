@@ -6,6 +6,7 @@ import functools
 import math
 import re
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -132,7 +133,7 @@ def check(given: object, schema: dict, where: str = "") -> object:
     if isinstance(value, list):
         value = [check(item, chosen["items"], f"{where}, item {i}") for i, item in enumerate(value, start=1)]
         if chosen.get("uniqueItems") and len(set(value)) < len(value):
-            twice = next(item for i, item in enumerate(value) if item in value[:i])
+            twice = next(item for item, times in Counter(value).items() if times > 1)
             raise RegfoldError(f"{where}: {show(twice)} stands twice; expected each name once")
     if not Draft202012Validator(chosen).is_valid(value):
         raise RegfoldError(f"{where}: {_wrong(given, value, schema)}")

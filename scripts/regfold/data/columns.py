@@ -1,11 +1,13 @@
 """The feature columns: which they are, which are numeric and which categorical, and their levels."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from regfold.data.notes import Note
 from regfold.data.table import DECIMAL, Table, check_finite, first, first_text, numbers
 from regfold.errors import RegfoldError, quote
 
@@ -62,8 +64,9 @@ def feature_names(table: Table, data: dict, split_column: str | None) -> tuple[l
                 reasons[name] = reason
     if data["id"] in data["target"]:
         raise RegfoldError(f"config.yaml: data.id: {quote(data['id'])} is a target; expected another column")
+    excluded = set(data["exclude"])
     for name in data["target"]:
-        if name in data["exclude"]:
+        if name in excluded:
             raise RegfoldError(
                 f"config.yaml: data.exclude: {quote(name)} is a target; expected other columns"
             )
@@ -85,31 +88,33 @@ def feature_names(table: Table, data: dict, split_column: str | None) -> tuple[l
     return features, {name: reasons[name] for name in table.names if name in reasons}
 
 
-def read_column(table: Table, name: str, categorical: str | list[str]) -> tuple[Column, list[str]]:
+def read_column(table: Table, name: str, categorical: Collection[str] | None) -> tuple[Column, list[Note]]:
     """Read one feature column, and say what a reader should know of it.
 
     Args:
         table: the table.
         name: the column.
-        categorical: data.categorical of the config: "auto" (text, boolean and category columns), or a list.
+        categorical: the columns that data.categorical lists; None for auto (text, boolean and category
+            columns).
 
     Raises:
         RegfoldError: if the column can be no feature as it is; it names the column, the row and the way out.
     """
     where = f"{table.path}: column {quote(name)}"
     values = table.values(name)
-    if values.null_count == len(values) and name not in categorical:
+    listed = categorical is not None and name in categorical
+    if values.null_count == len(values) and not listed:
         empty = np.full(len(table), np.nan, np.float32)
-        return Column(name, "numeric", None, empty, len(table)), [f"{where} has no value at all"]
+        note = Note(name, "has no value at all", "have no value at all")
+        return Column(name, "numeric", None, empty, len(table)), [note]
     kind = table.kinds.get(name)
-    if kind == "time" and name not in categorical:
+    if kind == "time" and not listed:
         raise RegfoldError(f"{where} holds dates or times; list it in data.exclude, or make it a number")
-    listed = categorical != "auto" and name in categorical
     found = None if listed or kind in ("text", "boolean", "category") else numbers(values)
     if found is not None:
         check_finite(table, name, values, found)
         return read_numeric(table, name, found), _notes_on_numbers(table, name, found)
-    if categorical != "auto" and not listed:
+    if categorical is not None and not listed:
         row = max(0, first_text(values)) if kind is None else first(pc.is_valid(values))
         found_kind = "no number" if kind is None else f"{kind}, no number"
         raise RegfoldError(
@@ -161,7 +166,7 @@ def share_of_numbers(labels: list[str]) -> float:
     return pc.mean(pc.match_substring_regex(pa.array(labels, pa.string()), DECIMAL)).as_py()
 
 
-def _check_levels(table: Table, name: str, values: pa.ChunkedArray, levels: list[str]) -> list[str]:
+def _check_levels(table: Table, name: str, values: pa.ChunkedArray, levels: list[str]) -> list[Note]:
     """Refuse a column of text that is most likely names, or numbers with a slip; else give notes."""
     where = f"{table.path}: column {quote(name)}"
     many = len(levels) > MOST_LEVELS and len(levels) > len(table) / 2
@@ -174,8 +179,13 @@ def _check_levels(table: Table, name: str, values: pa.ChunkedArray, levels: list
                 "the column in data.categorical or data.exclude"
             )
         return [
-            f"{where} is categorical with {len(levels)} levels, though most of them are numbers: {slip}; if "
-            "it means missing, add it to data.missing"
+            Note(
+                name,
+                f"is categorical with {len(levels)} levels, though most of them are numbers: {slip}; if it "
+                "means missing, add it to data.missing",
+                "are categorical, though most of their levels are numbers; if the other levels mean missing, "
+                "add them to data.missing",
+            )
         ]
     if many:
         raise RegfoldError(
@@ -184,29 +194,42 @@ def _check_levels(table: Table, name: str, values: pa.ChunkedArray, levels: list
         )
     if len(levels) > 20 and len(levels) > len(table) / 2:
         return [
-            f"{where} holds {len(levels)} different texts in {len(table)} rows; if they are names, list it "
-            "in data.exclude or data.id"
+            Note(
+                name,
+                f"holds {len(levels)} different texts in {len(table)} rows; if they are names, list it in "
+                "data.exclude or data.id",
+                f"hold different texts in more than half of {len(table)} rows; if they are names, list the "
+                "columns in data.exclude",
+            )
         ]
     doubtful = [level for level in levels if level.lower() in ("nan", "n/a", "na", "null", "none", "-", "?")]
-    return [
-        f"{where} has the level {quote(level)}; if it means missing, add it to data.missing"
-        for level in doubtful
-    ]
+    spoken = [f"the level {quote(level)}; if it means missing, add it to data.missing" for level in doubtful]
+    return [Note(name, f"has {level}", f"have {level}") for level in spoken]
 
 
-def _notes_on_numbers(table: Table, name: str, found: np.ndarray) -> list[str]:
+def _notes_on_numbers(table: Table, name: str, found: np.ndarray) -> list[Note]:
     """What a reader should know of a numeric column: it loses values as float32, or only counts the rows."""
-    where = f"{table.path}: column {quote(name)}"
     sample = found[np.linspace(0, len(found) - 1, min(len(found), 10_000)).astype(np.int64)]
     sample = sample[~np.isnan(sample)]
     distinct = len(np.unique(sample))
     with np.errstate(over="ignore", under="ignore"):
         kept = len(np.unique(sample.astype(np.float32)))
     if kept < 0.99 * distinct:
+        remedy = "(a network's numbers have 7 digits); subtract a constant from"
         return [
-            f"{where} loses detail: {distinct:,} different values of {len(sample):,} are {kept:,} as "
-            "float32 (a network's numbers have 7 digits); subtract a constant from it, or leave it out"
+            Note(
+                name,
+                f"loses detail: {distinct:,} different values of {len(sample):,} are {kept:,} as float32 "
+                f"{remedy} it, or leave it out",
+                f"lose detail: different values are one as float32 {remedy} them, or leave them out",
+            )
         ]
     if len(found) >= 10 and np.all(np.diff(found) == 1):
-        return [f"{where} counts the rows; if it is no feature, list it in data.exclude or data.id"]
+        return [
+            Note(
+                name,
+                "counts the rows; if it is no feature, list it in data.exclude or data.id",
+                "count the rows; if they are no features, list them in data.exclude",
+            )
+        ]
     return []

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from regfold.data import notes
 from regfold.data.columns import Column, read_categorical, read_numeric
 from regfold.data.table import Table, check_finite, first_text, numbers
 from regfold.errors import RegfoldError, quote
@@ -61,7 +62,7 @@ def encode(table: Table, schema: dict, note: Callable[[str], object] = lambda te
     Args:
         table: the new rows, in any order of columns; columns beside the schema's are ignored.
         schema: the schema (schema.json) of the table that the network was trained on.
-        note: called with a line for each column that has levels which the schema has not.
+        note: called with each line on columns that have levels which the schema has not.
 
     Returns:
         float32 (n, schema["width"]), in the table's order; a level that the schema has not is all 0.
@@ -69,10 +70,10 @@ def encode(table: Table, schema: dict, note: Callable[[str], object] = lambda te
     Raises:
         RegfoldError: if a column is not there, or a cell of a numeric column is no number.
     """
-    columns = []
+    columns, found_unknown = [], []
     for entry in schema["columns"]:
         name = entry["name"]
-        if name not in table.names:
+        if name not in table:
             raise RegfoldError(
                 f"{table.path}: has no column {quote(name)}; expected every feature of {schema['path']}"
             )
@@ -81,10 +82,10 @@ def encode(table: Table, schema: dict, note: Callable[[str], object] = lambda te
             column = read_categorical(name, values, entry["levels"])
             unknown = np.flatnonzero(column.values < 0)
             if len(unknown):
-                note(
-                    f"{table.path}: column {quote(name)}: {len(unknown):,} cells hold no level of "
-                    f"{schema['path']}, the first in {table.row(unknown[0])}: {table.cell(name, unknown[0])}"
-                )
+                what = f"cells that are no level of {schema['path']}"
+                first = f"{table.row(unknown[0])}: {table.cell(name, unknown[0])}"
+                one = f"has {len(unknown):,} {what}, the first in {first}"
+                found_unknown.append(notes.Note(name, one, f"have {what}"))
         else:
             found = numbers(values)
             if found is None:
@@ -96,6 +97,8 @@ def encode(table: Table, schema: dict, note: Callable[[str], object] = lambda te
             check_finite(table, name, values, found)
             column = read_numeric(table, name, found)
         columns.append(column)
+    for line in notes.lines(table.path, found_unknown):
+        note(line)
     return matrix(columns, np.arange(len(table)))
 
 

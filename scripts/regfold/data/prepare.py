@@ -8,6 +8,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as parquet
 
 from regfold import files
+from regfold.data import notes
 from regfold.data.columns import feature_names, read_column
 from regfold.data.digests import row_digests
 from regfold.data.encode import describe, matrix
@@ -42,7 +43,8 @@ def prepare(data: dict, split_column: str | None, out_dir: str | Path) -> dict:
     order = canonical_order(table, data["id"])
     target = read_target(table, data["target"], data["task"])
     rows, table_columns = _rows(table, order), table.names
-    columns, notes = [], list(target.notes)
+    columns, found = [], []
+    categorical = None if data["categorical"] == "auto" else frozenset(data["categorical"])
     # The table's file comes into its place only if all columns are good; but it is written first, because the
     # text is three times as large as the matrix: what was read of it leaves the memory, step by step.
     with files.atomic(out_dir / "table.parquet") as temporary:
@@ -51,9 +53,9 @@ def prepare(data: dict, split_column: str | None, out_dir: str | Path) -> dict:
         for start in range(0, len(names), step):
             some = names[start : start + step]
             for name in some:
-                column, said = read_column(table, name, data["categorical"])
+                column, said = read_column(table, name, categorical)
                 columns.append(column)
-                notes += said
+                found += said
             table = table.without(some)
             pa.default_memory_pool().release_unused()
     schema = {
@@ -70,7 +72,7 @@ def prepare(data: dict, split_column: str | None, out_dir: str | Path) -> dict:
         "table_columns": table_columns,
         "left_out": left_out,
         "width": sum(column.width for column in columns),
-        "notes": notes,
+        "notes": target.notes + notes.lines(data["path"], found),
     }
     features = matrix(columns, order)
     truth = target.values[order]

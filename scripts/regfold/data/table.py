@@ -39,6 +39,10 @@ class Table:
     def __len__(self) -> int:
         return self.text.num_rows
 
+    def __contains__(self, name: str) -> bool:
+        """Whether a column has this name; unlike a search in `names` it takes as long for any width."""
+        return self.text.schema.get_field_index(name) >= 0
+
     @property
     def names(self) -> list[str]:
         """The columns' names, as written, in order."""
@@ -84,7 +88,7 @@ class Table:
         Raises:
             RegfoldError: if there is none; it suggests the nearest name.
         """
-        if name in self.names:
+        if name in self:
             return
         spaced = [other for other in self.names if other.strip() == name.strip()]
         if spaced:
