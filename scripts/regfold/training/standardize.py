@@ -9,15 +9,18 @@ from regfold.data.matrix import CHUNK, take_columns
 
 @dataclass(frozen=True)
 class Standardization:
-    """Median imputation and z-scores of the columns that reach the network.
+    """Median imputation and z-scores of the columns that reach the network, but for those of 0 and 1.
+
+    These stay as they are: as a z-score, a level that one row in 100,000 has would be 316.
 
     Attributes:
         keep: int64 (n_kept,), the columns of the design matrix that the network sees: every numeric column,
             and the levels that occur in the training rows. A level that only held-out rows have leaves all
             columns of its category at zero, and its mere existence changes nothing for the training.
         median: float32 (n_kept,), takes the place of a missing number; 0 where no training row has one.
-        mean: float32 (n_kept,), after imputation.
-        scale: float32 (n_kept,), one over the standard deviation; 0 for a column without variation.
+        mean: float32 (n_kept,), after imputation; 0 for a column of 0 and 1.
+        scale: float32 (n_kept,), one over the standard deviation; 1 for a column of 0 and 1 (each level of a
+            category, and a number that is 0 or 1 in all training rows), 0 for one without variation.
     """
 
     keep: np.ndarray
@@ -43,8 +46,12 @@ def fit(rows: np.ndarray, columns: list[dict]) -> Standardization:
         missing = np.isnan(values)
         if missing.all():
             continue
+        is_binary = np.all((values == 0) | (values == 1) | missing)
         median[position] = np.median(values[~missing]) if missing.any() else np.median(values)
         values[missing] = median[position]
+        if is_binary:
+            scale[position] = values.min() < values.max()
+            continue
         mean[position] = values.mean()
         # Below that, float32 has no number for the scale, and no arithmetic for the column.
         if values.min() < values.max() and values.std() > np.finfo(np.float32).tiny:
