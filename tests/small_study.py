@@ -105,10 +105,11 @@ class Study:
         random = np.random.default_rng(seed)
         assignment = np.load(self.prepared / "assignment.npy")
         n_outputs = len(self.schema["classes"] or self.schema["target"])
+        dtype = np.float32 if self.schema["classes"] else np.float64
         for repeat, fold in self.cells():
             folder, rows = self.folder(repeat, fold, model), np.flatnonzero(assignment[repeat - 1] == fold)
             folder.mkdir(parents=True, exist_ok=True)
-            predicted = random.normal(size=(len(rows), n_outputs)).astype(np.float32)
+            predicted = random.normal(size=(len(rows), n_outputs)).astype(dtype)
             np.savez(folder / "predictions.npz", row=rows, prediction=predicted)
             for name in ("model.keras", "history.csv"):
                 (folder / name).write_text(f"{repeat} {fold}")

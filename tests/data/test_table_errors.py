@@ -375,18 +375,25 @@ TEXT_FILES = [
         "t.csv: column 'y', row 1: 'nan' is no number; if it means missing, add it to data.missing",
     ),
     (
-        "target too large for float32",
-        csv("x,y", "1,2.5", "2,1e38", "3,4"),
+        "target too large to be squared",
+        csv("x,y", "1,2.5", "2,1e101", "3,4"),
         {"task": "regression"},
-        "t.csv: column 'y' (target), row 1: '1e38' is too large to be predicted in 32-bit numbers; expected "
-        "another unit",
+        "t.csv: column 'y' (target), row 1: '1e101' is too large: errors are squared; expected a unit in "
+        "which numbers are at most 1e+100",
+    ),
+    (
+        "target too small to be squared",
+        csv("x,y", "1,1e-300", "2,2e-300", "3,4e-300"),
+        {"task": "regression"},
+        "t.csv: column 'y' (target): its standard deviation is too small: errors are squared; expected a "
+        "unit in which it is at least 1e-100",
     ),
     (
         "target with hardly any spread",
-        csv("x,y", "1,1600000001", "2,1600000002", "3,1600000003"),
+        csv("x,y", "1,1600000000.0001", "2,1600000000.0002", "3,1600000000.0003"),
         {"task": "regression"},
-        "t.csv: column 'y' (target): its values differ by less than a millionth of their size, which 32-bit "
-        "numbers do not tell apart; subtract a constant from them",
+        "t.csv: column 'y' (target): its values differ by less than 1e-12 of their size, which 64-bit "
+        "numbers hardly tell apart; subtract a constant from them",
     ),
     (
         "constant regression target",

@@ -145,9 +145,31 @@ def test_the_saved_network_reproduces_the_predictions_in_units():
     rows, predicted = study.predictions()
     loaded = keras.saving.load_model(study.folder(1, 1) / "model.keras")
     found = loaded.predict(study.features()[rows], verbose=0)
-    np.testing.assert_allclose(found, predicted, rtol=1e-5)
+    assert found.dtype == predicted.dtype == np.float64
+    np.testing.assert_allclose(found, predicted, rtol=1e-6)
     target = np.load(study.prepared / "target.npy")[rows]
     assert abs(predicted.mean() - target.mean()) < 10, "in the target's own units"
+
+
+@pytest.mark.parametrize(("mean", "deviation"), [(1.7e9, 1800), (0, 1e-46), (-3e30, 1e30), (1e99, 1e97)])
+def test_the_unit_of_a_target_and_its_zero_change_no_prediction(mean, deviation):
+    """The predictions, in the OOS file and by the saved network, are the same once they are standardized."""
+    lines = table(task="numbers")
+    plain = Study(text(lines), split={"folds": 3}, training={"epochs": 40})
+    plain.train()
+    rows, expected = plain.predictions()
+    for line in lines[1:]:
+        line[3] = repr(mean + deviation * float(line[3]))
+    other = Study(text(lines), split={"folds": 3}, training={"epochs": 40})
+    about = other.train()
+    found = other.predictions()[1]
+    loaded = keras.saving.load_model(other.folder(1, 1) / "model.keras")
+    np.testing.assert_allclose(loaded.predict(other.features()[rows], verbose=0), found, rtol=1e-6)
+    np.testing.assert_allclose((found - mean) / deviation, expected, rtol=1e-4)
+    assert about["flags"] == []
+    last = history(other.folder(1, 1))[-1]
+    truth = np.load(other.prepared / "target.npy")[rows]
+    assert float(last["heldout_rmse"]) == pytest.approx(np.sqrt(np.mean((found - truth) ** 2)), rel=1e-9)
 
 
 def test_a_class_that_is_absent_from_the_training_rows_has_its_column():

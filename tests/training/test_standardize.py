@@ -4,7 +4,7 @@ import warnings
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from regfold.training import standardize
@@ -137,6 +137,20 @@ def test_targets_are_scaled_as_by_scikit_learn():
     np.testing.assert_allclose(scale.deviation, expected.scale_, rtol=1e-6)
 
 
-def test_a_target_that_is_constant_in_the_training_rows_is_only_centred():
-    scale = standardize.fit_target(np.array([[0.1], [0.1], [0.1]]))
-    assert scale.mean.tolist() == [np.float32(0.1)] and scale.deviation.tolist() == [1]
+@given(st.floats(-1e9, 1e9), st.floats(-46, 30).map(lambda power: 10**power), st.integers(0, 99))
+@example(1.7e9 / 1800, 1800, 0)
+@settings(max_examples=50, deadline=None)
+def test_targets_come_back_to_their_units_whatever_their_mean_and_deviation(mean, deviation, seed):
+    """To 1e-6 deviations, the precision of a network's own numbers."""
+    target = deviation * (mean + np.random.default_rng(seed).normal(size=(50, 1)))
+    scale = standardize.fit_target(target)
+    outputs = scale.standardize(target)
+    assert outputs.dtype == np.float32 and outputs.std() == pytest.approx(1, rel=1e-5)
+    np.testing.assert_allclose(scale.restore(outputs), target, rtol=0, atol=2e-6 * deviation)
+
+
+@pytest.mark.parametrize("values", [[0.1, 0.1, 0.1], [0, 0, 5e-324]])
+def test_a_target_that_is_constant_in_the_training_rows_is_only_centred(values):
+    """Or hardly more than constant: its deviation would be no normal number."""
+    scale = standardize.fit_target(np.array(values)[:, None])
+    assert scale.mean.tolist() == [pytest.approx(values[0])] and scale.deviation.tolist() == [1]

@@ -10,9 +10,12 @@ from regfold.data.columns import read_categorical, share_of_numbers, sorted_labe
 from regfold.data.table import Table, check_finite, first_text, numbers
 from regfold.errors import RegfoldError, quote
 
+# Errors are squared in 64-bit numbers, and an error may be 1e38 deviations where a network diverges.
+MOST_TARGET = 1e100
+LEAST_DEVIATION = 1e-100
+# Of a deviation that small beside the mean, 64-bit numbers hold four digits.
+LEAST_SPREAD = 1e-12
 # Whole numbers are classes up to this many, if each has this many rows on average.
-MOST_TARGET = 1e37
-LEAST_SPREAD = 1e-6
 MOST_NUMERIC_CLASSES = 20
 ROWS_PER_NUMERIC_CLASS = 5
 MOST_CLASSES = 1000
@@ -153,13 +156,19 @@ def _truth(table: Table, names: list[str]) -> np.ndarray:
         largest = int(np.argmax(np.abs(found)))
         if abs(found[largest]) > MOST_TARGET:
             raise RegfoldError(
-                f"{where}, {table.row(largest)}: {table.cell(name, largest)} is too large to be predicted in "
-                "32-bit numbers; expected another unit"
+                f"{where}, {table.row(largest)}: {table.cell(name, largest)} is too large: errors are "
+                f"squared; expected a unit in which numbers are at most {MOST_TARGET:g}"
             )
-        if found.std() < LEAST_SPREAD * abs(found.mean()):
+        deviation = found.std()
+        if deviation < LEAST_DEVIATION:
             raise RegfoldError(
-                f"{where}: its values differ by less than a millionth of their size, which 32-bit numbers do "
-                "not tell apart; subtract a constant from them"
+                f"{where}: its standard deviation is too small: errors are squared; expected a unit in which "
+                f"it is at least {LEAST_DEVIATION:g}"
+            )
+        if deviation < LEAST_SPREAD * abs(found.mean()):
+            raise RegfoldError(
+                f"{where}: its values differ by less than {LEAST_SPREAD:g} of their size, which 64-bit "
+                "numbers hardly tell apart; subtract a constant from them"
             )
         truth[:, j] = found + 0.0
     return truth

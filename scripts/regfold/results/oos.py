@@ -64,7 +64,7 @@ def merge(prepared: Prepared, predictions: dict[tuple[int, int], tuple[np.ndarra
     Args:
         prepared: the table and who tests what.
         predictions: for each (repeat, fold): the rows, int64 (n_test,) canonical, and their predictions,
-            float32 (n_test, n_outputs).
+            (n_test, n_outputs), float32 probabilities or float64 numbers in the targets' units.
 
     Returns:
         the file's content as text: the table's columns, then oos_row, oos_repeat, oos_fold, for classes
@@ -74,9 +74,10 @@ def merge(prepared: Prepared, predictions: dict[tuple[int, int], tuple[np.ndarra
         RegfoldError: if the cells do not predict exactly the rows that they are to test, each once.
     """
     n_outputs = len(output_names(prepared.schema)[0])
+    dtype = np.float32 if prepared.schema["task"] == "classification" else np.float64
     parts = []
     for repeat, tested in enumerate(prepared.assignment, start=1):
-        values = np.zeros((len(tested), n_outputs), np.float32)
+        values = np.zeros((len(tested), n_outputs), dtype)
         for fold in np.unique(tested[tested > 0]):
             rows, predicted = predictions.get((repeat, int(fold)), (np.empty(0), np.empty(0)))
             expected = np.flatnonzero(tested == fold)

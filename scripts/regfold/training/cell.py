@@ -18,7 +18,7 @@ from regfold.errors import RegfoldError
 from regfold.provenance import identity
 from regfold.splits import folds
 from regfold.training import diagnosis, penalty, standardize
-from regfold.training.fitting import Fitting, arranged, as_outputs
+from regfold.training.fitting import Fitting, arranged
 from regfold.training.heldout import HeldOut
 from regfold.training.network import assemble, weights_digest
 from regfold.training.seeds import derive
@@ -142,7 +142,7 @@ def run(
                 "python": platform.python_version(),
             },
             "device": device,
-            "flags": diagnosis.flags(state, body, trainer.sample(), predictions),
+            "flags": diagnosis.flags(state, body, trainer.sample(), predictions, fitting.target),
             "preprocessing": preprocessing,
             "penalties": _finite(penalty.measure_weights(body) | diagnosis.activity(body, trainer.sample())),
             "activity_note": penalty.activity_note(specification["penalty"], trainer.batch_size),
@@ -170,7 +170,7 @@ def _predict(
     network = assemble(trainer.network, schema["width"], fitting.statistics, fitting.target)
     rows = standardize.apply(take_rows(prepared / "features.npy", held_out), fitting.statistics)
     held = HeldOut(trainer.network, rows, fitting.target)
-    truth = as_outputs(np.load(prepared / "target.npy")[held_out], schema)
+    truth = np.load(prepared / "target.npy")[held_out]
     losses = {}
     for epoch, values in state.snapshots.items():
         trainer.assign(values)

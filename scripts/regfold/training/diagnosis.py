@@ -6,20 +6,28 @@ import keras
 import numpy as np
 
 from regfold.training.network import hidden_layers
+from regfold.training.standardize import TargetScale
 from regfold.training.state import State
 
 # An activity penalty makes some units silent, which is what it is for; a layer with hardly any left is dead.
 DEAD_SHARE = 0.9
 
 
-def flags(state: State, body: keras.Model, sample: np.ndarray, predictions: np.ndarray) -> list[str]:
+def flags(
+    state: State,
+    body: keras.Model,
+    sample: np.ndarray,
+    predictions: np.ndarray,
+    target: TargetScale | None = None,
+) -> list[str]:
     """Reasons to mistrust a cell; none when all is well.
 
     Args:
         state: the finished training.
         body: the network.
         sample: float32 (n, n_features), standardized training rows to look at the hidden units with.
-        predictions: float32 (n_test, n_outputs).
+        predictions: (n_test, n_outputs), probabilities or numbers in the targets' units.
+        target: the scale of a regression's targets.
     """
     found = []
     if state.ending.startswith("diverged"):
@@ -28,8 +36,8 @@ def flags(state: State, body: keras.Model, sample: np.ndarray, predictions: np.n
         if not found:
             found.append("predictions are not finite")
         return found
-    spread = np.ptp(predictions, axis=0)
-    if len(predictions) > 1 and (spread <= 1e-6 * np.abs(predictions).max(initial=1e-30)).all():
+    spread = np.ptp(predictions, axis=0) / (1.0 if target is None else target.deviation)
+    if len(predictions) > 1 and (spread <= 1e-6).all():
         found.append("constant predictor: all held-out rows get the same prediction")
     dead = [
         f"{np.count_nonzero((outputs == 0).all(axis=0))} of {outputs.shape[1]} in {name}"

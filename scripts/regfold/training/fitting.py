@@ -32,7 +32,7 @@ class Fitting:
         self.statistics = standardize.fit(rows[: len(truth)], schema["columns"])
         self.target = None if classes else standardize.fit_target(truth)
         rows = standardize.apply(rows, self.statistics)
-        truth = truth.astype(np.int32) if classes else as_outputs(truth, schema, self.target)
+        truth = truth.astype(np.int32) if classes else self.target.standardize(truth)
         weights = _balanced(truth) if classes and training["class_weight"] == "balanced" else None
         watched, n_watched = None, _n_watched(training, len(truth))
         if n_watched:
@@ -57,13 +57,6 @@ class Fitting:
             row_weights=weights,
             watched=watched,
         )
-
-
-def as_outputs(truth: np.ndarray, schema: dict, target: standardize.TargetScale | None = None) -> np.ndarray:
-    """The truth as a network has it, float32 (n, n_outputs): one-hot, or numbers standardized by `target`."""
-    if schema["classes"]:
-        return np.eye(len(schema["classes"]), dtype=np.float32)[truth]
-    return (truth if target is None else (truth - target.mean) / target.deviation).astype(np.float32)
 
 
 def arranged(learnt: np.ndarray, specification: dict, key: tuple[int, int, int]) -> np.ndarray:

@@ -26,13 +26,19 @@ class HeldOut:
         self.program = tf.function(lambda rows: body(rows, training=False), [features], autograph=False)
 
     def predict(self) -> np.ndarray:
-        """float32 (n_rows, n_outputs): probabilities, or numbers in the targets' own units."""
+        """(n_rows, n_outputs): probabilities, float32, or numbers in the targets' own units, float64."""
         outputs = np.concatenate([self.program(chunk).numpy() for chunk in self.chunks])
-        return outputs if self.target is None else outputs * self.target.deviation + self.target.mean
+        return outputs if self.target is None else self.target.restore(outputs)
 
     def score(self, truth: np.ndarray) -> tuple[float, float]:
-        """Loss without penalties, as training has it, and RMSE, for truth (n_rows, n_outputs) in units."""
-        predicted, truth = self.predict().astype(np.float64), truth.astype(np.float64)
+        """Loss without penalties, as training has it, and RMSE.
+
+        Args:
+            truth: (n_rows,) class codes, or float64 (n_rows, n_targets) numbers in units.
+        """
+        predicted = self.predict().astype(np.float64)
+        if self.target is None:
+            truth = np.eye(predicted.shape[1])[truth]
         rmse = float(np.sqrt(np.mean((predicted - truth) ** 2)))
         if self.target is not None:
             return float(np.mean(((predicted - truth) / self.target.deviation) ** 2)), rmse

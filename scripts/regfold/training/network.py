@@ -119,7 +119,7 @@ def assemble(
     """The network as it is saved: an encoded row of `width` columns in, probabilities or target units out.
 
     The statistics are constants of the graph, made of Keras' own operations, so that `model.keras` loads with
-    plain Keras.
+    plain Keras. Targets in their units are float64, see `TargetScale`.
     """
     inputs = rows = keras.Input((width,), name="row")
     if len(statistics.keep) != width:
@@ -128,7 +128,7 @@ def assemble(
     rows = (rows - statistics.mean) * statistics.scale
     outputs = body(rows)
     if target is not None:
-        outputs = outputs * target.deviation + target.mean
+        outputs = ops.cast(outputs, "float64") * target.deviation + target.mean
     return keras.Model(inputs, outputs, name="regfold")
 
 

@@ -76,14 +76,28 @@ def apply(rows: np.ndarray, statistics: Standardization) -> np.ndarray:
 
 @dataclass(frozen=True)
 class TargetScale:
-    """The training rows' mean and standard deviation of each regression target, float32 (n_targets,)."""
+    """The training rows' mean and standard deviation of each regression target, float64 (n_targets,).
+
+    The network's own numbers are float32, standardized; in the targets' units all is float64, so that nothing
+    is lost where the mean is large beside the deviation (a time in seconds since 1970).
+    """
 
     mean: np.ndarray
     deviation: np.ndarray
+
+    def standardize(self, target: np.ndarray) -> np.ndarray:
+        """Targets in their units, float64 (n, n_targets), as a network has them, float32."""
+        return ((target - self.mean) / self.deviation).astype(np.float32)
+
+    def restore(self, outputs: np.ndarray) -> np.ndarray:
+        """A network's outputs, float32 (n, n_targets), in the targets' units, float64."""
+        return outputs.astype(np.float64) * self.deviation + self.mean
 
 
 def fit_target(target: np.ndarray) -> TargetScale:
     """Take the statistics of the training rows' targets, float64 (n_rows, n_targets)."""
     deviation = target.std(axis=0)
-    deviation[target.min(axis=0) == target.max(axis=0)] = 1.0
-    return TargetScale(target.mean(axis=0).astype(np.float32), deviation.astype(np.float32))
+    # The least normal number: below it, division loses digits or overflows.
+    constant = (target.min(axis=0) == target.max(axis=0)) | (deviation < np.finfo(np.float64).tiny)
+    deviation[constant] = 1.0
+    return TargetScale(target.mean(axis=0), deviation)
