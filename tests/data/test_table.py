@@ -437,6 +437,7 @@ def test_rows_without_a_target_are_dropped_and_keep_the_numbers_of_the_others():
         (["7", "007", "1", "07"], [2, 1, 3, 0]),
         (["1.5", "10", "9", "2"], [0, 1, 3, 2]),
         ([str(2**70), "9", str(2**65), "1"], [3, 1, 2, 0]),
+        (["1" * 5001, "9" * 5000, "2"], [2, 1, 0]),
     ],
 )
 def test_the_canonical_order_follows_the_ids(ids, order):

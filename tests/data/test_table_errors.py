@@ -586,6 +586,46 @@ def test_a_bad_typed_file_ends_with_one_line(ending, content, changes, message):
     assert str(error.value) == message.replace("t.parquet", f"t.{ending}")
 
 
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        (
+            pa.array([(1, 2, 3)] * 4, pa.month_day_nano_interval()),
+            "t.feather: column 'x' holds intervals; expected numbers, text, booleans, categories or dates",
+        ),
+        (
+            pa.array(range(4), pa.duration("ms")),
+            "t.feather: column 'x' holds dates or times; list it in data.exclude, or make it a number",
+        ),
+        (
+            pa.array(range(4), pa.timestamp("ms", "Mars/Base")),
+            "t.feather: column 'x' (timestamp[ms, tz=Mars/Base]) cannot be read: Cannot locate or parse "
+            "timezone 'Mars/Base': Mars/Base not found in timezone database; expected numbers, text, "
+            "booleans, categories or dates",
+        ),
+    ],
+    ids=["intervals", "durations", "unknown time zone"],
+)
+def test_a_column_of_an_odd_type_ends_with_one_line(values, message):
+    pa.feather.write_feather(pa.table({"y": ["a", "b", "a", "b"], "x": values}), "t.feather")
+    with pytest.raises(RegfoldError) as error:
+        run("t.feather", {})
+    assert str(error.value) == message
+
+
+@pytest.mark.parametrize(
+    "metadata", [b"{", b"[]", b"null", b"\xff", b'{"index_columns": 3}', b'{"columns": [1]}', b"[" * 10**6]
+)
+def test_damaged_pandas_metadata_end_with_one_line(metadata):
+    table = pa.table({"y": ["a", "b", "a", "b"], "x": [1, 2, 3, 4]})
+    pa.parquet.write_table(table.replace_schema_metadata({b"pandas": metadata}), "t.parquet")
+    with pytest.raises(RegfoldError) as error:
+        run("t.parquet", {})
+    assert str(error.value) == (
+        "t.parquet: its pandas metadata are damaged; expected a file as pandas or pyarrow writes it"
+    )
+
+
 PATHS = [
     (
         "no file",

@@ -249,6 +249,7 @@ REFUSED_FILES = {
     HEAD + "0,1\n": "f.csv, line 2: fold ''; expected a whole number from 1",
     HEAD + "0,1,0\n": "f.csv, line 2: fold '0'; expected a whole number from 1",
     HEAD + "0,1.0,1\n": "f.csv, line 2: repeat '1.0'; expected a whole number from 1",
+    HEAD + f"0,1,{'1' * 5000}\n": f"f.csv, line 2: fold '{'1' * 60}...'; expected a whole number from 1",
     HEAD + "0,1,-1\n": "f.csv, line 2: fold '-1'; expected a whole number from 1",
     HEAD + '"0"x,1,1\n': "f.csv: cannot be read: ',' expected after '\"'",
     HEAD + "0,1,²\n": "f.csv, line 2: fold '²'; expected a whole number from 1",

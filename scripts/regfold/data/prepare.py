@@ -1,5 +1,6 @@
 """From the user's table to results/prepared/: matrix, truth, digests, rows and schema."""
 
+from decimal import Decimal
 from pathlib import Path
 
 import numpy as np
@@ -114,7 +115,9 @@ def canonical_order(table: Table, name: str | None) -> np.ndarray:
     if pc.all(pc.match_substring_regex(table.ids, r"^[+-]?\d+$")).as_py():
         # Stable, after the order as text: ids such as 7 and 007 have one order too.
         as_text = pc.sort_indices(table.ids).to_numpy()
-        integers = [int(table_id) for table_id in table.ids.to_pylist()]
+        integers = [
+            Decimal(table_id) for table_id in table.ids.to_pylist()
+        ]  # int() takes 4,300 digits at most
         order = np.array(sorted(as_text, key=integers.__getitem__), np.int64)
     else:
         order = pc.sort_indices(table.ids).to_numpy().astype(np.int64)

@@ -62,20 +62,39 @@ def as_text(table: pa.Table, path: str) -> tuple[pa.Table, dict[str, str]]:
         the columns as strings, and {column: kind}, kind being one of number, text, boolean, category, time,
         and index (what pandas stored of a data frame's index).
     """
-    pandas = json.loads((table.schema.metadata or {}).get(b"pandas", b"{}"))
-    index = {name for name in pandas.get("index_columns", []) if isinstance(name, str)}
-    # Parquet keeps categories of text; of categories of numbers it is pandas' own note that tells.
-    categories = {
-        column.get("field_name")
-        for column in pandas.get("columns", [])
-        if column.get("pandas_type") == "categorical"
-    }
+    index, categories = _pandas_metadata(table, path)
     columns, kinds = [], {}
     for name, column in zip(table.column_names, table.columns, strict=True):
-        text, kind = _column_as_text(column, name, path)
+        try:
+            text, kind = _column_as_text(column, name, path)
+        except pa.ArrowException as error:  # such as a time zone that is not known here
+            raise RegfoldError(
+                f"{path}: column {quote(name)} ({column.type}) cannot be read: {quote(error, 120)[1:-1]}; "
+                "expected numbers, text, booleans, categories or dates"
+            ) from None
         columns.append(text)
         kinds[name] = "index" if name in index else "category" if name in categories else kind
     return pa.table(columns, names=table.column_names), kinds
+
+
+def _pandas_metadata(table: pa.Table, path: str) -> tuple[set[str], set[str]]:
+    """The columns that are a data frame's index, and those of categories, by what pandas stored.
+
+    Parquet itself keeps categories of text; of categories of numbers pandas' metadata alone tells.
+    """
+    try:
+        stored = json.loads((table.schema.metadata or {}).get(b"pandas", b"{}"))
+        index = {name for name in stored.get("index_columns", []) if isinstance(name, str)}
+        categories = {
+            column.get("field_name")
+            for column in stored.get("columns", [])
+            if column.get("pandas_type") == "categorical"
+        }
+    except (ValueError, AttributeError, TypeError, RecursionError):
+        raise RegfoldError(
+            f"{path}: its pandas metadata are damaged; expected a file as pandas or pyarrow writes it"
+        ) from None
+    return index, categories
 
 
 def _column_as_text(column: pa.ChunkedArray, name: str, path: str) -> tuple[pa.ChunkedArray, str]:
@@ -91,11 +110,12 @@ def _column_as_text(column: pa.ChunkedArray, name: str, path: str) -> tuple[pa.C
         return pc.cast(column, pa.string()), "number"
     if types.is_timestamp(kind):
         return pc.replace_substring(pc.cast(column, pa.string()), " ", "T", max_replacements=1), "time"
-    if types.is_temporal(kind):
+    if types.is_temporal(kind) and not types.is_interval(kind):
         return pc.cast(column, pa.string()), "time"
     if types.is_string(kind) or types.is_large_string(kind) or types.is_string_view(kind):
         return pc.cast(column, pa.string()), "text"
-    what = "lists or structures" if types.is_nested(kind) else "bytes" if types.is_binary(kind) else kind
+    names = {types.is_nested: "lists or structures", types.is_binary: "bytes", types.is_interval: "intervals"}
+    what = next((name for is_it, name in names.items() if is_it(kind)), kind)
     raise RegfoldError(
         f"{path}: column {quote(name)} holds {what}; expected numbers, text, booleans, categories or dates"
     )

@@ -1,6 +1,7 @@
 """A split of the user's own: a file that says in which repeat and fold each row is tested."""
 
 import csv
+import re
 from pathlib import Path
 
 import numpy as np
@@ -62,6 +63,6 @@ def read(path: str, rows: list[str], what: str) -> tuple[np.ndarray, list[str]]:
 
 def _count(text: str | None, name: str, where: str) -> int:
     text = (text or "").strip()
-    if not text.isascii() or not text.isdigit() or not 0 < int(text) < 10**6:
+    if not re.fullmatch("0*[1-9][0-9]{0,5}", text):
         raise RegfoldError(f"{where}: {name} {quote(text)}; expected a whole number from 1")
     return int(text)
