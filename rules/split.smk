@@ -13,6 +13,7 @@ checkpoint split_folds:
         table="results/prepared/table.parquet",
         target="results/prepared/target.npy",
         digests="results/prepared/digests.npy",
+        features="results/prepared/features.npy",
         file=config["split"]["file"] or [],
     output:
         table="results/folds.csv",

@@ -10,7 +10,7 @@ from regfold.data import prepare
 from regfold.data.write_text import write_csv
 from regfold.provenance import identity
 from regfold.results import oos
-from regfold.splits import split
+from regfold.splits import folds, split
 
 NO_DEVICE = {"kind": "CPU", "name": "test"}
 
@@ -114,7 +114,7 @@ class Study:
             for name in ("model.keras", "history.csv"):
                 (folder / name).write_text(f"{repeat} {fold}")
             names = ("model.keras", "predictions.npz", "history.csv")
-            digests = {part: self.description(repeat, fold)[part] for part in ("train", "test")}
+            digests = {name: self.description(repeat, fold)[name] for name in folds.DIGESTS}
             digests["files"] = {name: files.sha256(folder / name) for name in names}
             (folder / "cell.json").write_text(json.dumps({"digests": digests}))
 

@@ -25,6 +25,7 @@ sys.path[:0] = [str(ROOT / "scripts"), str(ROOT / "tests")]
 
 from regfold.config.resolve import resolve  # noqa: E402
 from regfold.data import digests  # noqa: E402
+from regfold.data.layout import Layout  # noqa: E402
 from regfold.provenance import identity  # noqa: E402
 from regfold.splits import folds  # noqa: E402
 from workflow.real_study import Outcome, Study, copy_project  # noqa: E402
@@ -73,8 +74,9 @@ def hashing() -> float:
     assignment = np.random.default_rng(2).integers(1, FOLDS + 1, (1, ROWS)).astype(np.int32)
     begun = time.process_time()
     rows = digests.row_digests(features, schema, target)
+    layout = Layout(schema, features)
     for fold in range(1, FOLDS + 1):
-        folds.describe(assignment, 1, fold, "kfold", rows, folds.meaning(schema))
+        folds.describe(assignment, 1, fold, "kfold", rows, layout)
     return time.process_time() - begun
 
 

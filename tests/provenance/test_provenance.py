@@ -145,7 +145,7 @@ def test_editing_a_module_changes_the_digests_that_depend_on_it(edited):
         *(f"training.{part}" for part in parts),
     }
     predicted = {"training.cell", "training.diagnosis", "training.heldout", "splits.folds"}
-    predicted |= {"provenance.code", "provenance.identity"}
+    predicted |= {"data.layout", "provenance.code", "provenance.identity"}
     for path in sorted(PACKAGE.rglob("*.py")):
         name = ".".join(path.relative_to(PACKAGE).with_suffix("").parts)
         changes = edited(name, "\nNEW = 1\n")
@@ -159,19 +159,23 @@ def test_editing_a_module_changes_the_digests_that_depend_on_it(edited):
 def test_settings_that_change_the_network_change_its_state_and_others_do_not():
     base = model()
 
-    def state(settings, train="t", repeat=1, fold=1, **changes):
-        specification = identity.specification(settings) | changes
-        return identity.state_digest(specification, train, repeat, fold)
+    described = dict.fromkeys(("train", "encoding", "test", "layout", "name"), "t") | {"repeat": 1, "fold": 1}
+
+    def state(settings, description=described, **changes):
+        return identity.state_digest(identity.specification(settings) | changes, description)
 
     same = copy.deepcopy(base)
     same["training"] |= {"checkpoint_seconds": 1, "on_divergence": "fail"}
     assert identity.specification(same) == identity.specification(base)
     assert state(base) == state(base, cell="other code that writes a cell")
     assert state(base) == state(dict(reversed(base.items())))
+    for name in ("test", "layout", "name"):
+        assert state(base) == state(base, described | {name: "u"})
     others = [
-        state(base, train="u"),
-        state(base, repeat=2),
-        state(base, fold=2),
+        state(base, described | {"train": "u"}),
+        state(base, described | {"encoding": "u"}),
+        state(base, described | {"repeat": 2}),
+        state(base, described | {"fold": 2}),
         state(base, code="other code"),
         state(base, versions={"keras": "4"}),
         state(model(network={"activation": "tanh"})),

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from regfold.data.layout import Layout
 from regfold.errors import RegfoldError
 from regfold.splits import folds, methods
 from sklearn import model_selection as sklearn
@@ -141,7 +142,7 @@ def test_other_methods_learn_from_all_rows_that_the_fold_does_not_test():
     [
         (["b", "a", " b", "c"], ["a", "b", "c"], [2, 1, 2, 3]),
         (["10", "9", "10", "1"], ["1", "9", "10"], [3, 2, 3, 1]),
-        (["x", "10", "9", "x"], ["10", "9", "x"], [3, 1, 2, 3]),
+        (["x", "10", "9", "x"], ["9", "10", "x"], [3, 2, 1, 3]),
     ],
 )
 def test_a_column_names_the_folds(values, names, expected):
@@ -277,8 +278,11 @@ def test_a_fold_depends_on_the_content_and_the_order_of_its_rows():
     digests = np.random.default_rng(0).integers(0, 256, (6, 16), np.uint8)
     assignment = np.array([[1, 1, 2, 2, 3, 3]], np.int32)
 
-    def described(fold, digests=digests, method="kfold", about="a"):
-        return folds.describe(assignment, 1, fold, method, digests, about)
+    def described(fold, digests=digests, method="kfold", levels="ab"):
+        columns = [{"name": "c", "kind": "categorical", "start": 0, "width": 2, "levels": list(levels)}]
+        schema = {"columns": columns, "task": "regression", "classes": None, "target": ["y"]}
+        layout = Layout(schema, np.eye(2, dtype=np.float32)[[0, 0, 1, 1, 1, 1]])
+        return folds.describe(assignment, 1, fold, method, digests, layout)
 
     first = described(1)
     assert {key: first[key] for key in ("repeat", "fold", "n_train", "n_test")} == {
@@ -294,7 +298,10 @@ def test_a_fold_depends_on_the_content_and_the_order_of_its_rows():
     assert described(2, changed)["train"] != described(2)["train"]
     assert described(2, changed)["test"] == described(2)["test"]
     assert described(2, digests[[1, 0, 2, 3, 4, 5]])["train"] != described(2)["train"]
-    assert described(1, about="b")["train"] != first["train"]
+    other = described(1, levels="xb")  # fold 1 tests the rows of the first level
+    assert other["encoding"] == first["encoding"] and other["layout"] != first["layout"]
+    assert described(1, levels="ax")["encoding"] != first["encoding"]
+    assert (first["width"], described(2)["width"]) == (1, 2)
     assert described(3, method="time")["n_train"] == 4
     with pytest.raises(RegfoldError, match=r"^split: repeat 1, fold 1 has no training rows$"):
         described(1, method="time")

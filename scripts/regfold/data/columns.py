@@ -1,6 +1,7 @@
 """The feature columns: which they are, which are numeric and which categorical, and their levels."""
 
-from collections.abc import Collection
+import re
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,6 +14,7 @@ from regfold.errors import RegfoldError, quote
 
 # A column of text with more levels than this, and more than half as many as rows, is taken for names.
 MOST_LEVELS = 200
+NUMBER = re.compile(DECIMAL, re.ASCII)
 
 
 @dataclass
@@ -121,7 +123,7 @@ def read_column(table: Table, name: str, categorical: Collection[str] | None) ->
             f"{where}, {table.row(row)}: {table.cell(name, row)} is {found_kind}; list the column in "
             "data.categorical or data.exclude"
         )
-    levels = sorted_labels(pc.unique(values))
+    levels = sorted_labels(pc.unique(values).drop_null().to_pylist())
     notes = [] if listed else _check_levels(table, name, values, levels)
     if values.null_count:
         levels.append(None)
@@ -153,12 +155,18 @@ def read_categorical(name: str, values: pa.ChunkedArray, levels: list[str | None
     return Column(name, "categorical", levels, codes, values.null_count)
 
 
-def sorted_labels(values: pa.Array) -> list[str]:
-    """Distinct texts, nulls left out: in the order of their numbers if all are numbers, else as text."""
-    labels = values.drop_null()
-    if len(labels) and pc.all(pc.match_substring_regex(labels, DECIMAL)).as_py():
-        return sorted(labels.to_pylist(), key=lambda label: (float(label), label))
-    return sorted(labels.to_pylist())
+def sorted_labels(labels: Iterable[str]) -> list[str]:
+    """Distinct levels, classes or names of folds: those that are numbers by their value, then texts.
+
+    Equal numbers are in the order of their texts. Which of two labels comes first depends on these two alone,
+    so that a label that comes or goes never moves the others.
+    """
+
+    def place(label: str) -> tuple[bool, float, str]:
+        is_number = NUMBER.fullmatch(label) is not None
+        return not is_number, float(label) if is_number else 0.0, label
+
+    return sorted(set(labels), key=place)
 
 
 def share_of_numbers(labels: list[str]) -> float:

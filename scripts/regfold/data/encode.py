@@ -1,7 +1,5 @@
 """Columns to one float32 matrix: numbers as they are, one column for each level of a category."""
 
-import hashlib
-import json
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -100,17 +98,3 @@ def encode(table: Table, schema: dict, note: Callable[[str], object] = lambda te
     for line in notes.lines(table.path, found_unknown):
         note(line)
     return matrix(columns, np.arange(len(table)))
-
-
-def layout(schema: dict) -> str:
-    """A digest of all that a saved network's input and output depend on, in hex: not names, not rows."""
-    parts = {
-        "columns": [
-            [entry[key] for key in ("kind", "start", "width", "levels")] for entry in schema["columns"]
-        ],
-        "classes": schema["classes"],
-        "task": schema["task"],
-        "targets": len(schema["target"]),
-    }
-    text = json.dumps(parts, sort_keys=True, ensure_ascii=False)
-    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()

@@ -92,7 +92,7 @@ def read_target(table: Table, names: list[str], task: str) -> Target:
     if task == "regression":
         return Target(task, f"{found}: regression", None, _truth(table, names), [])
     values = table.values(name)
-    classes = sorted_labels(pc.unique(values))
+    classes = sorted_labels(pc.unique(values).to_pylist())
     _check_classes(table, name, classes)
     codes = read_categorical(name, values, classes).values
     single = [label for label, count in zip(classes, np.bincount(codes), strict=True) if count == 1]

@@ -13,6 +13,8 @@ TRAINING = ("training.fitting", "runtime.processors")
 LIBRARIES = ("keras", "tensorflow", "numpy")
 # Snakemake compares files up to this size by checksum, and larger ones by time.
 SMALL = 1_000_000
+# What a fold's description says of its training (repeat and fold decide seeds); the rest is of held-out rows.
+TRAINED = ("repeat", "fold", "train", "encoding")
 # What changes how a cell's job works and what it writes, but not the network.
 NOT_TRAINED = ("checkpoint_seconds", "on_divergence", "cell")
 
@@ -39,10 +41,15 @@ def specification(model: dict) -> dict:
     }
 
 
-def state_digest(specification: dict, train: str, repeat: int, fold: int) -> str:
-    """The name of a training's state: specification, training rows, and (repeat, fold) for the seeds."""
-    trained = {name: value for name, value in specification.items() if name not in NOT_TRAINED}
-    return digest([trained, train, repeat, fold])[:32]
+def state_digest(specification: dict, description: dict) -> str:
+    """The name of a training's state: all that the training depends on, and nothing of held-out rows.
+
+    Args:
+        specification: the model's, see `specification`.
+        description: the fold's, see folds.describe.
+    """
+    settings = {name: value for name, value in specification.items() if name not in NOT_TRAINED}
+    return digest([settings, {name: description[name] for name in TRAINED}])[:32]
 
 
 def digest(data: object) -> str:

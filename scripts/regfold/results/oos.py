@@ -10,6 +10,7 @@ import pyarrow.parquet as parquet
 
 from regfold import files
 from regfold.errors import RegfoldError
+from regfold.splits import folds
 
 
 @dataclass(frozen=True)
@@ -148,14 +149,9 @@ def read_cell(folder: Path, expected: dict, tested: np.ndarray) -> tuple[np.ndar
     about = json.loads((folder / "cell.json").read_text(encoding="utf-8"))
     if damaged := damaged_files(folder, about):
         raise RegfoldError(f"{folder / damaged[0]}: damaged since it was written; remove it and run again")
-    if not belongs(about, expected):
+    if not folds.belongs(about, expected):
         raise RegfoldError(f"{folder}: belongs to other rows than the table has now; run again")
     return predictions(folder, tested)
-
-
-def belongs(about: dict, expected: dict) -> bool:
-    """Whether a cell, by its cell.json, learnt from and tested the rows that its fold has."""
-    return all(about["digests"][part] == expected[part] for part in ("train", "test"))
 
 
 def predictions(folder: Path, tested: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -8,6 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.csv
 
+from regfold.data.layout import Layout
 from regfold.data.prepare import prepare
 from regfold.errors import RegfoldError, quote
 from regfold.results import oos
@@ -41,10 +42,11 @@ def verify(config: dict, results: Path) -> str:
         schema = prepare(config["data"], config["split"]["column"], Path(fresh))
         prepared = _fresh(Path(fresh), results, config, schema)
         digests = np.load(Path(fresh) / "digests.npy")
+        layout = Layout(schema, np.load(Path(fresh) / "features.npy", mmap_mode="r"))
     problems += _check_folds(results / "folds.csv", prepared)
     n_lines, n_cells, n_expected = 0, 0, len(folds.cells(prepared.assignment))
     for model in config["models"]:
-        predictions, found = _read_cells(results / "cells" / model, prepared, config, digests)
+        predictions, found = _read_cells(results / "cells" / model, prepared, config, digests, layout)
         problems += found
         n_cells += len(predictions)
         if len(predictions) == n_expected:
@@ -77,14 +79,13 @@ def _check_folds(path: Path, prepared: oos.Prepared) -> list[str]:
     return _differences(path, expected, expected["row"], "row")
 
 
-def _read_cells(folder: Path, prepared: oos.Prepared, config: dict, digests: np.ndarray):
+def _read_cells(folder: Path, prepared: oos.Prepared, config: dict, digests: np.ndarray, layout: Layout):
     """All predictions of a model, and what is wrong with its cells."""
     predictions, problems = {}, []
-    meaning = folds.meaning(prepared.schema)
     for repeat, fold in folds.cells(prepared.assignment):
         cell = folder / f"{repeat}-{fold}"
         expected = folds.describe(
-            prepared.assignment, repeat, fold, config["split"]["method"], digests, meaning
+            prepared.assignment, repeat, fold, config["split"]["method"], digests, layout
         )
         try:
             about = json.loads((cell / "cell.json").read_text(encoding="utf-8"))
@@ -93,7 +94,7 @@ def _read_cells(folder: Path, prepared: oos.Prepared, config: dict, digests: np.
                 _set_aside(cell / name)
                 problems.append(f"{cell / name}: damaged or missing; the next run makes it again")
             if not damaged:
-                if not oos.belongs(about, expected):
+                if not folds.belongs(about, expected):
                     problems.append(f"{cell}: belongs to other rows than the table has now; run again")
                 tested = np.flatnonzero(prepared.assignment[repeat - 1] == fold)
                 predictions[repeat, fold] = oos.predictions(cell, tested)

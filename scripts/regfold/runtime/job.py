@@ -41,7 +41,7 @@ def train(
     schema = json.loads((prepared / "schema.json").read_text(encoding="utf-8"))
     training = config["models"][model]["training"]
     pool = processors.pool_size(
-        schema["width"],
+        about["width"],  # not the matrix' width, to which held-out rows add their own levels
         len(schema["classes"] or schema["target"]),
         specification["network"].get("hidden"),
         training["batch_size"],

@@ -1,15 +1,18 @@
 """What each cell's rows are, by an assignment of rows to folds, and the digests of their content."""
 
 import hashlib
-import json
 
 import numpy as np
 import pyarrow as pa
 
+from regfold.data.layout import Layout
 from regfold.errors import RegfoldError
 
 # Methods whose later folds may not be learnt from: the training rows of a fold come before it.
 ORDERED = ("time",)
+# A description's digests, which cell.json repeats: of the training rows, of how they are encoded, of the
+# held-out rows, and of the whole matrix' columns. The first two decide the network; all, what a cell writes.
+DIGESTS = ("train", "encoding", "test", "layout")
 
 
 def training_rows(assignment: np.ndarray, fold: int, method: str) -> np.ndarray:
@@ -34,38 +37,46 @@ def cells(assignment: np.ndarray) -> list[tuple[int, int]]:
     ]
 
 
-def meaning(schema: dict) -> str:
-    """What the network's outputs stand for, which is a part of every row set's digest."""
-    return json.dumps([schema["task"], schema["classes"], len(schema["target"])])
-
-
 def describe(
-    assignment: np.ndarray, repeat: int, fold: int, method: str, digests: np.ndarray, about: str
+    assignment: np.ndarray, repeat: int, fold: int, method: str, digests: np.ndarray, layout: Layout
 ) -> dict:
-    """What a cell depends on: how many rows it learns from and tests, and the digests of their contents.
+    """What a cell depends on besides its settings: its rows' contents and their encoding, as digests.
 
     Args:
         assignment: int32 (repeats, n).
         digests: uint8 (n, 16), each row's content.
-        about: what the rows' meaning depends on (task and classes).
+        layout: what the matrix' columns stand for.
+
+    Returns:
+        `repeat`, `fold`; how many rows it learns from and tests; `width`, the number of matrix columns that
+        its training rows use; and the DIGESTS.
     """
     tested = assignment[repeat - 1]
     learnt, held_out = training_rows(tested, fold, method), tested == fold
     if not learnt.any():
         raise RegfoldError(f"split: repeat {repeat}, fold {fold} has no training rows")
+    encoding, width = layout.of_rows(learnt)
     return {
         "repeat": repeat,
         "fold": fold,
         "n_train": int(learnt.sum()),
         "n_test": int(held_out.sum()),
-        "train": rows_digest(digests[learnt], about),
-        "test": rows_digest(digests[held_out], about),
+        "width": width,
+        "train": rows_digest(digests[learnt]),
+        "encoding": encoding,
+        "test": rows_digest(digests[held_out]),
+        "layout": layout.of_table(),
     }
 
 
-def rows_digest(digests: np.ndarray, about: str) -> str:
-    """The digest of a set of rows, uint8 (n, 16) digests in canonical order, whose outputs mean `about`."""
-    return hashlib.sha256(about.encode() + b"\0" + digests.tobytes()).hexdigest()[:32]
+def belongs(cell: dict, description: dict) -> bool:
+    """Whether a cell, by its cell.json, was made from the rows and columns that its fold has now."""
+    return all(cell["digests"][name] == description[name] for name in DIGESTS)
+
+
+def rows_digest(digests: np.ndarray) -> str:
+    """The digest of a set of rows, uint8 (n, 16) digests in canonical order."""
+    return hashlib.sha256(digests.tobytes()).hexdigest()[:32]
 
 
 def folds_table(assignment: np.ndarray, names: pa.Array) -> pa.Table:

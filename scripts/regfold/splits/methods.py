@@ -5,6 +5,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
+from regfold.data.columns import sorted_labels
 from regfold.errors import RegfoldError, quote
 from regfold.splits import split_file
 
@@ -45,7 +46,7 @@ def assign(
     if values is not None:
         values = _present(split["column"], values, rows, missing, what)
     if method == "column":
-        names = _sorted_labels(values)
+        names = sorted_labels(values)
         if len(names) < 2:
             raise RegfoldError(
                 f"split.column: column {quote(split['column'])} has one value only, {quote(names[0])}; "
@@ -107,13 +108,6 @@ def _numbers(values: list[str]) -> np.ndarray | None:
         return None
     # Python reads 1_20 as 120; in a table it is a name.
     return numbers if np.isfinite(numbers).all() and not any("_" in value for value in values) else None
-
-
-def _sorted_labels(values: list[str]) -> list[str]:
-    """The different values, by number where all are numbers, else as text."""
-    labels = sorted(set(values))
-    numbers = _numbers(labels)
-    return labels if numbers is None else [labels[i] for i in np.argsort(numbers, kind="stable")]
 
 
 def _time_order(column: str, values: list[str]) -> np.ndarray:

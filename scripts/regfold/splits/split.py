@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as parquet
 
 from regfold import files
-from regfold.data.encode import layout
+from regfold.data.layout import Layout
 from regfold.data.write_text import write_csv
 from regfold.splits import folds, methods
 
@@ -21,9 +21,8 @@ class Split:
     Attributes:
         assignment: int32 (repeats, n), the fold (from 1) in which each row is tested, 0 for none.
         names: the rows' names; both in canonical order.
-        cells: each cell's description by (repeat, fold): the digests of its training rows, of its held-out
-            rows and of the matrix' layout, and nothing else that could change. The cell runs again when its
-            description does.
+        cells: each cell's description by (repeat, fold), see folds.describe, with its fold's name, and
+            nothing else that could change. The cell runs again when its description does.
     """
 
     assignment: np.ndarray
@@ -58,10 +57,10 @@ def decide(settings: dict, prepared: Path) -> Split:
         schema["id"] is not None,
     )
     digests = np.load(prepared / "digests.npy", mmap_mode="r")
-    common = settings["split"]["method"], digests, folds.meaning(schema)
+    layout = Layout(schema, np.load(prepared / "features.npy", mmap_mode="r"))
+    common = settings["split"]["method"], digests, layout
     cells = {
-        (repeat, fold): folds.describe(assignment, repeat, fold, *common)
-        | {"name": fold_names[fold - 1], "layout": layout(schema)}
+        (repeat, fold): folds.describe(assignment, repeat, fold, *common) | {"name": fold_names[fold - 1]}
         for repeat, fold in folds.cells(assignment)
     }
     return Split(assignment, names, cells)

@@ -95,7 +95,7 @@ def run(
     started, clock = datetime.now(UTC), time.monotonic()
     schema = json.loads((prepared / "schema.json").read_text(encoding="utf-8"))
     specification = cell.specification | {"versions": identity.versions()}
-    digest = identity.state_digest(specification, description["train"], cell.repeat, cell.fold)
+    digest = identity.state_digest(specification, description)
     learnt, held_out, rows, truth = _read_rows(prepared, cell)
     preprocessing = diagnosis.preprocessing(rows[: len(learnt)], prepared / "features.npy", held_out, schema)
     fitting = Fitting(specification, cell.key, schema, rows, truth)
@@ -149,7 +149,7 @@ def run(
             "weights": weights_digest(network),
             "digests": {
                 "state": digest,
-                **{part: description[part] for part in ("train", "test", "layout")},
+                **{name: description[name] for name in folds.DIGESTS},
                 **{part: specification[part] for part in ("code", "cell", "build")},
             },
             "times": {

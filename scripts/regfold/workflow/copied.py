@@ -10,6 +10,7 @@ from pathlib import Path
 
 from snakemake.io import IOFile, ancient
 
+from regfold.splits import folds
 from regfold.workflow.plan import settings_changed
 
 FIRST = "results/prepared/schema.json"
@@ -45,7 +46,10 @@ def _unrecorded(workflow, path: str) -> bool:
 def _belongs(cell: Path, description: Path, specification: dict) -> bool:
     try:
         about, now = (json.loads(path.read_text(encoding="utf-8")) for path in (cell, description))
-        same = all(about["digests"][part] == now[part] for part in ("train", "test", "layout"))
-        return same and about["fold_name"] == now["name"] and not settings_changed(about, specification)
+        return (
+            folds.belongs(about, now)
+            and about["fold_name"] == now["name"]
+            and not settings_changed(about, specification)
+        )
     except (OSError, ValueError, KeyError, TypeError):
         return False

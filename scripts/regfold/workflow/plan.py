@@ -53,10 +53,10 @@ def plan(config: dict, specifications: dict[str, dict], results: Path, states: P
     """
     with tempfile.TemporaryDirectory() as folder:
         fresh = Path(folder)
-        schema = prepare(config["data"], config["split"]["column"], fresh)
+        prepare(config["data"], config["split"]["column"], fresh)
         split = decide({"split": config["split"], "missing": config["data"]["missing"]}, fresh)
         digests = np.load(fresh / "digests.npy")
-    before = _Before(results, config["split"]["method"], schema)
+    before = _Before(results, config["split"]["method"])
     return [
         _step(model, specification, key, split, digests, before, results, states)
         for model, specification in specifications.items()
@@ -67,8 +67,8 @@ def plan(config: dict, specifications: dict[str, dict], results: Path, states: P
 class _Before:
     """The rows of the last run, where they are still there, to say how many of a cell's rows changed."""
 
-    def __init__(self, results: Path, method: str, schema: dict):
-        self.method, self.meaning, self.rows = method, folds.meaning(schema), {}
+    def __init__(self, results: Path, method: str):
+        self.method = method
         try:
             self.digests = np.load(results / "prepared" / "digests.npy")
             self.assignment = np.load(results / "prepared" / "assignment.npy")
@@ -87,10 +87,7 @@ class _Before:
         tested = self.assignment[repeat - 1]
         mask = folds.training_rows(tested, fold, self.method) if part == "training" else tested == fold
         then = self.digests[mask]
-        if (
-            folds.rows_digest(then, self.meaning)
-            != cell["digests"]["train" if part == "training" else "test"]
-        ):
+        if folds.rows_digest(then) != cell["digests"]["train" if part == "training" else "test"]:
             return f"{part} rows changed"
         old, new = (Counter(row.tobytes() for row in rows) for rows in (then, now))
         gone, come = (old - new).total(), (new - old).total()
@@ -123,8 +120,8 @@ def _step(
             why.append(before.changed(cell, digests[learnt], "training"))
         if cell["digests"]["test"] != description["test"]:
             why.append(before.changed(cell, digests[tested == key[1]], "held-out"))
-        if cell["digests"]["layout"] != description["layout"]:
-            why.append("the columns or levels of the table changed")
+        if any(cell["digests"][name] != description[name] for name in ("encoding", "layout")):
+            why.append("the table's columns, levels or classes changed")
         if cell["fold_name"] != description["name"]:
             why.append(f"the fold's name changed: {cell['fold_name']} -> {description['name']}")
         if absent := [name for name in FILES if not (folder / name).is_file()]:
@@ -135,7 +132,7 @@ def _step(
         why = ["cell.json is damaged or from another version"]
     if not why:
         return Step(model, *key, KEPT, [])
-    digest = identity.state_digest(specification, description["train"], *key)
+    digest = identity.state_digest(specification, description)
     epochs, finished = Store(states, digest).progress() or (0, False)
     return Step(model, *key, PREDICTS if finished else RESUMES if epochs else TRAINS, why, epochs)
 
