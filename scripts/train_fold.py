@@ -17,7 +17,6 @@ def main(snakemake) -> None:
             description=Path(snakemake.input.fold),
             prepared=Path(snakemake.input.schema).parent,
             out=Path(snakemake.output.cell).parent,
-            threads=snakemake.threads,
             used=Path(snakemake.params.usage),
         )
 

@@ -1,4 +1,4 @@
-"""A training job around its cell: a GPU, processors, signals and progress, before TensorFlow starts."""
+"""A training job around its cell: a GPU, threads, signals and progress, before TensorFlow starts."""
 
 import json
 from contextlib import nullcontext
@@ -20,7 +20,6 @@ def train(
     description: Path,
     prepared: Path,
     out: Path,
-    threads: int,
     used: Path,
     terminal: TextIO,
 ) -> None:
@@ -33,7 +32,6 @@ def train(
         description: the fold's description, results/folds/<repeat>-<fold>.json.
         prepared: results/prepared.
         out: the cell's folder.
-        threads: how many processors the job may use.
         used: takes what the process used of time and memory.
         terminal: takes the lines for the user.
     """
@@ -50,7 +48,6 @@ def train(
         usage.recorded(used),
         Reporter(model, about["repeat"], about["fold"], training["epochs"]) as reporter,
         gpu.lease(reporter.queue) as lease,
-        processors.confined(threads, pool),
         compiled.kept(PROGRAMS, pool) if lease.device["kind"] == "CPU" else nullcontext() as programs,
         signals.asked_to_stop() as stop,
     ):

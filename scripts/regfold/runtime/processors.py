@@ -2,14 +2,9 @@
 
 import gc
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
 from itertools import pairwise
 
-from filelock import FileLock, Timeout
-
 from regfold.runtime import lean
-from regfold.runtime.gpu import lease_folder
 
 # Keras imports these where they are installed, for what training does not use; they take half of the start.
 NOT_NEEDED = ("sklearn", "matplotlib", "pandas")
@@ -22,7 +17,7 @@ def pool_size(n_features: int, n_outputs: int, hidden: list[int] | None, batch_s
 
     The order in which a large product is summed up depends on the number of threads in TensorFlow's pool, and
     with it the last bit of a weight. So the pool's size is part of the computation: the same on a laptop and
-    on a cluster, whatever `threads` the job has; see `confined` for those.
+    on a cluster, however many processors the job has.
     """
     if hidden is None:  # the user's own network, which is not known before TensorFlow is there
         return 4
@@ -63,30 +58,3 @@ def start(pool: int) -> list[str]:
     for device in gpus:
         tf.config.experimental.set_memory_growth(device, True)
     return [tf.config.experimental.get_device_details(device).get("device_name", "GPU") for device in gpus]
-
-
-@contextmanager
-def confined(threads: int, pool: int) -> Iterator[None]:
-    """Keep this process on `threads` processors where its pool has more threads than that.
-
-    Processors are leased like GPUs, by a file lock each, so that two cells of one machine do not choose the
-    same ones. Where all are taken, the operating system chooses among them.
-    """
-    usable = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
-    if threads >= min(pool, len(usable)):
-        yield
-        return
-    held = []
-    try:
-        for cpu in usable:
-            lock = FileLock(lease_folder() / f"cpu_{cpu}.lock")
-            with suppress(Timeout):
-                lock.acquire(blocking=False)
-                held.append((cpu, lock))
-            if len(held) == threads:
-                os.sched_setaffinity(0, [cpu for cpu, _ in held])
-                break
-        yield
-    finally:
-        for _, lock in held:
-            lock.release()
