@@ -1,14 +1,20 @@
-"""Files that are whole or not there: written beside their place, then renamed."""
+"""Files that are whole or not there: written beside their place, then renamed. And a folder for scratch."""
 
+import errno
 import hashlib
 import json
 import os
 import secrets
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from regfold import locks
 from regfold.errors import RegfoldError
+
+# What `fsync` answers on a file system that cannot flush such a file, or a folder (CIFS, some of FUSE).
+CANNOT_FLUSH = (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP)
 
 
 @contextmanager
@@ -48,6 +54,28 @@ def write_json(path: str | os.PathLike, data: object) -> None:
         temporary.write_text(f"{text}\n", encoding="utf-8")
 
 
+@contextmanager
+def scratch(folder: str | os.PathLike) -> Iterator[Path]:
+    """Have `folder` (made if need be) empty while the block runs; it is removed afterwards.
+
+    Processes that want the same folder have it one after the other; what a killed one left is removed first.
+
+    Raises:
+        RegfoldError: if the folder cannot be made or locked.
+    """
+    folder = Path(folder)
+    with locks.held(folder.with_name(f"{folder.name}.lock")):
+        shutil.rmtree(folder, ignore_errors=True)
+        try:
+            folder.mkdir()
+        except OSError as error:
+            raise RegfoldError(f"{folder}: cannot be made: {error.strerror}") from error
+        try:
+            yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
 def sha256(path: str | os.PathLike) -> str:
     """The SHA-256 of a file's bytes, in hex."""
     with Path(path).open("rb") as file:
@@ -55,9 +83,15 @@ def sha256(path: str | os.PathLike) -> str:
 
 
 def _flush(path: Path) -> None:
-    """Flush a file, or a folder's list of names, to disk, so that it survives the machine's end."""
+    """Flush a file, or a folder's list of names, to disk, so that it survives the machine's end.
+
+    Where the file system cannot do that, what was written stands all the same.
+    """
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in CANNOT_FLUSH:
+            raise
     finally:
         os.close(descriptor)

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 from regfold.errors import RegfoldError
-from regfold.runtime.gpu import gpu_limit, jobs_per_gpu
+from regfold.runtime.gpu import gpu_limit, jobs_per_gpu, lease_folder
 
 SCRIPTS = Path(__file__).parents[2] / "scripts"
 
@@ -390,3 +390,58 @@ def test_a_request_that_makes_no_sense_is_refused(monkeypatch, text):
     monkeypatch.setenv("REGFOLD_JOBS_PER_GPU", "0")
     with pytest.raises(RegfoldError, match="at least 1"):
         jobs_per_gpu()
+
+
+@pytest.mark.parametrize("kind", ["link", "loose", "file", "dangling link"])
+def test_a_lease_folder_that_is_not_this_users_alone_is_refused(machine, kind):
+    victim = machine.leases.with_name("victim")
+    victim.mkdir(mode=0o700)
+    if kind == "link":
+        machine.leases.symlink_to(victim)
+    elif kind == "loose":
+        machine.leases.mkdir()
+        machine.leases.chmod(0o777)
+    elif kind == "file":
+        machine.leases.touch(mode=0o600)
+    else:
+        machine.leases.symlink_to(victim / "new")
+    refused(machine)
+    assert not any(victim.iterdir())
+    assert machine.hold([])["device"]["kind"] == "CPU", "without GPUs there is nothing to lock"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may make a folder of another user")
+def test_another_users_lease_folder_is_refused(machine):
+    """The user, here root, would have a file of its own overwritten through a link in that folder."""
+    victim = machine.leases.with_name("victim.txt")
+    victim.write_text("precious")
+    machine.leases.mkdir(mode=0o700)
+    name = machine.leases / f"{THREE[0]['uuid']}.1.lock"
+    name.symlink_to(victim)
+    for path in (machine.leases, name):
+        os.chown(path, 65534, 65534, follow_symlinks=False)
+    refused(machine)
+    assert victim.read_text() == "precious"
+
+
+def refused(machine):
+    process = machine.start(THREE[:1])
+    result = finish(process)
+    assert result.returncode != 0 and machine.lines(process) == []
+    said = result.stderr.splitlines()[-1]
+    assert said.startswith(f"regfold.errors.RegfoldError: {machine.leases}: ")
+    assert "expected a folder for the locks of GPUs" in said and "REGFOLD_LEASES" in said
+
+
+def test_a_lease_is_never_written_through_a_link(machine):
+    victim = machine.leases.with_name("victim.txt")
+    victim.write_text("precious")
+    machine.leases.mkdir(mode=0o700)
+    (machine.leases / f"{THREE[0]['uuid']}.1.lock").symlink_to(victim)
+    assert finish(machine.start(THREE[:1])).returncode != 0
+    assert victim.read_text() == "precious"
+
+
+def test_the_lease_folder_is_made_for_this_user_alone(tmp_path, monkeypatch):
+    monkeypatch.setenv("REGFOLD_LEASES", str(tmp_path / "new" / "leases"))
+    assert lease_folder().stat().st_mode & 0o777 == 0o700

@@ -16,6 +16,7 @@ import os
 import platform
 import random
 import re
+import stat
 import sys
 import tempfile
 import time
@@ -23,8 +24,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from filelock import FileLock, Timeout
+from filelock import FileLock
 
+from regfold import locks
 from regfold.errors import RegfoldError, quote
 from regfold.runtime.nvml import DriverError, Gpu, entries, find_gpus, visible_gpus, warn
 
@@ -74,7 +76,8 @@ def lease(on_wait: Callable[[], None] = lambda: None) -> Iterator[Lease]:
         `{"kind": "CPU", "name"}` at once where there is no GPU to be used.
 
     Raises:
-        RegfoldError: REGFOLD_GPUS or REGFOLD_JOBS_PER_GPU cannot be understood.
+        RegfoldError: REGFOLD_GPUS or REGFOLD_JOBS_PER_GPU cannot be understood; or there are GPUs, and no
+            folder for their locks.
     """
     held, environment = Lease(), {}
     try:
@@ -152,27 +155,19 @@ def _take(gpus: list[Gpu], slots: int, on_wait: Callable[[], None]) -> Lease:
     """The first free slot; every GPU gets one cell before any gets two."""
     folder, scope = lease_folder(), _allocation()
     places = [(gpu, slot) for slot in range(1, slots + 1) for gpu in gpus]
-    locks = [FileLock(folder / _file_name(scope, gpu.uuid, slot)) for gpu, slot in places]
+    paths = [folder / _file_name(scope, gpu.uuid, slot) for gpu, slot in places]
     waiting = False
     while True:
-        for (gpu, slot), lock in zip(places, locks, strict=True):
-            with contextlib.suppress(Timeout):
-                lock.acquire(blocking=False)
-                Path(lock.lock_file).write_text(f"{os.getpid()}\n")
+        for (gpu, slot), path in zip(places, paths, strict=True):
+            if lock := locks.acquire(path, wait=False):
                 return Lease({"kind": "GPU", "name": gpu.name, "uuid": gpu.uuid, "slot": slot}, lock)
         if not waiting:
             waiting = True
-            holders = ", ".join(filter(None, map(_holder, locks))) or "other processes"
-            print(f"regfold: waiting for a GPU: all {len(locks)} slots are taken, by {holders}", flush=True)
+            known = [f"process {holder}" for holder in map(locks.holder, paths) if holder]
+            holders = ", ".join(known) or "other processes"
+            print(f"regfold: waiting for a GPU: all {len(paths)} slots are taken, by {holders}", flush=True)
             on_wait()
         time.sleep(random.uniform(*POLL_SECONDS))
-
-
-def _holder(lock: FileLock) -> str:
-    try:
-        return f"process {int(Path(lock.lock_file).read_text())}"
-    except (OSError, ValueError):
-        return ""
 
 
 def _allocation() -> str:
@@ -187,14 +182,36 @@ def _file_name(scope: str, uuid: str, slot: int) -> str:
 
 
 def lease_folder() -> Path:
-    """Where the locks are: on the machine itself, for a study's folder may be shared by many."""
-    folder = os.environ.get("REGFOLD_LEASES")
-    if not folder:
-        parent = Path("/tmp")  # the same for every process, unlike TMPDIR
-        parent = parent if os.access(parent, os.W_OK) else Path(tempfile.gettempdir())
-        folder = parent / f"regfold-gpu-{os.getuid() if hasattr(os, 'getuid') else 'user'}"
-    Path(folder).mkdir(mode=0o700, parents=True, exist_ok=True)
-    return Path(folder)
+    """Where the locks are: a folder of this user alone, made if need be.
+
+    It is on the machine itself, for a study's folder may be shared by many.
+
+    Raises:
+        RegfoldError: if it cannot be made; or is a symbolic link, another user's, or open to other users, who
+            could then have files of this user overwritten, or hold all the locks.
+    """
+    user = os.getuid() if hasattr(os, "getuid") else None  # Windows has temporary folders for each user.
+    # The same for every process of a user, unlike TMPDIR and XDG_RUNTIME_DIR.
+    parent = Path("/tmp") if os.access("/tmp", os.W_OK) else Path(tempfile.gettempdir())
+    folder = Path(os.environ.get("REGFOLD_LEASES") or parent / f"regfold-gpu-{user}")
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        found = folder.lstat()
+    except OSError as error:
+        raise RegfoldError(
+            f"{folder}: {error.strerror}; expected a folder for the locks of GPUs; "
+            "another one can be named in REGFOLD_LEASES"
+        ) from error
+    # Looked at after it was made: nobody else can put another in the place of one that is this user's.
+    if user is not None and (
+        not stat.S_ISDIR(found.st_mode) or found.st_uid != user or found.st_mode & 0o077
+    ):
+        raise RegfoldError(
+            f"{folder}: {stat.filemode(found.st_mode)} of user {found.st_uid} found; expected a folder for "
+            f"the locks of GPUs that user {user} alone may open (drwx------); another one can be named in "
+            "REGFOLD_LEASES"
+        )
+    return folder
 
 
 def jobs_per_gpu() -> int:

@@ -8,9 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-from filelock import FileLock, Timeout
 
-from regfold import files
+from regfold import files, locks
 from regfold.errors import RegfoldError
 
 FORMAT = 1
@@ -58,16 +57,15 @@ class Store:
     @contextmanager
     def lock(self, on_wait: Callable[[], None] = lambda: None) -> Iterator[None]:
         """Hold the state; `on_wait` is called once if another process does. Marks the folder as just used."""
-        lock = FileLock(self.folder / "lock")
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             os.utime(self.folder)
-            lock.acquire(blocking=False)
-        except Timeout:
-            on_wait()
-            lock.acquire()
         except OSError as error:
             raise RegfoldError(f"{self.folder}: cannot be written: {error.strerror or error}") from error
+        lock = locks.acquire(self.folder / "lock", wait=False)
+        if lock is None:
+            on_wait()
+            lock = locks.acquire(self.folder / "lock")
         try:
             yield
         finally:

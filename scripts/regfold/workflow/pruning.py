@@ -5,7 +5,8 @@ import shutil
 import time
 from pathlib import Path
 
-from filelock import FileLock, Timeout
+from regfold import locks
+from regfold.errors import RegfoldError
 
 # After a run, states that no present cell refers to are kept while they are few and young: settings that are
 # changed back, and cells that a killed run left behind, then find their training done.
@@ -67,8 +68,13 @@ def _size(folder: Path) -> int:
 def _remove(folder: Path) -> bool:
     """Remove a state, unless a process works on it just now."""
     try:
-        with FileLock(folder / "lock").acquire(blocking=False):
+        lock = locks.acquire(folder / "lock", wait=False)
+        if lock is None:
+            return False
+        try:
             shutil.rmtree(folder)
-        return True
-    except (Timeout, OSError):
+        finally:
+            lock.release()
+    except (RegfoldError, OSError):
         return False
+    return True

@@ -1,0 +1,51 @@
+"""Guards the writing of files where a file system can do less than others, and the folder for scratch."""
+
+import errno
+import os
+import stat
+
+import pytest
+from regfold import files, locks
+from regfold.errors import RegfoldError
+
+
+@pytest.mark.parametrize("code", [errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.EIO])
+def test_a_file_system_that_cannot_flush_folders_keeps_what_was_written(tmp_path, monkeypatch, code):
+    """As CIFS; an error of the disk is another matter."""
+    flush = os.fsync
+
+    def fsync(descriptor):
+        if stat.S_ISDIR(os.fstat(descriptor).st_mode):
+            raise OSError(code, os.strerror(code))
+        flush(descriptor)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    if code == errno.EIO:
+        with pytest.raises(RegfoldError, match="cannot be written: Input/output error"):
+            files.write_json(tmp_path / "x.json", {})
+    else:
+        files.write_json(tmp_path / "x.json", {"a": 1})
+        assert (tmp_path / "x.json").read_text() == '{\n  "a": 1\n}\n'
+
+
+def test_a_scratch_folder_is_empty_and_leaves_nothing(tmp_path):
+    folder = tmp_path / "fresh"
+    folder.mkdir()
+    (folder / "of a killed process").touch()
+    with files.scratch(folder) as given:
+        assert given == folder and not any(folder.iterdir())
+        assert locks.acquire(tmp_path / "fresh.lock", wait=False) is None
+        (folder / "table").touch()
+    assert not folder.exists()
+    with pytest.raises(KeyError), files.scratch(folder):
+        raise KeyError
+    assert not folder.exists()
+
+
+def test_a_scratch_folder_is_made_in_no_other_place(tmp_path):
+    (tmp_path / "victim").mkdir()
+    (tmp_path / "victim" / "precious").touch()
+    (tmp_path / "fresh").symlink_to(tmp_path / "victim")
+    with pytest.raises(RegfoldError, match="fresh: cannot be made"), files.scratch(tmp_path / "fresh"):
+        pass
+    assert (tmp_path / "victim" / "precious").exists()
