@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from regfold.runtime import progress
-from unit.test_gpu import FAKE_NVML, THREE
+from runtime.test_gpu import FAKE_NVML, THREE
 
 SCRIPTS = Path(__file__).parents[2] / "scripts"
 
