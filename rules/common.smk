@@ -2,10 +2,7 @@
 
 import os
 import re
-import sys
 from pathlib import Path
-
-sys.path.insert(0, str(Path(workflow.basedir) / "scripts"))
 
 from regfold.workflow import copied, pruning, rate_limit, run_lock, run_progress, terminal
 from regfold import errors

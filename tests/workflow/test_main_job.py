@@ -255,6 +255,20 @@ def test_a_misspelt_key_is_one_line_before_any_job(elsewhere, tmp_path):
     assert not (study.folder / "results").exists()
 
 
+def test_a_key_that_stands_twice_is_one_line_before_any_job(elsewhere, tmp_path):
+    study = ugly_study(tmp_path / "study", elsewhere[0].project)
+    lines = study.read("config.yaml").splitlines()
+    study.write("config.yaml", "\n".join([*lines, "models: {l1: {}}", ""]))
+    first = lines.index("models:") + 1
+    ran = study.snakemake()
+    assert ran.code != 0
+    assert ran.lines == [
+        f"regfold: error: config.yaml, lines {first} and {len(lines) + 1}: models: stands twice; expected "
+        "each key once"
+    ]
+    assert ran.jobs == [] and "Traceback" not in ran.text
+
+
 def test_a_bad_table_is_one_line_before_any_training(elsewhere, tmp_path):
     study = ugly_study(tmp_path / "study", elsewhere[0].project)
     study.write("a table.csv", study.read("a table.csv").replace("id 7,", "id 14,", 1))

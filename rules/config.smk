@@ -1,0 +1,16 @@
+"""The config files, checked as text before Snakemake reads them: some mistakes YAML takes for something else."""
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(workflow.basedir) / "scripts"))
+
+from regfold import errors
+from regfold.config import yaml_file
+
+# Another workflow may import this one with a config of its own.
+if not workflow.modifier.skip_configfile:
+    with errors.ending_the_process():
+        for path in ["config.yaml", *workflow.overwrite_configfiles]:
+            if Path(path).is_file():
+                yaml_file.check(path)
