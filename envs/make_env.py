@@ -14,6 +14,7 @@ PACKAGES = (
     "numpy",
     "nvidia-ml-py",
     "pandas",
+    "psutil",
     "pyarrow",
     "pyyaml",
     "rich",

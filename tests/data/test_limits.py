@@ -1,12 +1,16 @@
-"""Guards the bounds: thousands of columns, and notes on as many, cost no more than they must."""
+"""Guards the bounds: thousands of columns cost no more than they must, and what is too large is refused."""
 
+import gzip
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
-from regfold.data import encode, table
+from regfold.data import encode, memory, table
 from regfold.data.columns import feature_names
 from regfold.data.notes import Note, lines
 from regfold.data.prepare import prepare
+from regfold.errors import RegfoldError
 
 
 @pytest.fixture(autouse=True)
@@ -89,3 +93,117 @@ def test_levels_that_many_columns_do_not_know_are_one_line():
     schema, said = prepare(section(), None, "out"), []
     encode.encode(table.read("new.csv", []), schema, said.append)
     assert said == ["new.csv: columns 'c0', 'c1', 'c2' and 17 more have cells that are no level of t.csv"]
+
+
+# Size
+
+
+def test_a_matrix_that_does_not_fit_into_memory_is_refused_before_it_is_made():
+    n = 10**6
+    lines = "".join(f"k{i},{i % 7},{i % 2},{i}.5\n" for i in range(n))
+    Path("t.csv").write_text(f"code,week,x,y\n{lines}")
+    with pytest.raises(RegfoldError) as error:
+        prepare(section(categorical=["code", "week"]), None, "out")
+    start = "t.csv: 1,000,000 rows of 1,000,008 encoded columns take 4,000.0 GB, more than half of the free "
+    assert str(error.value).startswith(start)
+    assert str(error.value).endswith(
+        "; the widest are 'code' (1,000,000 levels), 'week' (7 levels): list them in data.exclude, or give "
+        "them fewer levels"
+    )
+    assert not list(Path("out").glob("*"))
+
+
+def test_new_rows_that_do_not_fit_into_memory_are_refused():
+    Path("t.csv").write_text("c,y\n" + "".join(f"k{i},{i}.5\n" for i in range(5000)))
+    Path("new.csv").write_text("c\n" + "k1\n" * 10**6)
+    schema = prepare(section(categorical=["c"]), None, "out")
+    # As many columns as the schema of a far larger table has, without its matrix.
+    schema["columns"][0]["levels"] += [f"z{i}" for i in range(10**6)]
+    with pytest.raises(
+        RegfoldError, match=r"new\.csv: 1,000,000 rows of 1,005,000 encoded columns take 4,020.0 GB"
+    ):
+        encode.encode(table.read("new.csv", []), schema)
+
+
+@pytest.mark.parametrize(
+    ("cgroup", "files", "limits"),
+    [
+        ("0::/job/step\n", {"job/memory.max": "700\n", "job/step/memory.max": "max\n"}, [700]),
+        ("0::/host/path\n", {"memory.max": "500\n"}, [500]),
+        (
+            "9:cpu:/a\n4:memory:/a\n0::/\n",
+            {"memory/a/memory.limit_in_bytes": "300\n", "cpu/a/memory.limit_in_bytes": "1\n"},
+            [300],
+        ),
+        ("", {}, []),
+    ],
+)
+def test_the_limits_of_control_groups_count(tmp_path, cgroup, files, limits):
+    (tmp_path / "proc/self").mkdir(parents=True)
+    (tmp_path / "proc/self/cgroup").write_text(cgroup)
+    for name, text in files.items():
+        path = tmp_path / "sys/fs/cgroup" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    assert list(memory.group_limits(tmp_path)) == limits
+
+
+def test_where_there_are_no_control_groups_there_is_no_limit(tmp_path):
+    assert list(memory.group_limits(tmp_path)) == []
+    assert memory.budget() > 0
+
+
+def test_running_out_of_memory_is_one_line():
+    Path("t.csv").write_text("c,y\n" + "".join(f"k{i},{i}.5\n" for i in range(20_000)))
+    code = f"""if True:
+        import re, resource
+        from pathlib import Path
+        from regfold.data.prepare import prepare
+        from regfold.errors import ending_the_process
+        used = int(re.search(r"VmSize:\\s*(\\d+)", Path("/proc/self/status").read_text())[1]) * 1024
+        resource.setrlimit(resource.RLIMIT_AS, (used + 10**9,) * 2)
+        with ending_the_process():
+            prepare({section(categorical=["c"])!r}, None, "out")
+        """
+    done = subprocess.run([sys.executable, "-c", code], stderr=subprocess.PIPE, text=True)
+    assert done.returncode == 1
+    assert done.stderr == (
+        "regfold: error: t.csv: does not fit into memory; expected fewer rows or columns (data.exclude), or "
+        "a machine with more memory\n"
+    )
+
+
+# Files made to be too large
+
+
+def bomb(path: str, first: bytes, block: bytes, times: int) -> None:
+    with gzip.open(path, "wb", compresslevel=1) as file:
+        file.write(first)
+        for _ in range(times):
+            file.write(block)
+
+
+@pytest.mark.parametrize("block", [b"a" * 10**6, b"ab," * 10**6])
+def test_a_header_without_an_end_is_not_read_to_its_end(block):
+    bomb("t.csv.gz", b"", block, 1 + 2**26 // len(block))
+    with pytest.raises(
+        RegfoldError, match=r"t.csv.gz: the header is longer than 67,108,864 characters; expected"
+    ):
+        table.read("t.csv.gz", [])
+
+
+def test_a_file_that_unpacks_to_more_than_memory_holds_is_not_read_to_its_end(monkeypatch):
+    bomb("t.csv.gz", b"x,y\n", b"0.5,0.5\n" * 10**6, 8)
+    assert len(table.read("t.csv.gz", [])) == 8 * 10**6
+    monkeypatch.setattr(memory, "budget", lambda: 20 * 10**6)
+    with pytest.raises(
+        RegfoldError, match=r"t.csv.gz: its text takes more than half of the free memory \(20.0 MB\)"
+    ):
+        table.read("t.csv.gz", [])
+
+
+def test_a_row_without_an_end_is_not_read_to_its_end(monkeypatch):
+    bomb("t.csv.gz", b"x,y\n1,2\n3,", b"0" * 10**6, 60)
+    monkeypatch.setattr(memory, "budget", lambda: 40 * 10**6)
+    with pytest.raises(RegfoldError, match=r"t.csv.gz: its text takes more than half of the free memory"):
+        table.read("t.csv.gz", [])

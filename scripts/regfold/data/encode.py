@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from regfold.data import notes
+from regfold.data import memory, notes
 from regfold.data.columns import Column, read_categorical, read_numeric
 from regfold.data.table import Table, check_finite, first_text, numbers
 from regfold.errors import RegfoldError, quote
@@ -26,6 +26,25 @@ def describe(columns: Sequence[Column]) -> list[dict]:
         )
         start += column.width
     return entries
+
+
+def check_size(path: str, columns: Sequence[Column], n_rows: int) -> None:
+    """Check that the design matrix of `n_rows` rows fits into the memory at hand, before it is made.
+
+    Raises:
+        RegfoldError: if it does not; it names the widest columns.
+    """
+    width = sum(column.width for column in columns)
+    needed, allowed = 4 * n_rows * width, memory.budget()
+    if needed <= allowed:
+        return
+    wide = sorted((column for column in columns if column.levels), key=lambda column: -column.width)[:3]
+    named = ", ".join(f"{quote(column.name)} ({column.width:,} levels)" for column in wide)
+    remedy = f"the widest are {named}: list them in data.exclude, or give them fewer levels"
+    raise RegfoldError(
+        f"{path}: {n_rows:,} rows of {width:,} encoded columns take {memory.size(needed)}, more than half of "
+        f"the free memory ({memory.size(allowed)}); {remedy if wide else 'list columns in data.exclude'}"
+    )
 
 
 def matrix(columns: list[Column], order: np.ndarray) -> np.ndarray:
@@ -97,4 +116,5 @@ def encode(table: Table, schema: dict, note: Callable[[str], object] = lambda te
         columns.append(column)
     for line in notes.lines(table.path, found_unknown):
         note(line)
+    check_size(table.path, columns, len(table))
     return matrix(columns, np.arange(len(table)))

@@ -12,7 +12,7 @@ from regfold import files
 from regfold.data import notes
 from regfold.data.columns import feature_names, read_column
 from regfold.data.digests import row_digests
-from regfold.data.encode import describe, matrix
+from regfold.data.encode import check_size, describe, matrix
 from regfold.data.table import Table, read
 from regfold.data.target import drop_missing, read_target
 from regfold.errors import RegfoldError, quote
@@ -33,8 +33,19 @@ def prepare(data: dict, split_column: str | None, out_dir: str | Path) -> dict:
         the schema.
 
     Raises:
-        RegfoldError: if the table and the config do not fit, or a file cannot be written.
+        RegfoldError: if the table and the config do not fit, the table does not fit into memory, or a file
+            cannot be written.
     """
+    try:
+        return _prepare(data, split_column, out_dir)
+    except MemoryError:
+        raise RegfoldError(
+            f"{data['path']}: does not fit into memory; expected fewer rows or columns (data.exclude), or "
+            "a machine with more memory"
+        ) from None
+
+
+def _prepare(data: dict, split_column: str | None, out_dir: str | Path) -> dict:
     out_dir = Path(out_dir)
     table = read(data["path"], data["missing"])
     n_read = len(table)
@@ -59,6 +70,7 @@ def prepare(data: dict, split_column: str | None, out_dir: str | Path) -> dict:
                 found += said
             table = table.without(some)
             pa.default_memory_pool().release_unused()
+        check_size(data["path"], columns, len(order))
     schema = {
         "path": data["path"],
         "n_read": n_read,

@@ -5,12 +5,14 @@ import gzip
 import io
 import re
 import zlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
 
 import pyarrow as pa
 import pyarrow.csv
 
+from regfold.data import memory
 from regfold.data.quotes import QuoteScan, first_fault
 from regfold.errors import RegfoldError, quote
 
@@ -19,6 +21,8 @@ SEPARATORS = {".csv": ",", ".csv.gz": ",", ".tsv": "\t", ".tsv.gz": "\t"}
 # Bytes of one block of the parser: a row must fit into it, so it grows for very wide tables.
 BLOCK_SIZE = 8 << 20
 LARGEST_BLOCK = 1 << 30
+# Characters; the names of a million columns take some 10 million.
+LARGEST_HEADER = 1 << 26
 
 
 def read(path: str) -> pa.Table:
@@ -62,9 +66,16 @@ class _Followed:
         # Named here, as Arrow knows the ending .gz in small letters only.
         self._stream = pa.input_stream(path, compression="gzip" if path.lower().endswith(".gz") else None)
         self.quotes = QuoteScan(separator)
+        self._path, self._most, self._read = path, memory.budget(), 0
 
     def read(self, size: int) -> bytes:
         block = self._stream.read(size)
+        self._read += len(block)
+        if self._read > self._most:
+            raise RegfoldError(
+                f"{self._path}: its text takes more than half of the free memory "
+                f"({memory.size(self._most)}); expected a smaller table, or a machine with more memory"
+            )
         self.quotes.feed(block)
         return block
 
@@ -72,7 +83,9 @@ class _Followed:
 def _check_quotes(path: str, separator: str) -> None:
     """Refuse a file in which a quoted cell does not end, or does not end with its closing quote."""
     with _open(path) as file:
-        fault = first_fault(file.read(), separator)
+        content = file.read(LARGEST_BLOCK)
+        # Of a larger file the parser's own complaint has to do.
+        fault = "" if file.read(1) else first_fault(content, separator)
     if fault:
         raise RegfoldError(f"{path}: {fault}")
 
@@ -85,7 +98,8 @@ def _header(path: str, separator: str) -> list[str]:
         io.TextIOWrapper(raw, encoding="utf-8-sig", errors="surrogateescape", newline="") as text,
     ):
         try:
-            names = next((line for line in csv.reader(text, delimiter=separator) if line), None)
+            lines = csv.reader(_first_lines(path, text), delimiter=separator)
+            names = next((line for line in lines if line), None)
         except csv.Error as error:
             raise RegfoldError(f"{path}: the header cannot be read: {error}") from None
     if names is None:
@@ -93,6 +107,19 @@ def _header(path: str, separator: str) -> list[str]:
     if any("\ud800" <= c <= "\udfff" for c in "".join(names)):
         raise RegfoldError(f"{path}: the header is not UTF-8; expected a table saved as UTF-8")
     return names
+
+
+def _first_lines(path: str, text: io.TextIOBase) -> Iterator[str]:
+    """A file's lines, as far as a header may reach: a line without an end is never held as a whole."""
+    left = LARGEST_HEADER
+    while line := text.readline(left):
+        left -= len(line)
+        if left <= 0:
+            raise RegfoldError(
+                f"{path}: the header is longer than {LARGEST_HEADER:,} characters; expected the columns' "
+                "names, and a line break behind them"
+            )
+        yield line
 
 
 def _parse(path: str, names: list[str], separator: str, skip_blank: bool = True) -> pa.Table:
@@ -137,7 +164,7 @@ def _parse_blocks(path: str, names: list[str], separator: str, skip_blank: bool,
                 if "Empty CSV file" in str(error):
                     return pa.table([pa.array([], pa.string())] * len(names), names=names)
                 raise
-            size *= 8
+            size = min(8 * size, LARGEST_BLOCK)
 
 
 def _explain(message: str, names: list[str]) -> str:
