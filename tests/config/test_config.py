@@ -252,7 +252,7 @@ def test_build_functions_that_can_be_called(definition, tmp_path, monkeypatch):
     assert network == {"build": "nets.py:net", "hidden": [3], "activation": "relu"}
 
 
-@pytest.mark.parametrize("name", ["m", "0", "a.b", "L1_l2-x", "a" * 100])
+@pytest.mark.parametrize("name", ["m", "0", "a.b", "L1_l2-x", "con_1", "m.nul", "com10", "a" * 100])
 def test_names_of_models(name):
     assert list(resolved(models={name: {}})["models"]) == [name]
 

@@ -112,16 +112,22 @@ CASES = [
         "training: found a list; expected a mapping with epochs, batch_size, optimizer, "
         "learning_rate, schedule, class_weight, early_stopping, seed, checkpoint_seconds and on_divergence",
     ),
-    (training("epochs: 0"), "training.epochs: 0 is out of range; expected an integer of at least 1"),
+    (training("epochs: 0"), "training.epochs: 0 is out of range; expected an integer from 1 to 1000000"),
     (
         training("epochs: '-1e1'"),
-        "training.epochs: '-1e1' is out of range; expected an integer of at least 1",
+        "training.epochs: '-1e1' is out of range; expected an integer from 1 to 1000000",
     ),
-    (training("epochs: true"), "training.epochs: found true; expected an integer of at least 1"),
-    (training("epochs: 2.5"), "training.epochs: found 2.5; expected an integer of at least 1"),
-    (training("epochs: many"), "training.epochs: found 'many'; expected an integer of at least 1"),
-    (training("epochs:"), "training.epochs: found no value; expected an integer of at least 1"),
-    (training("epochs: [5]"), "training.epochs: found a list; expected an integer of at least 1"),
+    (training("epochs: true"), "training.epochs: found true; expected an integer from 1 to 1000000"),
+    (training("epochs: 2.5"), "training.epochs: found 2.5; expected an integer from 1 to 1000000"),
+    (training("epochs: many"), "training.epochs: found 'many'; expected an integer from 1 to 1000000"),
+    (training("epochs:"), "training.epochs: found no value; expected an integer from 1 to 1000000"),
+    (training("epochs: [5]"), "training.epochs: found a list; expected an integer from 1 to 1000000"),
+    (
+        training("epochs: 1000001"),
+        "training.epochs: 1000001 is out of range; expected an integer from 1 to 1000000",
+    ),
+    (split("repeats: 1001"), "split.repeats: 1001 is out of range; expected an integer from 1 to 1000"),
+    (split("folds: 10001"), "split.folds: 10001 is out of range; expected an integer from 2 to 10000"),
     (training("learning_rate: 0"), "training.learning_rate: 0 is out of range; expected a number above 0"),
     (training("learning_rate: .nan"), "training.learning_rate: nan is not finite; expected a number above 0"),
     (
@@ -257,6 +263,15 @@ CASES = [
         "models.L1: differs from 'l1' in upper and lower case only, which file names may ignore; expected "
         "another name",
     ),
+    (
+        models("{aux: {}}"),
+        "models.aux: Windows cannot write files of this name; expected another name",
+    ),
+    (
+        models("{Com1.l1.x: {}}"),
+        "models.Com1.l1.x: Windows cannot write files of this name; expected another name",
+    ),
+    (models("{l1.: {}}"), "models.l1.: Windows cannot write files of this name; expected another name"),
     (penalty("kernel: 1e-4"), "models.m.penalty.kernel: found '1e-4'; expected a mapping with l1 and l2"),
     (
         penalty("kernel: {l1: -1}"),
@@ -295,6 +310,14 @@ CASES = [
     (
         f"data: {{path: {'a' * 300}.csv, target: y}}\nmodels: {{m: }}",
         f"data.path: '{'a' * 60}...': File name too long; expected a readable file",
+    ),
+    (
+        "data: {path: 't{1}.csv', target: y}\nmodels: {m: }",
+        "data.path: 't{1}.csv' has braces, which Snakemake takes for a wildcard; expected a path without",
+    ),
+    (
+        split("method: file, file: 'f}.csv'"),
+        "split.file: 'f}.csv' has braces, which Snakemake takes for a wildcard; expected a path without",
     ),
     (
         "data: {path: 'sklearn:irises', target: y}\nmodels: {m: }",
@@ -340,7 +363,7 @@ CASES = [
     (data("missing_target: skip"), "data.missing_target: found 'skip'; expected error or drop"),
     # The split.
     (split("method: kfolds"), "split.method: found 'kfolds'; did you mean 'kfold'?"),
-    (split("folds: 1"), "split.folds: 1 is out of range; expected an integer of at least 2"),
+    (split("folds: 1"), "split.folds: 1 is out of range; expected an integer from 2 to 10000"),
     (
         split("method: group"),
         "split.column: missing; split.method is group, which needs the name of a column",

@@ -23,7 +23,15 @@ def check_table(path: str) -> None:
             f"data.path: {quote(path)} has an unknown ending; expected {listed(TABLE_ENDINGS, 'or')}, or "
             "sklearn:NAME"
         )
-    check_file(path, "data.path")
+    check_input(path, "data.path")
+
+
+def check_input(path: str, where: str) -> None:
+    """Check that a file is there, and that Snakemake can take it as a rule's input."""
+    if set(path) & set("{}"):
+        what = "has braces, which Snakemake takes for a wildcard"
+        raise RegfoldError(f"{where}: {quote(path)} {what}; expected a path without")
+    check_file(path, where)
 
 
 def check_file(path: str, where: str) -> None:

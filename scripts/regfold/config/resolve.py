@@ -4,11 +4,20 @@ import copy
 
 from regfold.config import optimizers, schema
 from regfold.config.messages import listed
-from regfold.config.paths import check_build, check_file, check_table
+from regfold.config.paths import check_build, check_input, check_table
 from regfold.errors import RegfoldError, quote
 
 COLUMN_METHODS = ("group", "stratified_group", "time", "column")
 SCHEDULE_OPTIONS = {"constant": (), "cosine": ("final",), "exponential": ("decay_rate",)}
+
+# What Windows takes for a device, whatever stands behind the first dot.
+DEVICES = {
+    "CON",
+    "PRN",
+    "AUX",
+    "NUL",
+    *(f"{port}{number}" for port in ("COM", "LPT") for number in range(10)),
+}
 
 # Why a method is never repeated.
 SINGLE = {
@@ -60,6 +69,10 @@ def _resolve(raw: dict) -> dict:
             raise RegfoldError(
                 f"models.{name}: differs from {quote(twin)} in upper and lower case only, which file names "
                 "may ignore; expected another name"
+            )
+        if name.endswith(".") or name.partition(".")[0].upper() in DEVICES:
+            raise RegfoldError(
+                f"models.{name}: Windows cannot write files of this name; expected another name"
             )
         models[name] = copy.deepcopy(_model(given, own, name))
         _check_model(models[name], own, name, data)
@@ -134,7 +147,7 @@ def _check_split(split: dict, data: dict) -> None:
                 f"null, or the method {listed(methods, 'or')}"
             )
     if method == "file":
-        check_file(split["file"], "split.file")
+        check_input(split["file"], "split.file")
     if method in SINGLE and split["repeats"] != 1:
         raise RegfoldError(
             f"split.repeats: {split['repeats']} with split.method {method}: {SINGLE[method]}; expected 1"
