@@ -1,5 +1,10 @@
 """Networks of a user's own, as network.build names them: good ones and bad ones."""
 
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+
 import keras
 from keras import layers
 
@@ -22,6 +27,22 @@ def functional(n_features, n_outputs, output_activation, regularizers):
     shared = layers.Dense(n_features, "relu", **regularizers)
     both = layers.Concatenate()([inputs, shared(shared(inputs))])
     return keras.Model(inputs, layers.Dense(n_outputs, output_activation)(both))
+
+
+@dataclass
+class Sizes:
+    hidden: int = 3
+
+
+def with_a_dataclass(n_features, n_outputs, output_activation, regularizers):
+    """Dataclasses look their module up while it runs."""
+    return keras.Sequential(
+        [
+            layers.Input((n_features,)),
+            layers.Dense(Sizes().hidden, **regularizers),
+            layers.Dense(n_outputs, output_activation),
+        ]
+    )
 
 
 def other_names(a, b, c, d):
@@ -78,6 +99,10 @@ def two_outputs(n_features, n_outputs, output_activation, regularizers):
 
 def raises(n_features, n_outputs, output_activation, regularizers):
     raise ValueError("two\nlines")
+
+
+def exits(n_features, n_outputs, output_activation, regularizers):
+    sys.exit("no network today")
 
 
 def uses_lambda(n_features, n_outputs, output_activation, regularizers):

@@ -228,6 +228,14 @@ CASES = [
         "network.build: 'broken.py', line 2: invalid syntax; expected a Python file",
     ),
     (
+        network("build: unreadable.py:net"),
+        "network.build: 'unreadable.py': Input/output error; expected a readable file",
+    ),
+    (
+        network("build: deep.py:net"),
+        "network.build: 'deep.py', line 1: too many nested parentheses; expected a Python file",
+    ),
+    (
         network("build: nets.py:missing"),
         "network.build: 'nets.py' defines no function 'missing'; expected a function at the file's top level",
     ),
@@ -431,6 +439,8 @@ def study(tmp_path, monkeypatch):
     Path("folds.csv").write_text("row,repeat,fold\n")
     Path("folder.csv").mkdir()
     Path("nets.py").write_text(NETS)
+    Path("deep.py").write_text("(" * 1000)
+    Path("unreadable.py").symlink_to("/proc/self/mem")  # what root cannot read either
     Path("broken.py").write_text("x = 1\ndef net(:\n")
 
 

@@ -123,12 +123,14 @@ def test_measured_sums_are_those_of_the_penalties():
     assert diagnosis.activity(made, rows) == {"activity_l1": (3 + 7) / 2, "activity_l2": (9 + 29) / 2}
 
 
-@pytest.mark.parametrize("own", ["sequential", "functional", "other_names", "own_layer", "subclassed"])
+@pytest.mark.parametrize(
+    "own", ["sequential", "functional", "with_a_dataclass", "other_names", "own_layer", "subclassed"]
+)
 def test_a_network_of_ones_own_has_the_right_shapes_and_penalties(own):
     made = body(own=own, penalty={"kernel": {"l2": 0.5}})
     outputs = made(np.ones((2, 4), np.float32), training=True)
     assert outputs.shape == (2, 3)
-    penalized = own in ("sequential", "functional", "other_names")
+    penalized = own in ("sequential", "functional", "with_a_dataclass", "other_names")
     assert len(made.losses) == penalized
     if penalized:
         kernel = next(v for v in made.trainable_variables if v.path.endswith("kernel")).numpy()
@@ -143,6 +145,7 @@ WRONG = {
     "wrong_outputs": " returned a network with output shape (None, 4); expected (None, 3)",
     "two_outputs": " returned a network with output shape [(None, 3), (None, 3)]; expected (None, 3)",
     "raises": " failed: ValueError: two lines",
+    "exits": " failed: SystemExit: no network today",
     "uses_lambda": " has a Lambda layer, which Keras refuses to load from a file; "
     "expected keras.ops, or a layer class of your own",
     "not_there": ": AttributeError: module 'regfold_build_own_networks' has no attribute 'not_there'",
@@ -156,6 +159,18 @@ def test_what_is_wrong_with_ones_own_network_is_said_in_one_line(own, monkeypatc
     with pytest.raises(RegfoldError) as error:
         body(own=own)
     assert str(error.value) == f"network.build: 'own_networks.py:{own}'{WRONG[own]}"
+
+
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [("raise SystemExit(3)", "SystemExit: 3"), ("raise ValueError('two\\nlines')", "ValueError: two lines")],
+)
+def test_a_file_that_ends_while_it_is_read_is_said_in_one_line(line, reason, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("nets.py").write_text(f"{line}\n")
+    with pytest.raises(RegfoldError) as error:
+        network.load_function("nets.py:net")
+    assert str(error.value) == f"network.build: 'nets.py:net': {reason}"
 
 
 def test_a_network_that_does_not_take_the_features_is_said_in_one_line():

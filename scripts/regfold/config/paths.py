@@ -57,7 +57,9 @@ def check_build(build: str, where: str) -> None:
     check_file(path, where)
     try:
         tree = ast.parse(Path(path).read_bytes())
-    except (SyntaxError, ValueError) as error:
+    except OSError as error:
+        raise RegfoldError(f"{where}: {quote(path)}: {error.strerror}; expected a readable file") from None
+    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
         line = f", line {error.lineno}" if getattr(error, "lineno", None) else ""
         what = getattr(error, "msg", error)
         raise RegfoldError(f"{where}: {quote(path)}{line}: {what}; expected a Python file") from None

@@ -3,6 +3,7 @@
 import hashlib
 import importlib.util
 import re
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -70,11 +71,19 @@ def load_function(build: str):
     file, _, name = build.rpartition(":")
     specification = importlib.util.spec_from_file_location(f"regfold_build_{Path(file).stem}", file)
     module = importlib.util.module_from_spec(specification)
+    # As an import does: dataclasses, for one, look their module up there while it runs.
+    sys.modules[specification.name] = module
     try:
         specification.loader.exec_module(module)
         return getattr(module, name)
-    except Exception as error:
-        raise RegfoldError(f"network.build: {quote(build)}: {type(error).__name__}: {error}") from error
+    except (Exception, SystemExit) as error:
+        del sys.modules[specification.name]
+        raise RegfoldError(f"network.build: {quote(build)}: {_on_one_line(error)}") from error
+
+
+def _on_one_line(error: BaseException) -> str:
+    text = " ".join(re.sub(r"\x1b\[[0-9;]*m", "", str(error)).split())[:300]
+    return f"{type(error).__name__}: {text}"
 
 
 def _build_own(n_features, n_outputs, output_activation, build, penalty, key) -> keras.Model:
@@ -88,9 +97,8 @@ def _build_own(n_features, n_outputs, output_activation, build, penalty, key) ->
             body.build((None, n_features))
         if isinstance(body, keras.Model):
             outputs = body(keras.Input((n_features,)))
-    except Exception as error:
-        text = " ".join(re.sub(r"\x1b\[[0-9;]*m", "", str(error)).split())[:300]
-        raise RegfoldError(f"{where} failed: {type(error).__name__}: {text}") from error
+    except (Exception, SystemExit) as error:
+        raise RegfoldError(f"{where} failed: {_on_one_line(error)}") from error
     if not isinstance(body, keras.Model):
         raise RegfoldError(f"{where} returned a {type(body).__name__}; expected a keras.Model")
     shape = keras.tree.map_structure(lambda output: tuple(output.shape), outputs)
