@@ -4,6 +4,7 @@ import argparse
 import time
 from pathlib import Path
 
+from regfold.errors import RegfoldError, ending_the_process
 from regfold.runtime import progress
 from regfold.workflow import progress_view
 from rich.console import Console
@@ -18,7 +19,7 @@ def main() -> None:
     arguments = parser.parse_args()
     folder = Path(arguments.study) / progress.FOLDER
     if not folder.is_dir():
-        parser.exit(1, f"regfold: error: {folder}: not found; expected a study in which a run was started\n")
+        raise RegfoldError(f"{folder}: not found; expected a study in which a run was started")
     view, console = progress_view.look(folder), Console()
     if not arguments.watch:
         console.print(progress_view.render(view))
@@ -32,6 +33,7 @@ def main() -> None:
 
 if __name__ == "__main__":
     try:
-        main()
+        with ending_the_process():
+            main()
     except KeyboardInterrupt:
         raise SystemExit(130) from None

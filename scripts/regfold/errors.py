@@ -5,14 +5,19 @@ import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
+from regfold.formatting import visible
+
 
 class RegfoldError(Exception):
     """A problem that the user can mend. Its text is one line: the place, what was found, what is expected."""
 
+    def __str__(self) -> str:
+        return visible(super().__str__())
+
 
 def quote(value: object, limit: int = 60) -> str:
     """Untrusted text for a message: in single quotes, on one line, cut after `limit` characters."""
-    text = "".join(c if c.isprintable() else repr(c)[1:-1] for c in str(value))
+    text = visible(value)
     return f"'{text[:limit]}...'" if len(text) > limit else f"'{text}'"
 
 

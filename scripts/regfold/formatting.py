@@ -1,4 +1,13 @@
-"""Numbers for people: rounded to the digits that mean something. Imports nothing."""
+"""Numbers and text for people: what means something, and what can be seen. Imports nothing."""
+
+
+def visible(text: object) -> str:
+    """On one line and with nothing hidden: what is not printable becomes its escape, such as `\\n`.
+
+    So no name, path or message of others can forge a line, steer a terminal (`\\x1b[2J`) or turn the
+    direction of writing (`\\u202e`). To do it twice changes nothing.
+    """
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in str(text))
 
 
 def significant(value: float | None, digits: int = 4) -> str:

@@ -280,6 +280,14 @@ def test_the_picture_fits_the_terminal_and_tells_the_same(tmp_path, width):
     assert max(len(line) for line in text.splitlines()) <= width
 
 
+def test_the_picture_takes_nothing_for_markup_or_commands(tmp_path):
+    cell_file(tmp_path, model="[bold]m", device="[red]GPU[/red] [/nothing] \x1b[2J\u202e")
+    console = Console(width=160, record=True, file=io.StringIO())
+    console.print(progress_view.render(progress_view.look(tmp_path)))
+    text = console.export_text()
+    assert r"[red]GPU[/red] [/nothing] \x1b[2J\u202e" in text and "[bold]m 1-1" in text
+
+
 def test_a_run_that_was_killed_is_not_said_to_go_on(tmp_path):
     gone = subprocess.Popen([sys.executable, "-c", ""])
     gone.wait()

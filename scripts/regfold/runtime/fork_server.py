@@ -190,7 +190,7 @@ def _answer(script: socket.socket) -> NoReturn:
     os.environ.update(environment)
     connection.send(BEGUN)
     threading.Thread(target=_stop_when_told, args=(connection,), daemon=True).start()
-    sys.stdout, sys.stderr, terminal = map(log.stream, (1, 2, descriptors[2]))
+    sys.stdout, sys.stderr, terminal = log.stream(1), log.stream(2), log.lines(descriptors[2])
     problem = None
     try:
         function, arguments = pickle.loads(request)

@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import TextIO
 
 from regfold.errors import RegfoldError
+from regfold.formatting import visible
 
 
 @contextmanager
 def job(log: str | os.PathLike | Sequence[str] | None) -> Iterator[TextIO]:
-    """Redirect file descriptors 1 and 2 into `log` while the block runs; give the original stderr as a file.
+    """Redirect file descriptors 1 and 2 into `log` while the block runs; give the original stderr (`Lines`).
 
     Redirecting the descriptors, and not only `sys.stdout`, catches what TensorFlow's C++ prints. A problem
     that the user can mend (RegfoldError) ends the process with status 1 and one line, in the log and on the
@@ -26,8 +27,8 @@ def job(log: str | os.PathLike | Sequence[str] | None) -> Iterator[TextIO]:
     """
     paths = [log] if isinstance(log, str | os.PathLike) else list(log or [])
     if not paths:
-        with _problems_end_the_process(sys.stderr, None):
-            yield sys.stderr
+        with lines(2) as terminal, _problems_end_the_process(terminal, None):
+            yield terminal
         return
     path = Path(paths[0])
     with _problems_end_the_process(sys.stderr, None):
@@ -50,7 +51,7 @@ def _redirected(descriptor: int) -> Iterator[TextIO]:
     for number in (1, 2):
         os.dup2(descriptor, number)
     try:
-        with stream(1) as sys.stdout, stream(2) as sys.stderr, stream(kept[1]) as terminal:
+        with stream(1) as sys.stdout, stream(2) as sys.stderr, lines(kept[1]) as terminal:
             yield terminal
     finally:
         sys.stdout, sys.stderr = streams
@@ -59,10 +60,24 @@ def _redirected(descriptor: int) -> Iterator[TextIO]:
             os.close(original)
 
 
-def stream(descriptor: int) -> TextIO:
+def stream(descriptor: int, kind: type[io.TextIOWrapper] = io.TextIOWrapper) -> TextIO:
     """Text, line by line, into a descriptor that stays open."""
     buffer = io.BufferedWriter(_Forgiving(descriptor, "w", closefd=False))
-    return io.TextIOWrapper(buffer, encoding="utf-8", errors="backslashreplace", line_buffering=True)
+    return kind(buffer, encoding="utf-8", errors="backslashreplace", line_buffering=True)
+
+
+def lines(descriptor: int) -> TextIO:
+    """Lines for a terminal: whatever a print writes there is one line in which everything is visible."""
+    return stream(descriptor, _Lines)
+
+
+class _Lines(io.TextIOWrapper):
+    """A stream that lets a line break pass at the end of what is written alone."""
+
+    def write(self, text: str) -> int:
+        line = text.removesuffix("\n")
+        super().write(visible(line) + text[len(line) :])
+        return len(text)
 
 
 class _Forgiving(io.FileIO):
@@ -88,6 +103,6 @@ def _problems_end_the_process(terminal: TextIO, log: Path | None) -> Iterator[No
         if log is None:
             raise
         traceback.print_exc()
-        what = " ".join(f"{type(error).__name__}: {error}".split())[:200]
+        what = visible(" ".join(f"{type(error).__name__}: {error}".split()))[:200]
         print(f"regfold: error: {what}; the traceback is in {log}", file=terminal, flush=True)
         raise SystemExit(1) from None

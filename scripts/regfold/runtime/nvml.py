@@ -5,6 +5,7 @@ import sys
 from dataclasses import dataclass
 
 from regfold.errors import quote
+from regfold.formatting import visible
 
 NO_DEVICE = ("", "-1", "NoDevFiles")
 
@@ -124,4 +125,4 @@ def _used(pynvml, handle) -> int:
 
 def warn(text: str) -> None:
     """One line to the log (of a job) or the terminal (of the run)."""
-    print(f"regfold: warning: {text}", file=sys.stderr, flush=True)
+    print(f"regfold: warning: {visible(text)}", file=sys.stderr, flush=True)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import mean
 
-from regfold.formatting import duration, significant
+from regfold.formatting import duration, significant, visible
 from regfold.runtime import progress
 from regfold.runtime.progress import DONE, FAILED, QUEUED, RUNNING, STOPPED, WAITING
 
@@ -151,6 +151,10 @@ def render(view: View):
     from rich.table import Table
     from rich.text import Text
 
+    def plain(text: str, style: str = "") -> Text:
+        """Text of which nothing is taken for Rich's markup or for the terminal's commands."""
+        return Text(visible(text), style)
+
     bar = Table.grid(expand=True)
     bar.add_row(ProgressBar(total=max(1, len(view.cells)), completed=view.count(DONE)))
     colours = {RUNNING: "green", QUEUED: "yellow", FAILED: "red", STOPPED: "red"}
@@ -166,16 +170,16 @@ def render(view: View):
     for cell in shown:
         left = _cell_seconds_left(cell)
         table.add_row(
-            name(cell),
-            Text(_news(cell) or cell["state"], colours[cell["state"]]),
+            plain(name(cell)),
+            plain(_news(cell) or cell["state"], colours[cell["state"]]),
             f"{cell['epoch']} of {cell['epochs']}",
             ProgressBar(total=max(1, cell["epochs"]), completed=cell["epoch"]),
             _number(cell["train_loss"]),
             _number(cell["validation_loss"]),
             "" if left is None else roughly(left),
-            f"{cell['host']}: {cell['device'] or ''}",
+            plain(f"{cell['host']}: {cell['device'] or ''}"),
         )
-    text = Text(headline(view), "bold"), Text(_run(view), "dim")
+    text = plain(headline(view), "bold"), plain(_run(view), "dim")
     return Group(text[0], bar, table, text[1]) if shown else Group(text[0], bar, text[1])
 
 

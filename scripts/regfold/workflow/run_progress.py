@@ -12,6 +12,7 @@ import threading
 import time
 from pathlib import Path
 
+from regfold.formatting import visible
 from regfold.runtime import progress
 from regfold.workflow import progress_view
 
@@ -89,7 +90,7 @@ class RunProgress(threading.Thread):
         from snakemake.logging import logger
         from snakemake.settings.enums import Quietness
 
-        text = "\n".join(progress_view.lines(progress_view.look(self.folder)))
+        text = "\n".join(map(visible, progress_view.lines(progress_view.look(self.folder))))
         if self.state["cells"] and text != self._said:
             self._said = text
             logger.info(f"regfold: {text}", extra={"quietness": Quietness.PROGRESS})

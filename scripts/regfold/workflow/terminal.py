@@ -8,7 +8,7 @@ import json
 import math
 from pathlib import Path
 
-from regfold.formatting import significant
+from regfold.formatting import significant, visible
 
 MOST_FOLD_LINES = 20
 
@@ -47,7 +47,7 @@ def _model(name: str, result: dict, lines: list[dict]) -> str:
         text.append(f"  Fold mean {mean}, standard deviation {deviation} over {result['n_cells']} folds")
     elif result["rmse"] is None:
         text.append("  No score: a fold's predictions are not finite (marked ! above)")
-    return "\n".join(text)
+    return "\n".join(map(visible, text))
 
 
 def _cell(line: dict, result: dict) -> str:
