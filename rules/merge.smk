@@ -11,6 +11,7 @@ rule merge_predictions:
         rows="results/prepared/rows.parquet",
         schema="results/prepared/schema.json",
         target="results/prepared/target.npy",
+        digests="results/prepared/digests.npy",
         assignment="results/prepared/assignment.npy",
         cells=lambda wildcards: cells(wildcards.model, "cell.json"),
         predictions=lambda wildcards: cells(wildcards.model, "predictions.npz"),

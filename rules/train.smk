@@ -14,6 +14,7 @@ rule train_fold:
         schema=ancient("results/prepared/schema.json"),
         features=ancient("results/prepared/features.npy"),
         target=ancient("results/prepared/target.npy"),
+        digests=ancient("results/prepared/digests.npy"),
         assignment=ancient("results/prepared/assignment.npy"),
     output:
         cell="results/cells/{model}/{repeat}-{fold}/cell.json",

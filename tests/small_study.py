@@ -96,27 +96,31 @@ class Study:
             **more,
         )
 
+    def tested(self, repeat: int = 1, fold: int = 1) -> np.ndarray:
+        """The rows that a fold tests, int64 (n_test,), in canonical order."""
+        return np.flatnonzero(np.load(self.prepared / "assignment.npy")[repeat - 1] == fold)
+
     def predictions(self, repeat: int = 1, fold: int = 1, model: str = "m") -> tuple[np.ndarray, np.ndarray]:
-        with np.load(self.folder(repeat, fold, model) / "predictions.npz") as archive:
-            return archive["row"], archive["prediction"]
+        """The rows that a cell tested, and their predictions."""
+        return self.tested(repeat, fold), oos.read_predictions(self.folder(repeat, fold, model))[1]
 
     def pretend(self, model: str = "m", seed: int = 0) -> None:
         """All cells of a model without training: predictions that differ from row to row, and small files."""
         random = np.random.default_rng(seed)
-        assignment = np.load(self.prepared / "assignment.npy")
+        digests = np.load(self.prepared / "digests.npy")
         n_outputs = len(self.schema["classes"] or self.schema["target"])
         dtype = np.float32 if self.schema["classes"] else np.float64
         for repeat, fold in self.cells():
-            folder, rows = self.folder(repeat, fold, model), np.flatnonzero(assignment[repeat - 1] == fold)
+            folder, rows = self.folder(repeat, fold, model), self.tested(repeat, fold)
             folder.mkdir(parents=True, exist_ok=True)
             predicted = random.normal(size=(len(rows), n_outputs)).astype(dtype)
-            np.savez(folder / "predictions.npz", row=rows, prediction=predicted)
+            np.savez(folder / "predictions.npz", digest=digests[rows], prediction=predicted)
             for name in ("model.keras", "history.csv"):
                 (folder / name).write_text(f"{repeat} {fold}")
             names = ("model.keras", "predictions.npz", "history.csv")
-            digests = {name: self.description(repeat, fold)[name] for name in folds.DIGESTS}
-            digests["files"] = {name: files.sha256(folder / name) for name in names}
-            (folder / "cell.json").write_text(json.dumps({"digests": digests}))
+            recorded = {name: self.description(repeat, fold)[name] for name in folds.DIGESTS}
+            recorded["files"] = {name: files.sha256(folder / name) for name in names}
+            (folder / "cell.json").write_text(json.dumps({"digests": recorded}))
 
     def merge(self, model: str = "m") -> Path:
         """merge_predictions."""

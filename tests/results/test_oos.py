@@ -36,17 +36,20 @@ def prepared_tables(draw):
         "task": "regression" if regression else "classification",
         "classes": None if regression else ["a", "b", "c"],
         "target": ["y"],
+        "id": None,
     }
     target = position[:, None] + 0.25 if regression else (position % 3).astype(np.int32)
     table = pa.table({"cell": [f"cell {i}" for i in range(n)]})
     names = pa.array([f"name {i}" for i in position])
-    prepared = oos.Prepared(Path(), schema, table, names, position, target, assignment)
+    digests = np.repeat(position[:, None].astype(np.uint8), 16, axis=1)
+    prepared = oos.Prepared(Path(), schema, table, names, position, digests, target, assignment)
     predictions = {}
     for repeat, tested in enumerate(assignment, start=1):
         for fold in np.unique(tested[tested > 0]):
-            rows = np.array(draw(st.permutations(np.flatnonzero(tested == fold).tolist())), np.int64)
+            rows = np.flatnonzero(tested == fold)
             values = 1000 * repeat + position[rows, None] + np.linspace(0.1, 0.3, 1 if regression else 3)
-            predictions[repeat, int(fold)] = rows, values.astype(np.float64 if regression else np.float32)
+            values = values.astype(np.float64 if regression else np.float32)
+            predictions[repeat, int(fold)] = digests[rows], values
     return prepared, predictions
 
 
@@ -89,27 +92,39 @@ def test_predictions_of_other_rows_are_refused(drawn, data):
     if not predictions:
         return
     key = data.draw(st.sampled_from(sorted(predictions)))
-    rows, values = predictions[key]
-    other = np.setdiff1d(np.arange(len(prepared.position)), rows)
+    digests, values = predictions[key]
+    n, n_outputs = values.shape
+    where = f"repeat {key[0]}, fold {key[1]}: "
     ways = {
-        "missing row": (rows[1:], values[1:]),
-        "twice": (np.append(rows, rows[0]), np.append(values, values[:1], axis=0)),
-        "too few values": (rows, values[1:]),
-        "too many outputs": (rows, np.hstack([values, values])),
+        "missing row": (digests[1:], values[1:]),
+        "twice": (np.append(digests, digests[:1], axis=0), np.append(values, values[:1], axis=0)),
+        "too few values": (digests, values[1:]),
+        "too many outputs": (digests, np.hstack([values, values])),
     }
-    if len(other):
-        ways["another row"] = (np.append(rows[1:], other[0]), values)
-    if len(rows) > 1:
-        ways["twice, instead of another"] = (np.append(rows[1:], rows[-1]), values)
-    way = data.draw(st.sampled_from(sorted(ways)))
-    with pytest.raises(RegfoldError) as error:
-        oos.merge(prepared, predictions | {key: ways[way]})
-    assert str(error.value) == (
-        f"repeat {key[0]}, fold {key[1]}: the predictions are not for the rows that the fold tests"
-    )
+    for found in ways.values():
+        with pytest.raises(RegfoldError) as error:
+            oos.merge(prepared, predictions | {key: found})
+        assert str(error.value) == (
+            f"{where}{len(found[0])} rows with predictions of shape {found[1].shape}; "
+            f"expected those of the {n} rows that are tested, {(n, n_outputs)}"
+        )
+    # Of the right number, but of other rows: replaced, or in another order.
+    wrong = data.draw(st.lists(st.booleans(), min_size=n, max_size=n).filter(any), label="replaced")
+    order = data.draw(st.permutations(range(n)), label="order")
+    tested = np.flatnonzero(prepared.assignment[key[0] - 1] == key[1])
+    for changed in (np.where(np.array(wrong)[:, None], np.uint8(200), digests), digests[order]):
+        rows = [f"'name {prepared.position[row]}'" for row in tested[(changed != digests).any(axis=1)]]
+        if rows:
+            with pytest.raises(RegfoldError) as error:
+                oos.merge(prepared, predictions | {key: (changed, values)})
+            more = f" and {len(rows) - 10} more" if len(rows) > 10 else ""
+            assert str(error.value) == (
+                f"{where}row {', '.join(rows[:10])}{more}: predicted from other cells than the table has"
+            )
     predictions.pop(key)
-    with pytest.raises(RegfoldError, match="the predictions are not for the rows that the fold tests"):
+    with pytest.raises(RegfoldError) as error:
         oos.merge(prepared, predictions)
+    assert str(error.value) == f"{where}no predictions"
 
 
 UGLY = [
@@ -148,10 +163,11 @@ def test_the_text_of_a_line_is_exact():
     )
     assignment = np.load(study.prepared / "assignment.npy")[0]
     values = np.array([[0.1], [1 / 3], [1e-20], [-16777216]])
+    prepared = oos.read_prepared(study.prepared)
     predictions = {
-        (1, fold): (np.flatnonzero(assignment == fold), values[assignment == fold]) for fold in (1, 2)
+        (1, fold): (prepared.digests[assignment == fold], values[assignment == fold]) for fold in (1, 2)
     }
-    write_csv(oos.merge(oos.read_prepared(study.prepared), predictions), "out.csv")
+    write_csv(oos.merge(prepared, predictions), "out.csv")
     folds = assignment.tolist()
     lines = [
         't,"x,y",y,oos_row,oos_repeat,oos_fold,oos_y,oos_pred',
@@ -174,12 +190,12 @@ def test_a_prediction_reads_back_to_the_same_float(values):
 
 def test_what_is_not_finite_stays_visible():
     study = Study("x,y\n1,a\n2,b\n3,a\n4,b\n", split={"folds": 2})
-    assignment = np.load(study.prepared / "assignment.npy")[0]
+    prepared = oos.read_prepared(study.prepared)
     predictions = {
-        (1, fold): (np.flatnonzero(assignment == fold), np.full((2, 2), [np.nan, np.inf], np.float32))
+        (1, fold): (prepared.digests[study.tested(1, fold)], np.full((2, 2), [np.nan, np.inf], np.float32))
         for fold in (1, 2)
     }
-    write_csv(oos.merge(oos.read_prepared(study.prepared), predictions), "out.csv")
+    write_csv(oos.merge(prepared, predictions), "out.csv")
     for line in read("out.csv"):
         assert (line["oos_label"], line["oos_pred_a"], line["oos_pred_b"]) == ("", "nan", "inf")
 
@@ -209,10 +225,9 @@ def test_a_kept_cell_finds_its_rows_again_when_others_came_before_them():
     study.prepare()
     assert study.description(1, 1) == described
     prepared = oos.read_prepared(study.prepared)
-    with np.load(study.folder(1, 1) / "predictions.npz") as archive:
-        assert archive["row"].tolist() == [3, 4, 5]
+    assert study.tested(1, 1).tolist() == [4, 5, 6]
     (cell,) = oos.read_cells(prepared, [study.folder(1, 1)]).values()
-    assert cell[0].tolist() == [4, 5, 6]
+    np.testing.assert_array_equal(cell[0], prepared.digests[4:7])
     assert [str(value) for value in cell[1][:, 0]] == [before[t] for t in "345"]
 
 
@@ -232,5 +247,5 @@ def test_a_cell_that_is_not_what_it_was_is_refused():
     with pytest.raises(RegfoldError) as error:
         oos.read_cells(prepared, [study.folder(1, 1)])
     assert str(error.value) == (
-        f"{study.folder(1, 1)}: belongs to other rows than the table has now; run again"
+        f"{study.folder(1, 1)}: made from other rows, columns or levels than the table has now; run again"
     )

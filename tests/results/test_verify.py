@@ -1,5 +1,6 @@
 """Guards verify: it finds every edit of a result, of the table and of a cell's files, and names the rows."""
 
+import json
 import re
 import shutil
 from pathlib import Path
@@ -8,7 +9,9 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from regfold import files
 from regfold.errors import RegfoldError
+from regfold.results import oos
 from regfold.results.verify import verify
 from small_study import Study
 
@@ -148,7 +151,10 @@ def test_folds_csv_is_held_too(study):
 def test_a_changed_table_is_found(study):
     text = Path("t.csv").read_text()
     Path("t.csv").write_text(re.sub(r"\n([^\n]*),([^,\n]*)\n$", r"\n\1x,\2\n", text))
-    assert "belongs to other rows than the table has now; run again" in problem(study)
+    said = problem(study)
+    assert "made from other rows, columns or levels than the table has now; run again" in said
+    last = "'p11'" if study.schema["id"] else "'11'"
+    assert f"/predictions.npz: {names(study).split()[0]} {last}: predicted from other cells than" in said
     Path("t.csv").write_text("\n".join(text.splitlines()[:-1]) + "\n")
     assert problem(study) == "t.csv: 11 rows, but the results are of 12; run snakemake again"
     Path("t.csv").unlink()
@@ -190,9 +196,34 @@ def test_predictions_that_were_exchanged_between_cells_are_found(study):
     one, other = study.folder(1, 1), study.folder(1, 2)
     for name in ("cell.json", "predictions.npz", "model.keras", "history.csv"):
         shutil.copy(one / name, other / name)
-    said = problem(study)
-    assert said.startswith(f"{other}: belongs to other rows than the table has now; run again; ")
-    assert "'oos_pred" in said
+    assert problem(study).startswith(
+        f"{other}: made from other rows, columns or levels than the table has now; run again; "
+        f"{other / 'predictions.npz'}: {names(study).split()[0]} "
+    )
+
+
+@pytest.mark.parametrize("way", ["of other rows", "in another order", "of no rows"])
+def test_predictions_of_other_rows_are_found_though_all_digests_of_files_match(study, way):
+    folder, tested = study.folder(1, 2), study.tested(1, 2)
+    digests, predicted = oos.read_predictions(folder)
+    every = np.load(study.prepared / "digests.npy")
+    changed = {
+        "of other rows": np.concatenate([digests[:2], every[study.tested(1, 1)][:1], digests[3:]]),
+        "in another order": digests[[0, 2, 1, *range(3, len(digests))]],
+        "of no rows": np.zeros_like(digests),
+    }[way]
+    np.savez(folder / "predictions.npz", digest=changed, prediction=predicted)
+    about = json.loads((folder / "cell.json").read_text())
+    about["digests"]["files"]["predictions.npz"] = files.sha256(folder / "predictions.npz")
+    (folder / "cell.json").write_text(json.dumps(about))
+    what, name = ("id", "p{}") if study.schema["id"] else ("row", "{}")
+    # Canonical order is that of ids as text.
+    order = sorted(range(12), key=name.format) if study.schema["id"] else range(12)
+    rows = [f"'{name.format(order[i])}'" for i in tested[(changed != digests).any(axis=1)]]
+    said = f"{what} {', '.join(rows)}: predicted from other cells than the table has"
+    assert problem(study) == f"{folder / 'predictions.npz'}: {said}"
+    with pytest.raises(RegfoldError, match=f"^repeat 1, fold 2: {what} {rows[0]}"):
+        study.merge()
 
 
 def test_only_the_first_problems_are_told_and_how_many_more_there_are(study):

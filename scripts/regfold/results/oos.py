@@ -9,8 +9,12 @@ import pyarrow as pa
 import pyarrow.parquet as parquet
 
 from regfold import files
-from regfold.errors import RegfoldError
+from regfold.errors import RegfoldError, quote
 from regfold.splits import folds
+
+# Rows in a message.
+MOST_NAMED = 10
+OUTDATED = "made from other rows, columns or levels than the table has now; run again"
 
 
 @dataclass(frozen=True)
@@ -23,6 +27,7 @@ class Prepared:
         table: the kept rows' cells as text, in the table's order.
         names: each row's name, in canonical order.
         position: int64 (n,), each row's place in the table, in canonical order.
+        digests: uint8 (n, 16), each row's content, in canonical order.
         target: (n,) class codes or (n, n_targets) numbers, in canonical order.
         assignment: int32 (repeats, n), the fold in which each row is tested, 0 for none; canonical order.
     """
@@ -32,6 +37,7 @@ class Prepared:
     table: pa.Table
     names: pa.Array
     position: np.ndarray
+    digests: np.ndarray
     target: np.ndarray
     assignment: np.ndarray
 
@@ -45,6 +51,7 @@ def read_prepared(folder: Path, assignment: Path | None = None) -> Prepared:
         table=parquet.read_table(folder / "table.parquet"),
         names=rows["row"].combine_chunks(),
         position=rows["position"].to_numpy(),
+        digests=np.load(folder / "digests.npy"),
         target=np.load(folder / "target.npy"),
         assignment=np.load(assignment or folder / "assignment.npy"),
     )
@@ -59,42 +66,56 @@ def output_names(schema: dict) -> tuple[list[str], list[str]]:
     return [f"oos_y{ending}" for ending in endings], [f"oos_pred{ending}" for ending in endings]
 
 
-def merge(prepared: Prepared, predictions: dict[tuple[int, int], tuple[np.ndarray, np.ndarray]]) -> pa.Table:
+def merge(prepared: Prepared, cells: dict[tuple[int, int], tuple[np.ndarray, np.ndarray]]) -> pa.Table:
     """Join every prediction to its own row.
 
     Args:
         prepared: the table and who tests what.
-        predictions: for each (repeat, fold): the rows, int64 (n_test,) canonical, and their predictions,
-            (n_test, n_outputs), float32 probabilities or float64 numbers in the targets' units.
+        cells: for each (repeat, fold) the digests of the rows that it predicted, uint8 (n_test, 16), and
+            their predictions, (n_test, n_outputs), both in canonical order; see `read_predictions`.
 
     Returns:
         the file's content as text: the table's columns, then oos_row, oos_repeat, oos_fold, for classes
         oos_label, then truth and predictions; lines by repeat, then in the table's order.
 
     Raises:
-        RegfoldError: if the cells do not predict exactly the rows that they are to test, each once.
+        RegfoldError: if the cells do not predict exactly the rows that they are to test, by their contents.
     """
     n_outputs = len(output_names(prepared.schema)[0])
     dtype = np.float32 if prepared.schema["task"] == "classification" else np.float64
     parts = []
     for repeat, tested in enumerate(prepared.assignment, start=1):
         values = np.zeros((len(tested), n_outputs), dtype)
-        for fold in np.unique(tested[tested > 0]):
-            rows, predicted = predictions.get((repeat, int(fold)), (np.empty(0), np.empty(0)))
-            expected = np.flatnonzero(tested == fold)
-            if not np.array_equal(np.sort(rows), expected) or predicted.shape != (len(expected), n_outputs):
-                raise RegfoldError(
-                    f"repeat {repeat}, fold {fold}: the predictions are not for the rows that the fold tests"
-                )
-            values[rows] = predicted
+        for fold in np.unique(tested[tested > 0]).tolist():
+            if (repeat, fold) not in cells:
+                raise RegfoldError(f"repeat {repeat}, fold {fold}: no predictions")
+            if problem := wrong_rows(prepared, repeat, fold, *cells[repeat, fold]):
+                raise RegfoldError(f"repeat {repeat}, fold {fold}: {problem}")
+            values[tested == fold] = cells[repeat, fold][1]
         canonical = np.argsort(prepared.position, kind="stable")
         canonical = canonical[tested[canonical] > 0]
         parts.append(_lines(prepared, repeat, canonical, tested[canonical], values[canonical]))
     return pa.concat_tables(parts)
 
 
+def wrong_rows(prepared: Prepared, repeat: int, fold: int, digests: np.ndarray, predicted: np.ndarray) -> str:
+    """In what a cell's predictions are not those of the rows that its fold tests; empty where all is well."""
+    tested = np.flatnonzero(prepared.assignment[repeat - 1] == fold)
+    expected = len(tested), len(output_names(prepared.schema)[0])
+    if predicted.shape != expected or len(digests) != len(tested):
+        found = f"{len(digests):,} rows with predictions of shape {predicted.shape}"
+        return f"{found}; expected those of the {expected[0]:,} rows that are tested, {expected}"
+    other = tested[(digests != prepared.digests[tested]).any(axis=1)]
+    if not len(other):
+        return ""
+    names = ", ".join(quote(name.as_py()) for name in prepared.names.take(pa.array(other[:MOST_NAMED])))
+    more = f" and {len(other) - MOST_NAMED:,} more" if len(other) > MOST_NAMED else ""
+    what = "id" if prepared.schema["id"] else "row"
+    return f"{what} {names}{more}: predicted from other cells than the table has"
+
+
 def _lines(
-    prepared: Prepared, repeat: int, rows: np.ndarray, folds: np.ndarray, values: np.ndarray
+    prepared: Prepared, repeat: int, rows: np.ndarray, fold: np.ndarray, values: np.ndarray
 ) -> pa.Table:
     schema, target = prepared.schema, prepared.target[rows]
     truth_names, prediction_names = output_names(schema)
@@ -103,7 +124,7 @@ def _lines(
     )
     columns["oos_row"] = prepared.names.take(pa.array(rows))
     columns["oos_repeat"] = _text(np.full(len(rows), repeat))
-    columns["oos_fold"] = _text(folds)
+    columns["oos_fold"] = _text(fold)
     if schema["task"] == "classification":
         broken = np.isnan(values).any(axis=1)
         labels = np.array([*schema["classes"], ""], object)
@@ -124,45 +145,37 @@ def _text(values: np.ndarray) -> pa.Array:
 def read_cells(
     prepared: Prepared, folders: list[Path]
 ) -> dict[tuple[int, int], tuple[np.ndarray, np.ndarray]]:
-    """The rows and predictions of a model's cells, by (repeat, fold); see `read_cell`."""
+    """The rows' digests and the predictions of a model's cells, by (repeat, fold); see `read_cell`."""
     cells = {}
     for folder in folders:
         description = prepared.folder.parent / "folds" / f"{folder.name}.json"
         expected = json.loads(description.read_text(encoding="utf-8"))
-        repeat, fold = expected["repeat"], expected["fold"]
-        tested = np.flatnonzero(prepared.assignment[repeat - 1] == fold)
-        cells[repeat, fold] = read_cell(folder, expected, tested)
+        cells[expected["repeat"], expected["fold"]] = read_cell(folder, expected)
     return cells
 
 
-def read_cell(folder: Path, expected: dict, tested: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """A cell's rows and predictions, once its files are found to be what the cell wrote for these rows.
+def read_cell(folder: Path, expected: dict) -> tuple[np.ndarray, np.ndarray]:
+    """A cell's predictions, once its files are found to be what the cell wrote for this fold.
 
     Args:
         folder: the cell's folder.
         expected: the fold's description (results/folds/<repeat>-<fold>.json).
-        tested: int64 (n_test,), the rows that the fold tests, canonical and in order.
 
     Raises:
-        RegfoldError: if a file is missing or damaged, or the cell tested other rows.
+        RegfoldError: if a file is missing or damaged, or the cell is not of this fold.
     """
     about = json.loads((folder / "cell.json").read_text(encoding="utf-8"))
     if damaged := damaged_files(folder, about):
         raise RegfoldError(f"{folder / damaged[0]}: damaged since it was written; remove it and run again")
     if not folds.belongs(about, expected):
-        raise RegfoldError(f"{folder}: belongs to other rows than the table has now; run again")
-    return predictions(folder, tested)
+        raise RegfoldError(f"{folder}: {OUTDATED}")
+    return read_predictions(folder)
 
 
-def predictions(folder: Path, tested: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The rows that a cell tested, and their predictions.
-
-    The rows' digest vouches for them, one by one. Where a fold neither learns from nor tests a row that came
-    or went (method time), its cell is kept, and its rows have other numbers than when it was trained.
-    """
+def read_predictions(folder: Path) -> tuple[np.ndarray, np.ndarray]:
+    """The digests of the rows that a cell predicted, uint8 (n_test, 16), and their predictions."""
     with np.load(folder / "predictions.npz") as archive:
-        rows, predicted = archive["row"], archive["prediction"]
-    return tested[np.argsort(np.argsort(rows))], predicted
+        return archive["digest"], archive["prediction"]
 
 
 def damaged_files(folder: str | Path, about: dict) -> list[str]:

@@ -14,7 +14,6 @@ from regfold.errors import RegfoldError, quote
 from regfold.results import oos
 from regfold.splits import folds
 
-MOST_NAMED = 10
 # A line may be so long at most.
 BLOCK_BYTES = 1 << 26
 
@@ -41,12 +40,11 @@ def verify(config: dict, results: Path) -> str:
     with tempfile.TemporaryDirectory() as fresh:
         schema = prepare(config["data"], config["split"]["column"], Path(fresh))
         prepared = _fresh(Path(fresh), results, config, schema)
-        digests = np.load(Path(fresh) / "digests.npy")
         layout = Layout(schema, np.load(Path(fresh) / "features.npy", mmap_mode="r"))
     problems += _check_folds(results / "folds.csv", prepared)
     n_lines, n_cells, n_expected = 0, 0, len(folds.cells(prepared.assignment))
     for model in config["models"]:
-        predictions, found = _read_cells(results / "cells" / model, prepared, config, digests, layout)
+        predictions, found = _read_cells(results / "cells" / model, prepared, config, layout)
         problems += found
         n_cells += len(predictions)
         if len(predictions) == n_expected:
@@ -54,8 +52,8 @@ def verify(config: dict, results: Path) -> str:
             problems += _compare(results / "oos" / f"{model}.csv", expected, prepared.schema["id"])
             n_lines += len(expected)
     if problems:
-        more = f" (and {len(problems) - MOST_NAMED} more)" if len(problems) > MOST_NAMED else ""
-        raise RegfoldError("; ".join(problems[:MOST_NAMED]) + more)
+        more = f" (and {len(problems) - oos.MOST_NAMED} more)" if len(problems) > oos.MOST_NAMED else ""
+        raise RegfoldError("; ".join(problems[: oos.MOST_NAMED]) + more)
     path = prepared.schema["path"]
     return f"verified: {n_lines:,} out-of-sample lines and {n_cells:,} cells are what {path} says"
 
@@ -79,13 +77,13 @@ def _check_folds(path: Path, prepared: oos.Prepared) -> list[str]:
     return _differences(path, expected, expected["row"], "row")
 
 
-def _read_cells(folder: Path, prepared: oos.Prepared, config: dict, digests: np.ndarray, layout: Layout):
+def _read_cells(folder: Path, prepared: oos.Prepared, config: dict, layout: Layout):
     """All predictions of a model, and what is wrong with its cells."""
     predictions, problems = {}, []
     for repeat, fold in folds.cells(prepared.assignment):
         cell = folder / f"{repeat}-{fold}"
         expected = folds.describe(
-            prepared.assignment, repeat, fold, config["split"]["method"], digests, layout
+            prepared.assignment, repeat, fold, config["split"]["method"], prepared.digests, layout
         )
         try:
             about = json.loads((cell / "cell.json").read_text(encoding="utf-8"))
@@ -95,9 +93,12 @@ def _read_cells(folder: Path, prepared: oos.Prepared, config: dict, digests: np.
                 problems.append(f"{cell / name}: damaged or missing; the next run makes it again")
             if not damaged:
                 if not folds.belongs(about, expected):
-                    problems.append(f"{cell}: belongs to other rows than the table has now; run again")
-                tested = np.flatnonzero(prepared.assignment[repeat - 1] == fold)
-                predictions[repeat, fold] = oos.predictions(cell, tested)
+                    problems.append(f"{cell}: {oos.OUTDATED}")
+                found = oos.read_predictions(cell)
+                if wrong := oos.wrong_rows(prepared, repeat, fold, *found):
+                    problems.append(f"{cell / 'predictions.npz'}: {wrong}")
+                else:
+                    predictions[repeat, fold] = found
         except (OSError, ValueError, KeyError, TypeError) as error:
             _set_aside(cell / "cell.json")
             problems.append(

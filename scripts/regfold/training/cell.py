@@ -159,7 +159,8 @@ def run(
                 "seconds_total": round(time.monotonic() - clock, 3),
             },
         }
-        return _write(out, about, network, held_out, predictions, state, losses)
+        digests = np.load(prepared / "digests.npy", mmap_mode="r")[held_out]
+        return _write(out, about, network, digests, predictions, state, losses)
 
 
 def _predict(
@@ -184,7 +185,7 @@ def _write(
     out: Path,
     about: dict,
     network: keras.Model,
-    rows: np.ndarray,
+    digests: np.ndarray,
     predictions: np.ndarray,
     state: State,
     losses: dict[int, tuple[float, float]],
@@ -193,7 +194,7 @@ def _write(
     with files.atomic(out / "model.keras") as temporary:
         network.save(temporary)
     with files.atomic(out / "predictions.npz") as temporary:
-        np.savez(temporary, row=rows, prediction=predictions)
+        np.savez(temporary, digest=digests, prediction=predictions)
     _write_history(out / "history.csv", state, losses)
     names = ("model.keras", "predictions.npz", "history.csv")
     about["digests"]["files"] = {name: files.sha256(out / name) for name in names}
