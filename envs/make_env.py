@@ -19,6 +19,7 @@ PACKAGES = (
     "pyyaml",
     "rich",
     "scikit-learn",
+    "scipy",
     "tensorflow",
     "vl-convert-python",
 )

@@ -1,0 +1,120 @@
+"""Confidence intervals of a model's RMSE, from the squared errors of its out-of-sample rows.
+
+The mean squared error is a mean over rows, so it has a standard error; the RMSE has none of its own. The
+interval is made for the logarithm of the mean squared error and brought back through the root: squared errors
+are skewed to the right, and on this scale the interval covers better in small tables and never goes below 0.
+How often each interval covers is measured by tests/benchmarks/coverage.py.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.special import stdtrit
+
+LEVEL = 0.95
+# The interval from rows is an asymptotic one. With fewer, that from folds covers better (docs/statistics.md).
+MANY_UNITS = 1_000
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """An estimated mean, its standard error, and the degrees of freedom of its t distribution."""
+
+    mean: float
+    se: float
+    df: int
+
+    def half_width(self, level: float = LEVEL) -> float:
+        """Half the width of the two-sided interval around the mean."""
+        return float(stdtrit(self.df, (1 + level) / 2)) * self.se
+
+
+@dataclass(frozen=True)
+class Interval:
+    """Bounds of the RMSE and the method in words; or no bounds, and the reason in words."""
+
+    low: float | None
+    high: float | None
+    method: str
+
+
+def from_rows(losses: np.ndarray, units: np.ndarray) -> Estimate:
+    """The mean loss of one cross-validation, from the spread of its independent units.
+
+    The all-pairs variance estimator of Bayle et al. (2020, "Cross-validation confidence intervals for test
+    error", NeurIPS 33): the variance of all losses around their common mean, as if the rows had not shared
+    their training rows. Losses of one group are summed first (the cluster-robust variance of a mean; Cameron
+    and Miller, 2015, J. Human Resources 50). In place of their factor 1/n and normal quantile it has
+    1/(n - 1) and Student's, to which they tend.
+
+    Args:
+        losses: (n,) float64.
+        units: (n,) int, from 0 without gaps: the group of each loss, or its row where rows are independent.
+    """
+    mean = losses.mean()
+    sums = np.bincount(units, losses - mean)
+    variance = len(sums) / (len(sums) - 1) * (sums @ sums) / len(losses) ** 2
+    return Estimate(float(mean), float(np.sqrt(variance)), len(sums) - 1)
+
+
+def from_cells(means: np.ndarray, n_test: np.ndarray, n_train: np.ndarray) -> Estimate:
+    """The mean loss of one or several cross-validations, from the spread of their cells.
+
+    The corrected resampled t of Nadeau and Bengio (2003, "Inference for the generalization error", Machine
+    Learning 52): with s^2 the variance of the J cells' mean losses,
+
+        Var = s^2 (1/J + n_test/n_train),   J - 1 degrees of freedom.
+
+    The second term stands for the training rows that the cells share. Cells weigh as much as they have rows;
+    with cells of one size this is the formula above.
+
+    Args:
+        means: (J,) mean loss of each cell, or the difference of two models' mean losses.
+        n_test, n_train: (J,) the cells' rows.
+    """
+    weights = n_test / np.sum(n_test)
+    mean, concentration = weights @ means, weights @ weights  # the latter is 1/J for equal weights
+    variance = weights @ np.square(means - mean) / (1 - concentration)
+    factor = concentration + np.sum(n_test) / np.sum(n_train)
+    return Estimate(float(mean), float(np.sqrt(variance * factor)), len(means) - 1)
+
+
+def of_rmse(mse: Estimate, level: float = LEVEL) -> tuple[float, float]:
+    """The bounds of the RMSE: mse * exp(-+ t * se / mse), then the root; 0 and 0 where there is no error."""
+    if mse.mean == 0:
+        return 0.0, 0.0
+    factor = np.exp(mse.half_width(level) / mse.mean / 2)
+    rmse = np.sqrt(mse.mean)
+    return float(rmse / factor), float(rmse * factor)
+
+
+def rmse_interval(
+    losses: np.ndarray,
+    units: np.ndarray,
+    means: np.ndarray,
+    n_test: np.ndarray,
+    n_train: np.ndarray,
+    repeats: int,
+    method: str,
+) -> Interval:
+    """The interval of a model's RMSE that is justified for the way in which its rows were split.
+
+    Args:
+        losses: (n,) squared errors, each the mean over a row's outputs.
+        units: (n,) int, from 0 without gaps: what is independent, as in `from_rows`.
+        means, n_test, n_train: (J,) of the cells, as in `from_cells`.
+        repeats: the number of cross-validations.
+        method: `split.method`.
+    """
+    if not np.isfinite(losses).all():
+        return Interval(None, None, "none: some predictions are not finite")
+    if method == "time":
+        return Interval(None, None, "none: time splits have no exchangeable folds")
+    n_units = int(units.max()) + 1
+    if repeats == 1 and n_units >= MANY_UNITS:
+        kind = "rows" if n_units == len(losses) else "groups"
+        return Interval(*of_rmse(from_rows(losses, units)), f"{n_units:,} {kind} (Bayle et al., 2020)")
+    if len(means) == 1:
+        return Interval(None, None, "none: one fold shows no spread")
+    bounds = of_rmse(from_cells(means, n_test, n_train))
+    return Interval(*bounds, f"corrected resampled t over {len(means)} folds (Nadeau and Bengio, 2003)")

@@ -1,0 +1,124 @@
+"""Guards the intervals of the RMSE: equal to SciPy and to values by hand, and covering in simulations."""
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from regfold.results import intervals
+from regfold.results.intervals import Estimate, from_cells, from_rows, of_rmse, rmse_interval
+from scipy import stats
+
+
+def test_independent_rows_are_scipys_one_sample_t():
+    losses = np.random.default_rng(0).chisquare(1, 40)
+    found = from_rows(losses, np.arange(40))
+    expected = stats.ttest_1samp(losses, 0).confidence_interval()
+    assert found.mean - found.half_width() == pytest.approx(expected.low, rel=1e-12)
+    assert found.mean + found.half_width() == pytest.approx(expected.high, rel=1e-12)
+
+
+def test_groups_by_hand():
+    # Deviations from the mean 3: -2, -1 in group 0, 0 in group 1, 3 in group 2; sums -3, 0, 3.
+    found = from_rows(np.array([1.0, 2.0, 3.0, 6.0]), np.array([0, 0, 1, 2]))
+    assert found.mean == 3
+    assert found.se == pytest.approx(math.sqrt(3 / 2 * 18) / 4)
+    assert found.df == 2
+
+
+@given(st.integers(2, 8), st.integers(0, 99))
+def test_rows_that_are_repeated_within_a_group_narrow_nothing(times, seed):
+    losses = np.random.default_rng(seed).chisquare(1, 30)
+    once = from_rows(losses, np.arange(30))
+    copied = from_rows(np.tile(losses, times), np.tile(np.arange(30), times))
+    assert (copied.se, copied.df) == (pytest.approx(once.se), once.df)
+
+
+def test_corrected_resampled_t_by_hand():
+    # s^2 = 4, J = 3, one test row for each two training rows: Var = 4 (1/3 + 1/2).
+    found = from_cells(np.array([1.0, 3.0, 5.0]), np.array([10, 10, 10]), np.array([20, 20, 20]))
+    assert (found.mean, found.df) == (pytest.approx(3), 2)
+    assert found.se == pytest.approx(math.sqrt(4 * (1 / 3 + 1 / 2)), rel=1e-12)
+
+
+def test_five_folds_are_half_as_wide_again_as_the_naive_standard_error():
+    means = np.random.default_rng(0).chisquare(20, 5)
+    naive = means.std(ddof=1) / math.sqrt(5)
+    assert from_cells(means, np.full(5, 20), np.full(5, 80)).se == pytest.approx(1.5 * naive)
+
+
+def test_cells_weigh_as_much_as_they_have_rows():
+    found = from_cells(np.array([1.0, 5.0]), np.array([30, 10]), np.array([10, 30]))
+    assert found.mean == pytest.approx(2)
+    # Weights 3/4 and 1/4, sum of their squares 5/8: s^2 = (3/4 + 9/4) / (3/8) = 8.
+    assert found.se == pytest.approx(math.sqrt(8 * (5 / 8 + 1)))
+
+
+@given(st.floats(1e-6, 1e6), st.floats(0, 10), st.integers(1, 1000))
+def test_bounds_enclose_the_rmse_and_stay_above_zero(mse, relative, df):
+    low, high = of_rmse(Estimate(mse, relative * mse, df))
+    assert 0 <= low <= math.sqrt(mse) * (1 + 1e-12) and high >= math.sqrt(mse) * (1 - 1e-12)
+
+
+def test_no_error_at_all_has_an_interval_of_no_width():
+    assert of_rmse(Estimate(0.0, 0.0, 4)) == (0, 0)
+
+
+def interval(n=50, repeats=1, method="kfold", n_units=None, losses=None):
+    losses = np.linspace(1, 2, n * repeats) if losses is None else losses
+    units = np.arange(n * repeats) % (n_units or n)
+    means, cells = losses.reshape(repeats * 5, -1).mean(axis=1), np.full(repeats * 5, n // 5)
+    return rmse_interval(losses, units, means, cells, 4 * cells, repeats, method)
+
+
+@pytest.mark.parametrize(
+    ("given", "method"),
+    [
+        ({"n": 2_000}, "2,000 rows (Bayle et al., 2020)"),
+        ({"n": 5_000, "n_units": 1_250}, "1,250 groups (Bayle et al., 2020)"),
+        ({"n": 500}, "corrected resampled t over 5 folds (Nadeau and Bengio, 2003)"),
+        ({"n": 2_000, "n_units": 20}, "corrected resampled t over 5 folds (Nadeau and Bengio, 2003)"),
+        ({"n": 2_000, "repeats": 3}, "corrected resampled t over 15 folds (Nadeau and Bengio, 2003)"),
+    ],
+)
+def test_method_follows_the_rows_and_the_split(given, method):
+    found = interval(**given)
+    assert found.method == method
+    assert found.low < found.high
+
+
+def test_no_interval_without_a_reason():
+    assert interval(method="time").low is None
+    assert interval(method="time").method == "none: time splits have no exchangeable folds"
+    diverged = interval(losses=np.where(np.arange(50) == 7, np.nan, 1.0))
+    assert (diverged.low, diverged.high) == (None, None)
+    assert diverged.method == "none: some predictions are not finite"
+    one_cell = (np.array([4.0]), np.array([9]), np.array([20]))
+    holdout = rmse_interval(np.arange(9.0), np.arange(9), *one_cell, 1, "file")
+    assert holdout.method == "none: one fold shows no spread"
+
+
+def covered(losses, units, n_folds, mse, many):
+    """Whether the interval of each simulation encloses the RMSE: (simulations, n) losses in random folds."""
+    n_test = np.full(n_folds, losses.shape[1] // n_folds)
+    hits = []
+    for row in losses:
+        means = row.reshape(n_folds, -1).mean(axis=1)
+        estimate = from_rows(row, units) if many else from_cells(means, n_test, n_test * (n_folds - 1))
+        low, high = of_rmse(estimate)
+        hits.append(low <= math.sqrt(mse) <= high)
+    return np.mean(hits)
+
+
+def test_intervals_cover():
+    """Learners and repeats are in tests/benchmarks/coverage.py; here are rows whose true MSE is known, 1."""
+    random = np.random.default_rng(0)
+    normal = random.standard_normal((1_000, intervals.MANY_UNITS)) ** 2
+    assert 0.92 <= covered(normal, np.arange(normal.shape[1]), 5, 1, many=True) <= 0.98
+    assert covered(normal[:, :100], None, 5, 1, many=False) >= 0.92
+    # Errors that share half of their variance within groups of 10 rows.
+    shared = np.repeat(random.standard_normal((1_000, 300)), 10, axis=1)
+    grouped = (shared + random.standard_normal((1_000, 3_000))) ** 2 / 2
+    assert 0.92 <= covered(grouped, np.arange(3_000) // 10, 5, 1, many=True) <= 0.98
+    assert covered(grouped, np.arange(3_000), 5, 1, many=True) < 0.8
