@@ -308,6 +308,15 @@ def test_names_may_be_listed_as_categorical():
     assert len(kinds(f"x\n{rows}\n", ["x"])["x"][1]) == 300
 
 
+def test_dates_may_be_listed_as_categorical():
+    assert kinds("d\n2024-01-31\n2024-02-01\n", ["d"])["d"][1] == ["2024-01-31", "2024-02-01"]
+
+
+@pytest.mark.parametrize("cell", ["2024-1-31", "2024-13-01", "24:00", "12:30 h", "v2024-01-31", "31.01.2024"])
+def test_what_is_no_date_in_iso_form_is_a_level(cell):
+    assert kinds(f"d\n2024-01-31\n{cell}\n")["d"][0] == "categorical"
+
+
 def test_numbers_that_float32_cannot_tell_apart_are_noted():
     rows = "\n".join(f"{1_700_000_000 + i}" for i in range(100))
     (note,) = kinds(f"x\n{rows}\n")["x"][2]
@@ -391,6 +400,21 @@ def test_a_class_of_one_row_is_noted():
     assert with_target(["a", "a", "b"])["notes"] == [
         "t.csv: column 'y': the class 'b' has one row only: it is never both learned and tested"
     ]
+
+
+@pytest.mark.parametrize("label", ["nan", "NaN", "None", "null", "N/A", "<NA>"])
+def test_a_class_that_may_mean_missing_is_noted(label):
+    assert with_target(["a", label] * 5)["notes"] == [
+        f"t.csv: column 'y' has the class '{label}'; if it means missing, add it to data.missing"
+    ]
+
+
+def test_whole_numbers_that_float64_cannot_tell_apart_are_different_classes_in_their_order():
+    labels = [str(2**53 + 1), str(2**53), "99999999999999999999", "100000000000000000000", "7"]
+    schema = with_target(labels * 5)
+    assert schema["classes"] == ["7", labels[1], labels[0], labels[2], labels[3]]
+    assert "5 different whole numbers, 5 rows for each" in schema["task_reason"]
+    assert np.load("out/target.npy").tolist() == [2, 1, 3, 4, 0] * 5
 
 
 def test_typed_targets_follow_their_type():

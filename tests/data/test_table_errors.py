@@ -277,6 +277,24 @@ TEXT_FILES = [
         "t.csv: column 'x', row 2: 'tall' is no number; list the column in data.categorical or data.exclude",
     ),
     (
+        "dates",
+        csv("d,y", "2024-01-31,a", ",b", "2024-02-01,a", "2024-01-31,b"),
+        {},
+        "t.csv: column 'd' holds dates or times; list it in data.exclude, or make it a number",
+    ),
+    (
+        "times beside a list of categories",
+        csv("d,c,y", "2024-01-31T12:00:00.5Z,u,a", "2024-01-31 12:00 +0100,v,b", "23:59,u,a", "12:30:01,v,b"),
+        {"categorical": ["c"]},
+        "t.csv: column 'd' holds dates or times; list it in data.exclude, or make it a number",
+    ),
+    (
+        "dates as target",
+        csv("x,y", *["1,2024-01-31", "2,2024-02-01"] * 9),
+        {},
+        "t.csv: column 'y' (target) holds dates or times; make it a number, or set data.task: classification",
+    ),
+    (
         "names",
         names(300),
         {},
@@ -512,6 +530,28 @@ TYPED_FILES = [
         {"x": DATES},
         {},
         "t.parquet: column 'x' holds dates or times; list it in data.exclude, or make it a number",
+    ),
+    *(
+        (
+            f"dates in a column named {name}",  # 'auto' is no list of names
+            {"x": [1, 2, 3, 4], name: DATES},
+            {},
+            f"t.parquet: column '{name}' holds dates or times; list it in data.exclude, or make it a number",
+        )
+        for name in ("t", "a", "u", "o", "auto")
+    ),
+    (
+        "dates as text",
+        {"x": ["2020-01-01", "2020-01-02"] * 2},
+        {},
+        "t.parquet: column 'x' holds dates or times; list it in data.exclude, or make it a number",
+    ),
+    (
+        "dates as target",
+        {"x": [1, 2, 3, 4], "y": DATES},
+        {},
+        "t.parquet: column 'y' (target) holds dates or times; make it a number, or set data.task: "
+        "classification",
     ),
     (
         "text that is not listed",

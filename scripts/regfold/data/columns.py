@@ -3,6 +3,7 @@
 import re
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
+from decimal import Decimal, InvalidOperation
 
 import numpy as np
 import pyarrow as pa
@@ -15,6 +16,12 @@ from regfold.errors import RegfoldError, quote
 # A column of text with more levels than this, and more than half as many as rows, is taken for names.
 MOST_LEVELS = 200
 NUMBER = re.compile(DECIMAL, re.ASCII)
+# ISO dates, times, and both.
+_DATE = r"\d{4}-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])"
+_TIME = r"([01]\d|2[0-3]):[0-5]\d(:[0-5]\d([.,]\d+)?)?"
+DATE_OR_TIME = rf"^({_DATE}([T ]{_TIME} ?(Z|[+-]\d\d(:?\d\d)?)?)?|{_TIME})$"
+# How other programs spell a missing value, in small letters.
+DOUBTFUL = {"nan", "n/a", "#n/a", "na", "<na>", "nat", "null", "none", "-", "?"}
 
 
 @dataclass
@@ -110,12 +117,13 @@ def read_column(table: Table, name: str, categorical: Collection[str] | None) ->
         note = Note(name, "has no value at all", "have no value at all")
         return Column(name, "numeric", None, empty, len(table)), [note]
     kind = table.kinds.get(name)
-    if kind == "time" and not listed:
-        raise RegfoldError(f"{where} holds dates or times; list it in data.exclude, or make it a number")
-    found = None if listed or kind in ("text", "boolean", "category") else numbers(values)
+    found = None if listed or kind in ("text", "boolean", "category", "time") else numbers(values)
     if found is not None:
         check_finite(table, name, values, found)
         return read_numeric(table, name, found), _notes_on_numbers(table, name, found)
+    levels = sorted_labels(pc.unique(values).drop_null().to_pylist())
+    if not listed and hold_times(kind, levels):
+        raise RegfoldError(f"{where} holds dates or times; list it in data.exclude, or make it a number")
     if categorical is not None and not listed:
         row = max(0, first_text(values)) if kind is None else first(pc.is_valid(values))
         found_kind = "no number" if kind is None else f"{kind}, no number"
@@ -123,7 +131,6 @@ def read_column(table: Table, name: str, categorical: Collection[str] | None) ->
             f"{where}, {table.row(row)}: {table.cell(name, row)} is {found_kind}; list the column in "
             "data.categorical or data.exclude"
         )
-    levels = sorted_labels(pc.unique(values).drop_null().to_pylist())
     notes = [] if listed else _check_levels(table, name, values, levels)
     if values.null_count:
         levels.append(None)
@@ -162,11 +169,31 @@ def sorted_labels(labels: Iterable[str]) -> list[str]:
     so that a label that comes or goes never moves the others.
     """
 
-    def place(label: str) -> tuple[bool, float, str]:
+    def place(label: str) -> tuple[bool, Decimal, str]:
         is_number = NUMBER.fullmatch(label) is not None
-        return not is_number, float(label) if is_number else 0.0, label
+        return not is_number, exact(label) if is_number else Decimal(0), label
 
     return sorted(set(labels), key=place)
+
+
+def hold_times(kind: str | None, labels: list[str]) -> bool:
+    """Whether a column of this kind with these texts holds dates or times: by its type, or in ISO form."""
+    if kind not in (None, "text"):
+        return kind == "time"
+    return pc.all(pc.match_substring_regex(pa.array(labels, pa.string()), DATE_OR_TIME)).as_py()
+
+
+def doubtful(labels: Iterable[str]) -> list[str]:
+    """The levels or classes that other programs write for a missing value."""
+    return [label for label in labels if label.lower() in DOUBTFUL]
+
+
+def exact(number: str) -> Decimal:
+    """The value of a text that is a number: float64 takes whole numbers beyond 2**53 for their neighbours."""
+    try:
+        return Decimal(number)
+    except InvalidOperation:  # an exponent of 19 digits or more
+        return Decimal(float(number))
 
 
 def share_of_numbers(labels: list[str]) -> float:
@@ -210,8 +237,9 @@ def _check_levels(table: Table, name: str, values: pa.ChunkedArray, levels: list
                 "columns in data.exclude",
             )
         ]
-    doubtful = [level for level in levels if level.lower() in ("nan", "n/a", "na", "null", "none", "-", "?")]
-    spoken = [f"the level {quote(level)}; if it means missing, add it to data.missing" for level in doubtful]
+    spoken = [
+        f"the level {quote(level)}; if it means missing, add it to data.missing" for level in doubtful(levels)
+    ]
     return [Note(name, f"has {level}", f"have {level}") for level in spoken]
 
 

@@ -6,7 +6,14 @@ from itertools import pairwise
 import numpy as np
 import pyarrow.compute as pc
 
-from regfold.data.columns import read_categorical, share_of_numbers, sorted_labels
+from regfold.data.columns import (
+    doubtful,
+    exact,
+    hold_times,
+    read_categorical,
+    share_of_numbers,
+    sorted_labels,
+)
 from regfold.data.table import Table, check_finite, first_text, numbers
 from regfold.errors import RegfoldError, quote
 
@@ -97,6 +104,11 @@ def read_target(table: Table, names: list[str], task: str) -> Target:
     codes = read_categorical(name, values, classes).values
     single = [label for label, count in zip(classes, np.bincount(codes), strict=True) if count == 1]
     notes = [
+        f"{table.path}: column {quote(name)} has the class {quote(label)}; if it means missing, add it to "
+        "data.missing"
+        for label in doubtful(classes)
+    ]
+    notes += [
         f"{table.path}: column {quote(name)}: the class {quote(label)} has one row only: it is never both "
         "learned and tested"
         for label in single[:5]
@@ -113,9 +125,14 @@ def _decide(table: Table, name: str) -> tuple[str, str]:
     what = f"target {quote(name)} holds"
     if kind in KINDS_OF_CLASSES:
         return "classification", f"{what} {KINDS_OF_CLASSES[kind]}"
-    found = numbers(values)
+    found = None if kind == "time" else numbers(values)
     if found is None:
         labels = pc.unique(values).to_pylist()
+        if hold_times(kind, labels):
+            raise RegfoldError(
+                f"{table.path}: column {quote(name)} (target) holds dates or times; make it a number, or set "
+                "data.task: classification"
+            )
         if len(labels) > MOST_NUMERIC_CLASSES and share_of_numbers(labels) > 0.5:
             row = first_text(values)
             raise RegfoldError(
@@ -128,11 +145,14 @@ def _decide(table: Table, name: str) -> tuple[str, str]:
     distinct = np.unique(found)
     if np.any(distinct != np.round(distinct)):
         return "regression", f"{what} numbers with decimals"
-    count = f"{what} {len(distinct):,} different whole numbers"
-    if len(distinct) > MOST_NUMERIC_CLASSES:
+    n_distinct = len(distinct)
+    if np.abs(distinct).max() >= 2**53:
+        n_distinct = len({exact(label) for label in pc.unique(values).to_pylist()})
+    count = f"{what} {n_distinct:,} different whole numbers"
+    if n_distinct > MOST_NUMERIC_CLASSES:
         return "regression", count
-    each = f", {len(found) / len(distinct):.3g} rows for each"
-    if len(found) < ROWS_PER_NUMERIC_CLASS * len(distinct):
+    each = f", {len(found) / n_distinct:.3g} rows for each"
+    if len(found) < ROWS_PER_NUMERIC_CLASS * n_distinct:
         return "regression", count + each
     return "classification", count + each
 
@@ -187,7 +207,7 @@ def _check_classes(table: Table, name: str, classes: list[str]) -> None:
         )
     if is_numeric:
         for one, other in pairwise(classes):
-            if float(one) == float(other):
+            if exact(one) == exact(other):
                 raise RegfoldError(
                     f"{where} has the classes {quote(one)} and {quote(other)}, which are one number; "
                     "expected one spelling for each class"
