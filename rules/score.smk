@@ -1,6 +1,7 @@
 """score_predictions: score every cell, and every model over all of its rows.
 
-Input: the out-of-sample files, as users get them, and what the cells say of themselves. Output:
+Input: the out-of-sample files, as users get them; what the cells say of themselves; and which rows each fold
+trains on, for the constant answer to beat and for rows that stand in training and test. Output:
 results/scores.csv, a line for each cell, and results/summary.json.
 """
 
@@ -8,6 +9,9 @@ results/scores.csv, a line for each cell, and results/summary.json.
 rule score_predictions:
     input:
         schema="results/prepared/schema.json",
+        target="results/prepared/target.npy",
+        digests="results/prepared/digests.npy",
+        assignment="results/prepared/assignment.npy",
         oos=expand("results/oos/{model}.csv", model=MODELS),
         cells=lambda wildcards: all_cells("cell.json"),
     output:
@@ -21,6 +25,7 @@ rule score_predictions:
         "../envs/regfold.yaml"
     params:
         models=MODELS,
+        method=config["split"]["method"],
         code=code_digest("score_predictions"),
     script:
         "../scripts/score_predictions.py"

@@ -4,12 +4,12 @@ from pathlib import Path
 
 from regfold.data.write_text import write_csv
 from regfold.results import oos
-from regfold.runtime import lean, log
+from regfold.runtime import log
 
 
 def main(snakemake) -> None:
     """Write results/oos/<model>.csv, once the row contract is found to hold."""
-    with log.job(snakemake.log), lean.without("pandas"):
+    with log.job(snakemake.log):
         prepared = oos.read_prepared(Path(snakemake.input.table).parent)
         cells = oos.read_cells(prepared, [Path(path).parent for path in snakemake.input.cells])
         write_csv(oos.merge(prepared, cells), snakemake.output.oos)

@@ -1,11 +1,11 @@
 """Renders the report: one self-contained page, and its charts as SVG and PNG."""
 
 from regfold.report import vega
-from regfold.runtime import lean, log
+from regfold.runtime import log
 
 
 def main(snakemake) -> None:
-    with log.job(snakemake.log[0]), lean.without("pandas"), vega.javascript() as javascript:
+    with log.job(snakemake.log[0]), vega.javascript() as javascript:
         from regfold.report import page  # with Altair, while the JavaScript is being made
         from regfold.results import study  # with Altair, while the JavaScript is being made
 

@@ -4,19 +4,20 @@ import json
 from pathlib import Path
 
 from regfold import files
-from regfold.results import metrics, predictions, scores_file
-from regfold.runtime import lean, log
+from regfold.results import predictions, scores, training_rows
+from regfold.runtime import log
 
 
 def main(snakemake) -> None:
-    with log.job(snakemake.log[0]), lean.without("pandas"):
+    with log.job(snakemake.log[0]):
         schema = json.loads(Path(snakemake.input.schema).read_text(encoding="utf-8"))
         cells = [json.loads(Path(path).read_text(encoding="utf-8")) for path in snakemake.input.cells]
         paths = {Path(path).stem: path for path in snakemake.input.oos}
-        made = {model: predictions.read(paths[model], schema) for model in snakemake.params.models}
-        lines = metrics.scores(schema["task"], made, cells)
-        scores_file.write(snakemake.output.scores, lines)
-        files.write_json(snakemake.output.summary, metrics.summary(schema, made, lines))
+        oos = {model: predictions.read(paths[model], schema) for model in snakemake.params.models}
+        known = training_rows.known(Path(snakemake.input.schema).parent, snakemake.params.method)
+        table = scores.table(schema, oos, cells)
+        scores.write(snakemake.output.scores, table)
+        files.write_json(snakemake.output.summary, scores.summary(schema, oos, table, known))
 
 
 if __name__ == "__main__":

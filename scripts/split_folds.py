@@ -2,13 +2,13 @@
 
 from pathlib import Path
 
-from regfold.runtime import lean, log
+from regfold.runtime import log
 from regfold.splits import split
 
 
 def main(snakemake) -> None:
     """Write results/folds.csv, the assignment, and results/folds/<repeat>-<fold>.json."""
-    with log.job(snakemake.log) as terminal, lean.without("pandas"):
+    with log.job(snakemake.log) as terminal:
         settings, output = snakemake.params.split, snakemake.output
         decided = split.decide(settings, Path(snakemake.input.schema).parent)
         split.write(decided, output.table, output.assignment, output.folds)

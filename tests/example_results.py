@@ -1,13 +1,13 @@
 """A small, realistic results/ folder for tests of the scores and the report: no network is trained."""
 
 import csv
-import json
 from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
+import score_predictions
 from regfold import files
-from regfold.results import metrics, predictions, scores_file
+from regfold.results import predictions
 
 HOSTILE = [
     "<script>alert(1)</script>",
@@ -56,6 +56,7 @@ def build(
     hostile: bool = False,
     diverged: tuple[int, int] | None = None,
     lost: tuple[int, int] | None = None,
+    identical: int = 1,
     seed: int = 0,
 ) -> SimpleNamespace:
     """Writes all that `score_predictions` and `render_report` read, and returns their snakemake object.
@@ -63,6 +64,7 @@ def build(
     Args:
         diverged: (repeat, fold) of the last model's cell whose predictions are out by orders of magnitude.
         lost: (repeat, fold) of the last model's cell whose predictions are not finite.
+        identical: how many rows have the first row's content.
     """
     random = np.random.default_rng(seed)
     names = HOSTILE if hostile else ["bill_length_mm", "bill_depth_mm", "flipper_length_mm", "island"]
@@ -115,6 +117,10 @@ def build(
     files.write_json(prepared, schema)
     truth, scale = _truth(random, task, n, n_classes if classes else n_targets)
     fold_of = [random.permutation(np.arange(n) % folds) + 1 for _ in range(repeats)]
+    np.save(prepared.with_name("target.npy"), truth.argmax(axis=1) if classes else truth)
+    np.save(prepared.with_name("assignment.npy"), np.array(fold_of, np.int32))
+    content = np.maximum(np.arange(n), identical - 1).astype(">u8")
+    np.save(prepared.with_name("digests.npy"), content.repeat(2).view(np.uint8).reshape(n, 16))
     cells, histories, oos = [], [], []
     for place, model in enumerate(models):
         path = folder / "results" / "oos" / f"{model}.csv"
@@ -174,13 +180,9 @@ def build(
 
 
 def score(study: SimpleNamespace) -> None:
-    """What `score_predictions` does, without its log."""
-    schema = json.loads(Path(study.input.schema).read_text())
-    cells = [json.loads(Path(path).read_text()) for path in study.input.cells]
-    made = {path.stem: predictions.read(path, schema) for path in study.input.oos}
-    lines = metrics.scores(schema["task"], made, cells)
-    scores_file.write(study.output.scores, lines)
-    files.write_json(study.output.summary, metrics.summary(schema, made, lines))
+    """What the rule score_predictions does."""
+    params = SimpleNamespace(models=study.params.models, method=study.params.split["method"])
+    score_predictions.main(SimpleNamespace(**vars(study) | {"params": params}))
 
 
 def _names(names, number):

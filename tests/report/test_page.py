@@ -13,6 +13,7 @@ import example_results
 import numpy as np
 import pytest
 import render_report
+from regfold.formatting import significant
 from regfold.report import figures, page, sentences, tables, vega
 from regfold.report.charts import classification, learning, regression
 from regfold.results import study
@@ -156,20 +157,74 @@ def test_field_names_and_expressions_are_ours(report):
     assert not found["expr"] and not found["signal"]
 
 
-def test_headline_is_the_lowest_pooled_score(tmp_path):
+def test_headline_is_the_lowest_pooled_score_and_says_that_it_was_chosen(tmp_path):
     made = built(tmp_path, n=120)
     found = read(made)
     scores = json.loads(Path(made.input.summary).read_text())["models"]
     headline = sentences.headline(found)
-    assert headline["model"] == min(scores, key=lambda model: scores[model]["rmse"])
-    assert headline["rmse"] == f"{min(result['rmse'] for result in scores.values()):.4f}"
-    assert "lowest of 2 models" in headline["choice"]
+    assert headline["model"] == min(scores, key=lambda model: scores[model]["rmse"]) == "l1"
+    l1, l2 = (f"{scores[model]['rmse']:.4f}" for model in ("l1", "l2"))
+    assert (headline["metric"], headline["score"]) == ("RMSE", l1)
+    assert headline["choice"] == "The lowest of 2 models on the same folds; optimistic: chosen for its score."
+    citation = sentences.citation(found)
+    assert citation.startswith(f"Out-of-sample RMSE {l1}, pooled over 120 rows (5-fold cross-validation")
+    assert citation.endswith(
+        "Model l1 is the best of 2 models that were compared on the same folds "
+        f"(RMSE l1 {l1}, l2 {l2}); optimistic: chosen for its score."
+    )
     assert sentences.warnings(found) == []
 
 
+def test_citation_of_many_models_gives_their_range(tmp_path):
+    names = tuple(f"m{i}" for i in range(7))
+    found = read(built(tmp_path, n=60, models=names))
+    scores = [result["rmse"] for result in found.models.values()]
+    extent = f"{significant(min(scores))} to {significant(max(scores))}"
+    assert f"best of 7 models that were compared on the same folds (RMSE {extent});" in sentences.citation(
+        found
+    )
+
+
+def test_several_targets_are_ranked_by_the_standardized_score_and_each_is_shown(tmp_path):
+    """Model l2 is better in the target with the larger unit, and by far worse in the other."""
+    made = built(tmp_path, task="regression", n=90, n_targets=2)
+    for path, errors in zip(made.input.oos, ([20.0, 0.1], [10.0, 8.0]), strict=True):
+        with path.open(newline="") as file:
+            lines = list(csv.reader(file))
+        for name, error in zip(("body_mass_g", "wing_mm"), errors, strict=True):
+            truth, prediction = lines[0].index(f"oos_y_{name}"), lines[0].index(f"oos_pred_{name}")
+            for line in lines[1:]:
+                line[prediction] = float(line[truth]) + error
+        with path.open("w", newline="") as file:
+            csv.writer(file).writerows(lines)
+    example_results.score(made)
+    found = read(made)
+    assert found.models["l2"]["rmse"] < found.models["l1"]["rmse"]
+    headline = sentences.headline(found)
+    assert headline["model"] == "l1" and headline["metric"] == "standardized RMSE"
+    assert "body_mass_g 20.0 (" in headline["meaning"] and "wing_mm 0.100 (" in headline["meaning"]
+    assert "RMSE in each target's own units: body_mass_g 20.00, wing_mm 0.1000." in sentences.citation(found)
+    assert [line[:3] for line in tables.targets(found).lines] == [
+        ["l1", "body_mass_g", "20.00"],
+        ["l1", "wing_mm", "0.1000"],
+        ["l2", "body_mass_g", "10.00"],
+        ["l2", "wing_mm", "8.000"],
+    ]
+
+
+def test_rows_in_training_and_test_are_noted_with_the_remedy(tmp_path):
+    assert not any("training rows" in note for note in sentences.notes(read(built(tmp_path / "none", n=60))))
+    found = read(built(tmp_path / "some", n=60, identical=6))
+    (note,) = [note for note in sentences.notes(found) if "equal one of" in note]
+    assert note.startswith("6 of 60 held-out rows (10 %) equal one of their fold's training rows")
+    assert "split.method: group" in note
+
+
 def test_one_model_is_no_choice(tmp_path):
-    headline = sentences.headline(read(built(tmp_path, n=60, models=("l1",))))
+    found = read(built(tmp_path, n=60, models=("l1",)))
+    headline = sentences.headline(found)
     assert headline["model"] is None and headline["choice"] == ""
+    assert "optimistic" not in sentences.citation(found)
 
 
 def test_warnings_name_the_fold(tmp_path):
@@ -259,7 +314,7 @@ def test_charts_are_drawn_by_the_version_of_vega_lite_that_they_are_written_for(
 
 def test_program_is_the_one_that_the_policy_allows(tmp_path):
     found = read(built(tmp_path, n=60, models=("l1",)))
-    made = figures.of_study(found.schema, found.lines, found.models, found.oos, found.cells, found.histories)
+    made = figures.of_study(found)
     text = page.render(found, made, {figure.name: "<svg/>" for figure in made}, "'</script><!--';")
     assert "'<\\/script><\\!--';" in text
     assert text.count("</script>") == 2

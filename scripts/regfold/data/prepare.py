@@ -11,7 +11,7 @@ import pyarrow.parquet as parquet
 from regfold import files
 from regfold.data import notes
 from regfold.data.columns import feature_names, read_column
-from regfold.data.digests import row_digests
+from regfold.data.digests import identical_rows, row_digests
 from regfold.data.encode import check_size, describe, matrix
 from regfold.data.table import Table, read
 from regfold.data.target import drop_missing, read_target
@@ -91,11 +91,22 @@ def _prepare(data: dict, split_column: str | None, out_dir: str | Path) -> dict:
     truth = target.values[order]
     _write_array(out_dir / "features.npy", features)
     _write_array(out_dir / "target.npy", truth)
-    _write_array(out_dir / "digests.npy", row_digests(features, schema, truth))
+    digests = row_digests(features, schema, truth)
+    schema["notes"] += _identical(digests)
+    _write_array(out_dir / "digests.npy", digests)
     with files.atomic(out_dir / "rows.parquet") as temporary:
         _write_parquet(temporary, rows)
     files.write_json(out_dir / "schema.json", schema)
     return schema
+
+
+def _identical(digests: np.ndarray) -> list[str]:
+    """A note that says how many rows are not the only ones of their content."""
+    group = identical_rows(digests)
+    n_identical = int((np.bincount(group)[group] > 1).sum())
+    if not n_identical:
+        return []
+    return [f"{n_identical:,} of {len(group):,} rows equal another row in all features and the target"]
 
 
 def with_ids(table: Table, name: str | None) -> Table:

@@ -1,17 +1,17 @@
 """Which charts a study has, with titles and captions, and their SVG and PNG copies for papers."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import altair as alt
-import numpy as np
 
 from regfold import files
 from regfold.report import vega
 from regfold.report.charts import classification, common, learning, regression
 from regfold.report.charts.common import label
 from regfold.results.predictions import Predictions
+from regfold.results.study import Study
 
 PIXEL_RATIO = 2
 
@@ -45,32 +45,17 @@ class Figure:
             return {**chart.to_dict(validate=False), "config": common.THEME}
 
 
-def of_study(
-    schema: dict,
-    lines: Sequence[dict],
-    models: Mapping[str, dict],
-    oos: Mapping[str, Predictions],
-    cells: Mapping[str, Sequence[dict]],
-    histories: Mapping[str, Sequence[Mapping[str, np.ndarray]]],
-) -> list[Figure]:
-    """All figures of a study, in the page's order.
-
-    Args:
-        schema: the prepared table's schema.json.
-        lines: the lines of scores.csv.
-        models: model -> its part of summary.json, in the order of models; so are the following.
-        oos: model -> its OOS predictions.
-        cells: model -> its cells' cell.json.
-        histories: model -> its cells' histories, in the order of `cells`.
-    """
-    figures = [_folds(schema, lines, models)]
+def of_study(study: Study) -> list[Figure]:
+    """All figures of a study, in the page's order."""
+    schema, models, cells, histories = study.schema, study.models, study.cells, study.histories
+    figures = [_folds(study)]
     domain = learning.loss_domain([history for every in histories.values() for history in every])
     for model in models:
         figures.append(_training(schema, model, models, cells, histories, domain))
     for model, result in models.items():
         suffix = f" of model {model}" * (len(models) > 1)
-        predicted = _classes if schema["task"] == "classification" else _numbers
-        figures += predicted(schema, model, suffix, oos[model], result["repeats"])
+        predicted = _classes if study.classifies else _numbers
+        figures += predicted(schema, model, suffix, study.oos[model], result["repeats"])
     figures.append(
         Figure(
             "penalties",
@@ -78,7 +63,7 @@ def of_study(
             "What the penalties act on",
             "Sizes of weights, biases and activations of the kept networks, before they are multiplied by a "
             "penalty's strength. Points: folds; bars: their mean. A penalized size stands further left.",
-            common.measured_penalties([cell for every in cells.values() for cell in every], list(models)),
+            common.measured_penalties(study.all_cells, list(models)),
             560,
         )
     )
@@ -101,15 +86,17 @@ def write(figures: Sequence[Figure], folder: str | Path) -> dict[str, str]:
     return texts
 
 
-def _folds(schema: dict, lines: Sequence[dict], models: Mapping[str, dict]) -> Figure:
-    single = schema["task"] == "regression" and len(schema["target"]) == 1
+def _folds(study: Study) -> Figure:
+    metric, unit, flagged = study.ranking, "", bool((study.scores["flags"] != "").any())
+    if not study.classifies and not metric.standardized:
+        unit = f" in units of {label(study.schema['target'][0], 24)}"
     return Figure(
         "folds",
         "folds",
         "Score of each fold",
-        "A point is the RMSE of one fold's held-out rows, the bar the RMSE pooled over all of them. Lower is "
-        "better." + " Flagged folds are diamonds in orange." * any(line["flags"] for line in lines),
-        common.fold_strip(lines, dict(models), f" in units of {label(schema['target'][0], 24)}" * single),
+        f"A point is the {metric.label} of one fold's held-out rows, the bar the {metric.label} pooled over "
+        "all of them. Lower is better." + " Flagged folds are diamonds in orange." * flagged,
+        common.fold_strip(study.scores, study.models, metric, unit),
         640,
     )
 

@@ -31,7 +31,7 @@ def write(study: Study, javascript: Callable[[], str], report: str | Path, folde
         report: path of the page.
         folder: where the charts' copies go.
     """
-    made = figures.of_study(study.schema, study.lines, study.models, study.oos, study.cells, study.histories)
+    made = figures.of_study(study)
     pictures = figures.write(made, folder)
     with files.atomic(report) as temporary:
         temporary.write_text(render(study, made, pictures, javascript()), encoding="utf-8")
@@ -68,6 +68,7 @@ def render(study: Study, made: list[figures.Figure], pictures: dict[str, str], j
         headline=sentences.headline(study),
         facts=sentences.facts(study),
         warnings=sentences.warnings(study),
+        notes=sentences.notes(study),
         method=sentences.method(study),
         citation=sentences.citation(study),
         tables=tables,

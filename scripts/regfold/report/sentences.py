@@ -3,10 +3,14 @@
 import math
 
 from regfold.formatting import significant
+from regfold.report import tables
 from regfold.report.charts.common import label
+from regfold.results import remarks
 from regfold.results.study import Study
 
 MOST_WARNINGS = 8
+MOST_NAMED = 5
+OPTIMISTIC = "optimistic: chosen for its score"
 METHODS = {
     "kfold": "cross-validation",
     "stratified": "stratified cross-validation",
@@ -19,32 +23,29 @@ METHODS = {
 
 
 def best_model(study: Study) -> str:
-    """The model with the lowest pooled RMSE; the first where none has a score."""
-    scores = {model: result["rmse"] for model, result in study.models.items()}
+    """The model with the lowest pooled score; the first where none has a score."""
+    scores = {model: result[study.ranking.name] for model, result in study.models.items()}
     return min(scores, key=lambda model: math.inf if scores[model] is None else scores[model])
 
 
 def headline(study: Study) -> dict:
     """The number, its spread, and what it means in plain words."""
-    model = best_model(study)
+    model, metric = best_model(study), study.ranking.name
     result = study.models[model]
     spread = None
-    if result["rmse_fold_sd"] is not None:
-        mean, deviation = significant(result["rmse_fold_mean"]), significant(result["rmse_fold_sd"], 2)
+    if result[f"{metric}_fold_sd"] is not None:
+        mean = significant(result[f"{metric}_fold_mean"])
+        deviation = significant(result[f"{metric}_fold_sd"], 2)
         spread = f"mean of folds {mean} ± {deviation} (standard deviation)"
-    choice = ""
-    if len(study.models) > 1:
-        choice = (
-            f"The lowest of {len(study.models)} models, all on the same folds. Being chosen for its score "
-            "makes that score a little too good."
-        )
+    several = len(study.models) > 1
     return {
-        "model": model if len(study.models) > 1 else None,
-        "rmse": significant(result["rmse"]),
+        "model": model if several else None,
+        "metric": study.ranking.label,
+        "score": significant(result[metric]),
         "unit": _unit(study),
         "spread": spread,
         "meaning": _meaning(study, result),
-        "choice": choice,
+        "choice": f"The lowest of {len(study.models)} models on the same folds; {OPTIMISTIC}." * several,
     }
 
 
@@ -52,26 +53,28 @@ def _unit(study: Study) -> str:
     targets = study.schema["target"]
     if study.classifies:
         return "of class probabilities"
-    return f"in units of {label(targets[0])}" if len(targets) == 1 else f"over {len(targets)} targets"
+    return f"in units of {label(targets[0])}" if len(targets) == 1 else "in each target's standard deviations"
 
 
 def _meaning(study: Study, result: dict) -> str:
-    constant = significant(result["rmse_of_constant"], 3)
-    target = label(study.schema["target"][0])
     if result["rmse"] is None:
         return "There is no score: the predictions of a fold are not finite. See the warnings."
     if study.classifies:
+        constant = significant(result["rmse_of_constant"], 3)
         return (
-            f"For rows that it had not seen, the network named the right {target} in "
-            f"{100 * result['accuracy']:.1f} % of cases, and its probabilities were off by "
-            f"{significant(result['rmse'], 3)} (root mean square; 0 is perfect). "
-            f"Always answering with the class frequencies would be off by {constant}."
+            f"On rows that the network had not seen: accuracy {100 * result['accuracy']:.1f} %, RMSE of "
+            f"class probabilities {significant(result['rmse'], 3)} (0 is perfect). RMSE of always answering "
+            f"with the class frequencies of the training rows: {constant}."
         )
-    what = target if len(study.schema["target"]) == 1 else "the targets, each in its own units,"
+    targets = result.get("targets", {study.schema["target"][0]: result})
+    each = [
+        f"{label(name)} {significant(scores['rmse'], 3)} ({significant(scores['rmse_of_constant'], 3)})"
+        for name, scores in targets.items()
+    ]
+    more = f" and {len(each) - MOST_NAMED} more targets, in the table below" * (len(each) > MOST_NAMED)
     return (
-        f"For rows that it had not seen, the network's predictions of {what} were off by "
-        f"{significant(result['rmse'], 3)} (root mean square). "
-        f"Always answering with the mean would be off by {constant}."
+        "RMSE on rows that the network had not seen, in the target's own units, and in brackets that of "
+        f"always answering with the mean of the training rows: {', '.join(each[:MOST_NAMED])}{more}."
     )
 
 
@@ -97,16 +100,22 @@ def warnings(study: Study) -> list[str]:
     for model, result in study.models.items():
         if result["rmse"] is None:
             found.append(f"Model {model} has no score: the predictions of a fold are not finite.")
-        elif result["rmse"] >= result["rmse_of_constant"]:
-            found.append(
-                f"Model {model} is no better than one constant answer for every row "
-                f"({significant(result['rmse'])} against {significant(result['rmse_of_constant'])})."
-            )
+        for remark in remarks.no_better_than_constant(result, study.ranking.name):
+            found.append(f"Model {model} is {remark}.")
         for cell in result["flagged_cells"]:
             repeat = f"repeat {cell['repeat']}, " * (result["repeats"] > 1)
             found.append(f"Model {model}, {repeat}fold {cell['fold']}: {'; '.join(cell['flags'])}.")
     more = len(found) - MOST_WARNINGS
     return found if more <= 1 else [*found[:MOST_WARNINGS], f"And {more} more: see scores.csv."]
+
+
+def notes(study: Study) -> list[str]:
+    """What there is to know of the data."""
+    return [
+        *study.schema["notes"],
+        *(f"{text}." for text in remarks.duplicates(study.summary)),
+        *tables.unseen(study),
+    ]
 
 
 def method(study: Study) -> str:
@@ -122,14 +131,32 @@ def method(study: Study) -> str:
 
 
 def citation(study: Study) -> str:
-    """A sentence for a paper's methods section."""
-    model = best_model(study)
+    """Sentences for a paper's methods section, which say too that a model was chosen for its score."""
+    model, metric = best_model(study), study.ranking.name
     result = study.models[model]
     versions = study.cells[model][0]["versions"]
     seed = study.cells[model][0]["settings"]["training"]["seed"]
-    return (
-        f"Out-of-sample RMSE {significant(result['rmse'])}, pooled over {result['n_rows_tested']:,} rows "
-        f"({method(study)}, split seed {study.split['seed']}), of a regularized neural network "
-        f"(model {model}, training seed {seed}), with regfold {versions['regfold']}, "
-        f"Keras {versions['keras']} and TensorFlow {versions['tensorflow']}."
+    text = (
+        f"Out-of-sample {study.ranking.label} {significant(result[metric])}, pooled over "
+        f"{result['n_rows_tested']:,} rows ({method(study)}, split seed {study.split['seed']}), of a "
+        f"regularized neural network (model {model}, training seed {seed}), with regfold "
+        f"{versions['regfold']}, Keras {versions['keras']} and TensorFlow {versions['tensorflow']}."
     )
+    if "targets" in result:
+        each = [f"{label(name)} {significant(scores['rmse'])}" for name, scores in result["targets"].items()]
+        text += f" RMSE in each target's own units: {', '.join(each)}."
+    if len(study.models) > 1:
+        text += (
+            f" Model {model} is the best of {len(study.models)} models that were compared on the same folds "
+            f"({study.ranking.label} {_all_scores(study)}); {OPTIMISTIC}."
+        )
+    return text
+
+
+def _all_scores(study: Study) -> str:
+    """Every model's score; their range where there are many."""
+    scores = {model: result[study.ranking.name] for model, result in study.models.items()}
+    if len(scores) <= MOST_NAMED:
+        return ", ".join(f"{model} {significant(score)}" for model, score in scores.items())
+    found = [score for score in scores.values() if score is not None]
+    return f"{significant(min(found))} to {significant(max(found))}" if found else "none"

@@ -1,26 +1,15 @@
 """The report's tables: models, folds, the data, settings, and what it all ran on."""
 
+import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
 from regfold.formatting import duration, significant
-from regfold.results.metrics import FIXED_COLUMNS, METRICS
 from regfold.results.study import Study
 
-TITLES = {
-    "rmse": "RMSE",
-    "log_loss": "log loss",
-    "accuracy": "accuracy",
-    "balanced_accuracy": "balanced accuracy",
-    "brier": "Brier score",
-    "roc_auc": "ROC AUC",
-    "mae": "MAE",
-    "r2": "R²",
-    "n_train": "training rows",
-    "n_test": "held-out rows",
-}
+TITLES = {"n_train": "training rows", "n_test": "held-out rows"}
 MOST_LINES = 200
 
 
@@ -35,31 +24,41 @@ class Table:
 
 
 def models(study: Study) -> Table:
-    """A line per model: its scores, pooled over all rows."""
-    metrics = METRICS[study.schema["task"]]
+    """A line per model: its scores, pooled over all rows; an arrow says which way is better."""
+    metrics, ranking = study.metrics, study.ranking.name
     lines = []
     for model, result in study.models.items():
         spread = "–"
-        if result["rmse_fold_sd"] is not None:
-            spread = f"{significant(result['rmse_fold_mean'])} ± {significant(result['rmse_fold_sd'], 2)}"
-        scores = [_number(result[metric]) for metric in metrics]
-        flagged = str(len(result["flagged_cells"]) or "–")
-        lines.append([model, scores[0], spread, *scores[1:], flagged])
-    head = ["model", "RMSE, pooled", "RMSE, folds: mean ± sd", *(TITLES[metric] for metric in metrics[1:])]
-    return Table([*head, "flagged folds"], lines)
+        if result[f"{ranking}_fold_sd"] is not None:
+            mean, deviation = result[f"{ranking}_fold_mean"], result[f"{ranking}_fold_sd"]
+            spread = f"{significant(mean)} ± {significant(deviation, 2)}"
+        scores = [_number(result[metric.name]) for metric in metrics]
+        lines.append([model, *scores, spread, str(len(result["flagged_cells"]) or "–")])
+    head = [f"{metric.label} {'↑' if metric.greater_is_better else '↓'}" for metric in metrics]
+    return Table(
+        ["model", *head, f"{study.ranking.label} of folds: mean ± sd", "flagged folds"],
+        lines,
+        note="Pooled over all held-out rows. ↓: lower is better; ↑: higher is better.",
+    )
 
 
 def targets(study: Study) -> Table | None:
     """A line per model and target, where there are several targets."""
-    if "targets" not in next(iter(study.models.values())):
+    if len(study.schema["target"]) == 1:
         return None
-    metrics = METRICS["regression"]
+    metrics = [metric for metric in study.metrics if not metric.standardized]
     lines = [
-        [model, target, *(_number(result["targets"][target][metric]) for metric in metrics)]
+        [
+            model,
+            target,
+            *(_number(scores[metric.name]) for metric in metrics),
+            _number(scores["rmse_of_constant"]),
+        ]
         for model, result in study.models.items()
-        for target in study.schema["target"]
+        for target, scores in result["targets"].items()
     ]
-    return Table(["model", "target", *(TITLES[metric] for metric in metrics)], lines, text=(0, 1))
+    head = ["model", "target", *(metric.label for metric in metrics), "RMSE of the training rows' mean"]
+    return Table(head, lines, text=(0, 1))
 
 
 def folds(study: Study) -> Table:
@@ -69,16 +68,20 @@ def folds(study: Study) -> Table:
         for cell in study.all_cells
         if str(cell["fold_name"]) != str(cell["fold"])
     }
-    head = [*FIXED_COLUMNS, *METRICS[study.schema["task"]]]
+    titles = TITLES | {metric.name: metric.label for metric in study.metrics}
+    numbers = [name for name in study.scores.columns if name not in ("model", "flags")]
     lines = []
-    for line in study.lines[:MOST_LINES]:
-        cells = [line[key] if key == "model" else _number(line[key]) for key in head]
+    for line in study.scores[:MOST_LINES].to_dict("records"):
+        # A metric may be undefined for a fold; where the predictions are not finite, no metric is finite.
+        undefined = math.isfinite(line["rmse"])
+        cells = [_number(None if undefined and line[name] != line[name] else line[name]) for name in numbers]
         name = names.get((line["model"], line["repeat"], line["fold"]))
-        cells[2] += f" ({name})" if name else ""
-        lines.append([*cells, "; ".join(line["flags"])])
-    more = len(study.lines) - MOST_LINES
+        cells[1] += f" ({name})" if name else ""
+        lines.append([line["model"], *cells, line["flags"]])
+    more = len(study.scores) - MOST_LINES
     note = f"{more:,} more lines in scores.csv." if more > 0 else ""
-    return Table([*(TITLES.get(key, key) for key in head), "flags"], lines, text=(0, len(head)), note=note)
+    head = ["model", *(titles.get(name, name) for name in numbers), "flags"]
+    return Table(head, lines, text=(0, len(head) - 1), note=note)
 
 
 def columns(study: Study) -> Table:

@@ -1,22 +1,33 @@
-"""Scores of out-of-sample predictions: for a set of rows, for every cell, and for a model as a whole.
-
-The metrics are scikit-learn's, held to it by a test; to import it would take longer than to score.
-"""
+"""The metrics: scikit-learn's, computed from truth and predictions as the out-of-sample files hold them."""
 
 import math
-from collections.abc import Mapping, Sequence
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
+from sklearn import metrics
 
-from regfold.errors import RegfoldError, quote
-from regfold.formatting import significant
-from regfold.results.predictions import Predictions
 
-METRICS = {
-    "classification": ("rmse", "log_loss", "accuracy", "balanced_accuracy", "brier", "roc_auc"),
-    "regression": ("rmse", "mae", "r2"),
-}
-FIXED_COLUMNS = ("model", "repeat", "fold", "n_train", "n_test", "epochs")
+@dataclass(frozen=True)
+class Metric:
+    """One metric of a task.
+
+    Attributes:
+        name: as in scores.csv and summary.json.
+        label: as in the report.
+        function: takes truth and prediction, (n, outputs) float64 both (classes: one-hot and probabilities;
+            regression: the targets' own units), and returns a number, not finite where it is undefined.
+        greater_is_better: whether a better prediction has a greater value.
+        standardized: whether the function gets truth and prediction divided by each target's standard
+            deviation over the tested rows; of use, and computed, for several targets alone.
+    """
+
+    name: str
+    label: str
+    function: Callable[[np.ndarray, np.ndarray], float]
+    greater_is_better: bool = False
+    standardized: bool = False
 
 
 def rmse(truth: np.ndarray, prediction: np.ndarray) -> float:
@@ -24,194 +35,100 @@ def rmse(truth: np.ndarray, prediction: np.ndarray) -> float:
 
     (scikit-learn's `root_mean_squared_error` averages the roots of the outputs instead.)
     """
-    return float(np.sqrt(np.mean(np.square(prediction - truth))))
+    return math.sqrt(metrics.mean_squared_error(truth, prediction))
 
 
-def rmse_of_constant(truth: np.ndarray) -> float:
-    """RMSE of one answer for every row, the best there is: the mean (classes: the class frequencies)."""
-    return rmse(truth, truth.mean(axis=0))
+def log_loss(truth: np.ndarray, prediction: np.ndarray) -> float:
+    """Mean negative logarithm of the true class's probability; undefined for what is no probability."""
+    if not are_probabilities(prediction).all():
+        return math.nan
+    return metrics.log_loss(truth.argmax(axis=1), prediction, labels=range(truth.shape[1]))
 
 
-def score(task: str, truth: np.ndarray, prediction: np.ndarray) -> dict[str, float | None]:
-    """All metrics of a task on a set of rows.
+def brier(truth: np.ndarray, prediction: np.ndarray) -> float:
+    """Brier score (1950); undefined for what is no probability.
+
+    Two classes: the mean squared error of one class's probability, from 0 to 1. More classes: the mean over
+    rows of the sum over classes, from 0 to 2.
+    """
+    if not are_probabilities(prediction).all():
+        return math.nan
+    return metrics.brier_score_loss(truth.argmax(axis=1), prediction, labels=range(truth.shape[1]))
+
+
+def roc_auc(truth: np.ndarray, prediction: np.ndarray) -> float:
+    """One class against the rest, mean over classes; undefined unless all classes are among the rows."""
+    return metrics.roc_auc_score(truth, prediction, average="macro")
+
+
+def accuracy(truth: np.ndarray, prediction: np.ndarray) -> float:
+    """Share of rows whose most probable class is the true one."""
+    return metrics.accuracy_score(truth.argmax(axis=1), prediction.argmax(axis=1))
+
+
+def balanced_accuracy(truth: np.ndarray, prediction: np.ndarray) -> float:
+    """Mean over the classes among the rows of the share of a class's rows that were given it."""
+    return metrics.balanced_accuracy_score(truth.argmax(axis=1), prediction.argmax(axis=1))
+
+
+def r2(truth: np.ndarray, prediction: np.ndarray) -> float:
+    """Coefficient of determination, mean over targets; undefined where a target does not vary."""
+    return metrics.r2_score(truth, prediction, force_finite=False)
+
+
+METRICS = {
+    "classification": (
+        Metric("rmse", "RMSE", rmse),
+        Metric("log_loss", "log loss", log_loss),
+        Metric("accuracy", "accuracy", accuracy, greater_is_better=True),
+        Metric("balanced_accuracy", "balanced accuracy", balanced_accuracy, greater_is_better=True),
+        Metric("brier", "Brier score", brier),
+        Metric("roc_auc", "ROC AUC", roc_auc, greater_is_better=True),
+    ),
+    "regression": (
+        Metric("rmse", "RMSE", rmse),
+        Metric("rmse_standardized", "standardized RMSE", rmse, standardized=True),
+        Metric("mae", "MAE", metrics.mean_absolute_error),
+        Metric("r2", "R²", r2, greater_is_better=True),
+    ),
+}
+
+
+def of(task: str, n_targets: int = 1) -> tuple[Metric, ...]:
+    """The metrics of a task, in the order of scores.csv."""
+    return tuple(metric for metric in METRICS[task] if n_targets > 1 or not metric.standardized)
+
+
+def ranking(task: str, n_targets: int = 1) -> Metric:
+    """The metric that ranks models: RMSE; for several targets the one in which each counts the same."""
+    return max(of(task, n_targets)[:2], key=lambda metric: metric.standardized)
+
+
+def score(
+    chosen: Sequence[Metric], truth: np.ndarray, prediction: np.ndarray, deviation: np.ndarray | float = 1.0
+) -> dict[str, float]:
+    """Metrics on a set of rows; NaN where undefined, and for all of them if a prediction is not finite.
 
     Args:
-        task: "classification" or "regression".
-        truth: (n, outputs); one-hot for classes, the target's own units in a regression.
-        prediction: (n, outputs); probabilities, or the target's own units.
-
-    Returns:
-        metric -> value. None where a metric is undefined on these rows, NaN for all of them if any prediction
-        is not finite. The Brier score is the multi-class one (mean over rows of the sum over classes; Brier,
-        1950), ROC AUC is one-vs-rest with equal weight of classes (Hanley and McNeil, 1982), the log loss
-        clips probabilities at float32's epsilon, R2 is the mean over outputs, all as in scikit-learn.
+        chosen: the metrics.
+        truth: (n, outputs) float64; one-hot for classes, the targets' own units in a regression.
+        prediction: (n, outputs) float64; probabilities, or the targets' own units.
+        deviation: (outputs,), what standardized metrics divide truth and prediction by.
     """
     if not np.isfinite(prediction).all():
-        return dict.fromkeys(METRICS[task], math.nan)
-    further = _score_classes if task == "classification" else _score_regression
-    return {"rmse": rmse(truth, prediction)} | further(truth, prediction)
+        return {metric.name: math.nan for metric in chosen}
+    values = {}
+    # What scikit-learn warns of, an undefined value, stands in the result.
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for metric in chosen:
+            unit = deviation if metric.standardized else 1.0
+            value = float(metric.function(truth / unit, prediction / unit))
+            values[metric.name] = value if math.isfinite(value) else math.nan
+    return values
 
 
-def _score_classes(truth: np.ndarray, prediction: np.ndarray) -> dict[str, float | None]:
-    codes, labels = truth.argmax(axis=1), prediction.argmax(axis=1)
-    smallest = float(np.finfo(np.float32).eps)
-    of_truth = prediction.astype(np.float32)[np.arange(len(codes)), codes].astype(np.float64)
-    members, hits = truth.sum(axis=0), truth[codes == labels].sum(axis=0)
-    columns = range(1) if truth.shape[1] == 2 else range(truth.shape[1])
-    all_present = (members > 0).all() and (members < len(truth)).all()
-    return {
-        "log_loss": float(-np.log(of_truth.clip(smallest, 1 - smallest)).mean()),
-        "accuracy": float((codes == labels).mean()),
-        "balanced_accuracy": float((hits[members > 0] / members[members > 0]).mean()),
-        "brier": float(np.mean(np.sum(np.square(prediction - truth), axis=1))),
-        "roc_auc": float(np.mean([_roc_auc(truth[:, j], prediction[:, j]) for j in columns]))
-        if all_present
-        else None,
-    }
-
-
-def _roc_auc(truth: np.ndarray, score: np.ndarray) -> float:
-    """How often a row of the class (truth 1) scores higher than one without (0); ties count one half."""
-    _, place, ties = np.unique(score, return_inverse=True, return_counts=True)
-    rank = (np.cumsum(ties) - (ties - 1) / 2)[place]
-    n_in, n_out = truth.sum(), (1 - truth).sum()
-    return (rank @ truth - n_in * (n_in + 1) / 2) / (n_in * n_out)
-
-
-def _score_regression(truth: np.ndarray, prediction: np.ndarray) -> dict[str, float | None]:
-    residual = np.square(prediction - truth).sum(axis=0)
-    total = np.square(truth - truth.mean(axis=0)).sum(axis=0)
-    varied = np.ptp(truth, axis=0) > 0
-    return {
-        "mae": float(np.abs(prediction - truth).mean()),
-        "r2": float((1 - residual / total).mean()) if varied.all() else None,
-    }
-
-
-def flags(values: Sequence[float]) -> list[str | None]:
-    """For each fold's RMSE, why it is far outside the others of its model, or None.
-
-    Far outside: more than 3 scaled MADs above the median, and at least 1.5 times the median, of at least 4
-    folds. (The MAD is scaled by 1.4826, so that it estimates a normal distribution's standard deviation.)
-    """
-    numbers = np.asarray(values, dtype=float)
-    finite = numbers[np.isfinite(numbers)]
-    if len(finite) < 4:
-        return [None] * len(numbers)
-    median = float(np.median(finite))
-    spread = 1.4826 * float(np.median(np.abs(finite - median)))
-    return [
-        f"RMSE {significant(value)} is far above this model's other folds (median {significant(median)})"
-        if value > median + 3 * spread and value >= 1.5 * median
-        else None
-        for value in numbers
-    ]
-
-
-def scores(task: str, predictions: Mapping[str, Predictions], cells: Sequence[dict]) -> list[dict]:
-    """A line per cell, by model, repeat and fold.
-
-    Args:
-        task: "classification" or "regression".
-        predictions: model -> its OOS predictions, in the order of models.
-        cells: what the cells wrote into their cell.json, in any order.
-
-    Returns:
-        lines with model, repeat, fold, n_train, n_test, epochs, the task's metrics, `flags` (list of text).
-
-    Raises:
-        RegfoldError: OOS files and cells do not belong together.
-    """
-    by_name = {(cell["model"], cell["repeat"], cell["fold"]): cell for cell in cells}
-    lines = []
-    for model, made in predictions.items():
-        of_model = []
-        for repeat, fold, rows in made.cells():
-            cell = by_name.pop((model, repeat, fold), None)
-            place = f"results/oos/{model}.csv: repeat {repeat}, fold {fold}"
-            if cell is None:
-                raise RegfoldError(f"{place}: no such cell; expected the cells of this study, run again")
-            if cell["n_test"] != len(rows):
-                raise RegfoldError(f"{place}: {len(rows)} rows; expected the cell's {cell['n_test']}")
-            line = {"model": model, "repeat": repeat, "fold": fold}
-            line |= {"n_train": cell["n_train"], "n_test": len(rows), "epochs": cell["epochs"]}
-            line |= score(task, made.truth[rows], made.prediction[rows])
-            line["flags"] = list(cell["flags"])
-            bad = int((~np.isfinite(made.prediction[rows])).any(axis=1).sum())
-            if bad:
-                line["flags"].append(f"held-out predictions are not finite in {bad} of {len(rows)} rows")
-            of_model.append(line)
-        for line, far in zip(of_model, flags([line["rmse"] for line in of_model]), strict=True):
-            line["flags"] += [far] if far else []
-        lines += of_model
-    if by_name:
-        model, repeat, fold = next(iter(by_name))
-        raise RegfoldError(
-            f"results/oos: no row of model {quote(model)}, repeat {repeat}, fold {fold}; "
-            "expected every cell's rows"
-        )
-    return lines
-
-
-def summary(schema: dict, predictions: Mapping[str, Predictions], lines: Sequence[dict]) -> dict:
-    """Scores of each model as a whole: pooled over all rows, outputs and repeats, and over its folds.
-
-    A pooled value, a fold mean and a fold deviation exist (are not None) only where every cell has the value:
-    a fold that diverged is never averaged away.
-
-    Args:
-        schema: the prepared table's schema.json.
-        predictions: model -> its OOS predictions.
-        lines: what `scores` returned.
-    """
-    task = schema["task"]
-    models = {}
-    for model, made in predictions.items():
-        of_model = [line for line in lines if line["model"] == model]
-        pooled = score(task, made.truth, made.prediction)
-        result: dict = {}
-        for metric in METRICS[task]:
-            result[metric] = _finite(pooled[metric])
-            result |= _over_folds(metric, [line[metric] for line in of_model])
-        result["rmse_of_constant"] = rmse_of_constant(made.truth)
-        if task == "regression" and len(schema["target"]) > 1:
-            result["targets"] = {
-                name: {
-                    metric: _finite(value)
-                    for metric, value in score(task, made.truth[:, [i]], made.prediction[:, [i]]).items()
-                }
-                for i, name in enumerate(schema["target"])
-            }
-        result |= {
-            "n_rows": schema["n_rows"],
-            "n_rows_tested": len(set(made.row)),
-            "n_cells": len(of_model),
-            "repeats": len({line["repeat"] for line in of_model}),
-            "folds": len({line["fold"] for line in of_model}),
-            "flagged_cells": [
-                {"repeat": line["repeat"], "fold": line["fold"], "flags": line["flags"]}
-                for line in of_model
-                if line["flags"]
-            ],
-        }
-        models[model] = result
-    return {
-        "models": models,
-        "task": task,
-        "target": schema["target"],
-        "classes": schema["classes"],
-        "path": schema["path"],
-        "metrics": list(METRICS[task]),
-    }
-
-
-def _finite(value: float | None) -> float | None:
-    return value if value is not None and math.isfinite(value) else None
-
-
-def _over_folds(metric: str, values: Sequence[float | None]) -> dict[str, float | None]:
-    whole = all(_finite(value) is not None for value in values)
-    return {
-        f"{metric}_fold_mean": float(np.mean(values)) if whole else None,
-        f"{metric}_fold_sd": float(np.std(values, ddof=1)) if whole and len(values) > 1 else None,
-    }
+def are_probabilities(prediction: np.ndarray) -> np.ndarray:
+    """Which rows, bool (n,), of class predictions are probabilities: from 0 to 1, with a sum of 1."""
+    within = ((prediction >= 0) & (prediction <= 1)).all(axis=1)
+    return within & np.isclose(prediction.sum(axis=1), 1, rtol=0, atol=1e-4)

@@ -6,9 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 
-from regfold.results import predictions, scores_file
+from regfold.results import metrics, predictions
+from regfold.results import scores as scores_file
 from regfold.results.history import read_history
+from regfold.results.metrics import Metric
 from regfold.results.predictions import Predictions
 
 
@@ -19,8 +22,8 @@ class Study:
     Args:
         schema: the prepared table's schema.json.
         split: the resolved `split` section of the config.
-        lines: the lines of scores.csv.
-        models: model -> its part of summary.json.
+        scores: scores.csv, see `scores.table`.
+        summary: summary.json.
         oos: model -> its out-of-sample predictions.
         cells: model -> its cells' cell.json, by repeat and fold.
         histories: model -> its cells' histories, in the order of `cells`.
@@ -28,11 +31,26 @@ class Study:
 
     schema: dict
     split: dict
-    lines: Sequence[dict]
-    models: Mapping[str, dict]
+    scores: pd.DataFrame
+    summary: dict
     oos: Mapping[str, Predictions]
     cells: Mapping[str, Sequence[dict]]
     histories: Mapping[str, Sequence[Mapping[str, np.ndarray]]]
+
+    @property
+    def models(self) -> dict[str, dict]:
+        """model -> its part of summary.json."""
+        return {model: self.summary["models"][model] for model in self.oos}
+
+    @property
+    def metrics(self) -> tuple[Metric, ...]:
+        """The metrics of the task, in the order of scores.csv."""
+        return metrics.of(self.schema["task"], len(self.schema["target"]))
+
+    @property
+    def ranking(self) -> Metric:
+        """The metric that ranks the models."""
+        return metrics.ranking(self.schema["task"], len(self.schema["target"]))
 
     @property
     def classifies(self) -> bool:
@@ -55,7 +73,6 @@ def read(
 ) -> Study:
     """Reads a study from the files that the other rules wrote; lists of files may stand in any order."""
     schema = _json(schema)
-    scored = _json(summary)["models"]
     oos_of = {Path(path).stem: path for path in oos}
     history_of = {Path(path).parent: path for path in histories}
     found = [
@@ -65,8 +82,8 @@ def read(
     return Study(
         schema=schema,
         split=split,
-        lines=scores_file.read(scores),
-        models={model: scored[model] for model in models},
+        scores=scores_file.read(scores),
+        summary=_json(summary),
         oos={model: predictions.read(oos_of[model], schema) for model in models},
         cells={model: [cell for name, _, _, cell, _ in found if name == model] for model in models},
         histories={

@@ -9,8 +9,10 @@ import math
 from pathlib import Path
 
 from regfold.formatting import significant, visible
+from regfold.results import remarks
 
 MOST_FOLD_LINES = 20
+MOST_TARGETS = 5
 
 
 def closing_lines(results_dir: str | Path) -> str:
@@ -19,15 +21,17 @@ def closing_lines(results_dir: str | Path) -> str:
     try:
         with scores.open(newline="", encoding="utf-8") as file:
             lines = list(csv.DictReader(file))
-        models = json.loads(summary.read_text(encoding="utf-8"))["models"]
+        found = json.loads(summary.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return ""
     names = dict.fromkeys(line["model"] for line in lines)
-    parts = [_model(name, models[name], [line for line in lines if line["model"] == name]) for name in names]
+    parts = [_model(name, found, [line for line in lines if line["model"] == name]) for name in names]
+    parts += [f"Note: {text}." for text in remarks.duplicates(found)]
     return "\n\n".join(parts) + "\n"
 
 
-def _model(name: str, result: dict, lines: list[dict]) -> str:
+def _model(name: str, summary: dict, lines: list[dict]) -> str:
+    result = summary["models"][name]
     text = [f"Model {name}"]
     if len(lines) <= MOST_FOLD_LINES:
         for line in lines:
@@ -42,12 +46,18 @@ def _model(name: str, result: dict, lines: list[dict]) -> str:
     for line in lines:
         text += [f"  ! {_cell(line, result)}: {flag}" for flag in line["flags"].split("; ") if flag]
     text.append(f"  Final, out of sample score (RMSE): {significant(result['rmse'])} ({name})")
+    if "targets" in result:
+        targets = list(result["targets"].items())
+        text += [f"  RMSE of {target}: {significant(its['rmse'])}" for target, its in targets[:MOST_TARGETS]]
+        text += [f"  and {len(targets) - MOST_TARGETS} more targets"] * (len(targets) > MOST_TARGETS)
+        text.append(f"  Standardized RMSE, all targets: {significant(result['rmse_standardized'])}")
     if result["rmse_fold_sd"] is not None:
         mean, deviation = significant(result["rmse_fold_mean"]), significant(result["rmse_fold_sd"], 2)
         text.append(f"  Fold mean {mean}, standard deviation {deviation} over {result['n_cells']} folds")
     elif result["rmse"] is None:
         text.append("  No score: a fold's predictions are not finite (marked ! above)")
-    return "\n".join(map(visible, text))
+    constant = remarks.no_better_than_constant(result, summary["ranked_by"])
+    return "\n".join(map(visible, [*text, *(f"  ! {remark}" for remark in constant)]))
 
 
 def _cell(line: dict, result: dict) -> str:

@@ -9,8 +9,10 @@ from collections.abc import Sequence
 
 import altair as alt
 import numpy as np
+import pandas as pd
 
 from regfold.formatting import significant
+from regfold.results.metrics import Metric
 
 # Okabe and Ito's palette, which people with any colour vision can tell apart.
 INK, GREY, FAINT = "#1f2328", "#8b929c", "#dfe3e8"
@@ -104,45 +106,46 @@ def log_axis(domain: list[float] | None, **look) -> alt.Axis:
     )
 
 
-def fold_strip(lines: Sequence[dict], models: dict[str, dict], unit: str) -> alt.LayerChart:
-    """Each fold's RMSE as a point and the pooled one as a bar, all models on one axis, flagged folds marked.
+def fold_strip(scores: pd.DataFrame, models: dict[str, dict], metric: Metric, unit: str) -> alt.LayerChart:
+    """Each fold's score as a point and the pooled one as a bar, all models on one axis, flagged folds marked.
 
     Args:
-        lines: the lines of scores.csv.
+        scores: scores.csv, see `scores.table`.
         models: the summary's "models".
-        unit: what the RMSE is measured in, for the axis.
+        metric: whose values are shown.
+        unit: what the metric is measured in, for the axis.
     """
     repeated = any(result["repeats"] > 1 for result in models.values())
     points, not_finite = [], []
     for model in models:
-        of_model = [line for line in lines if line["model"] == model]
-        worst = sorted((line for line in of_model if line["flags"]), key=lambda line: -line["rmse"])
+        of_model = scores[scores["model"] == model].to_dict("records")
+        worst = sorted((line for line in of_model if line["flags"]), key=lambda line: -line[metric.name])
         for place, line in enumerate(of_model):
             cell = f"repeat {line['repeat']}, fold {line['fold']}" if repeated else f"fold {line['fold']}"
-            if math.isfinite(line["rmse"]):
+            if math.isfinite(line[metric.name]):
                 points.append(
                     {
                         "y": model,
-                        "x": line["rmse"],
+                        "x": line[metric.name],
                         "offset": (0, 1, -1, 0.5, -0.5)[place % 5] if len(of_model) > 1 else 0,
                         "state": "flagged" if line["flags"] else "fold",
                         "label": cell if line in worst[:MOST_LABELS] else "",
                         "cell": cell,
-                        "score": significant(line["rmse"]),
+                        "score": significant(line[metric.name]),
                     }
                 )
             else:
                 not_finite.append(f"{label(model)}, {cell}")
     pooled = [
-        {"y": model, "x": result["rmse"], "text": f"pooled {significant(result['rmse'])}"}
+        {"y": model, "x": result[metric.name], "text": f"pooled {significant(result[metric.name])}"}
         for model, result in models.items()
-        if result["rmse"] is not None
+        if result[metric.name] is not None
     ]
     values = [point["x"] for point in points + pooled]
     log = spans_magnitudes(values)
     scale = alt.Scale(type="log", domain=log_domain(values)) if log else alt.Scale(zero=False, nice=True)
     axis = log_axis(log_domain(values)) if log else alt.Axis()
-    x = alt.X("x:Q", scale=scale, axis=axis, title=f"RMSE{unit}{', log scale' * log}")
+    x = alt.X("x:Q", scale=scale, axis=axis, title=f"{metric.label}{unit}{', log scale' * log}")
     y = alt.Y("y:N", sort=list(models), title=None, axis=alt.Axis(grid=False, labelFontSize=12))
     flagged = [{**point, "text": point["label"]} for point in points if point["label"]]
     base = alt.Chart().encode(x=x, y=y)
@@ -154,7 +157,7 @@ def fold_strip(lines: Sequence[dict], models: dict[str, dict], unit: str) -> alt
             color=_by_state(BLUE, WARNING, legend=bool(flagged)),
             shape=_by_state("circle", "diamond", legend=bool(flagged)),
             size=alt.condition("datum.state === 'flagged'", alt.value(130), alt.value(60)),
-            tooltip=[alt.Tooltip("cell:N", title="fold"), alt.Tooltip("score:N", title="RMSE")],
+            tooltip=[alt.Tooltip("cell:N", title="fold"), alt.Tooltip("score:N", title=metric.label)],
         )
         .properties(data=rows(points)),
     ]

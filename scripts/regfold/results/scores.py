@@ -1,0 +1,210 @@
+"""Scores of every cell (scores.csv) and of every model as a whole (summary.json), as pandas has tables."""
+
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from scipy.stats import median_abs_deviation
+
+from regfold import files
+from regfold.errors import RegfoldError, quote
+from regfold.formatting import significant
+from regfold.results import metrics
+from regfold.results.predictions import Predictions
+from regfold.results.training_rows import Known
+
+CELL = ["model", "repeat", "fold"]
+COUNTS = ["n_train", "n_test", "epochs"]
+SEPARATOR = "; "
+
+
+def table(schema: dict, predictions: Mapping[str, Predictions], cells: Sequence[dict]) -> pd.DataFrame:
+    """A line per cell, by model, repeat and fold.
+
+    Args:
+        schema: the prepared table's schema.json.
+        predictions: model -> its OOS predictions, in the order of models.
+        cells: what the cells wrote into their cell.json, in any order.
+
+    Returns:
+        columns model, repeat, fold, n_train, n_test, epochs, the task's metrics (NaN where undefined or not
+        finite) and flags (text, "" for none).
+
+    Raises:
+        RegfoldError: OOS files and cells do not belong together.
+    """
+    chosen = metrics.of(schema["task"], len(schema["target"]))
+    ranking = metrics.ranking(schema["task"], len(schema["target"]))
+    by_name = {(cell["model"], cell["repeat"], cell["fold"]): cell for cell in cells}
+    lines = []
+    for model, oos in predictions.items():
+        of_model, deviation = [], deviations(oos.truth)
+        for repeat, fold, rows in oos.cells():
+            cell = by_name.pop((model, repeat, fold), None)
+            place = f"results/oos/{model}.csv: repeat {repeat}, fold {fold}"
+            if cell is None:
+                raise RegfoldError(f"{place}: no such cell; expected the cells of this study, run again")
+            if cell["n_test"] != len(rows):
+                raise RegfoldError(f"{place}: {len(rows)} rows; expected the cell's {cell['n_test']}")
+            prediction = oos.prediction[rows]
+            of_model.append(
+                {name: cell[name] for name in CELL + COUNTS}
+                | metrics.score(chosen, oos.truth[rows], prediction, deviation)
+                | {"flags": [*cell["flags"], *_odd_predictions(schema["task"], prediction)]}
+            )
+        for line, far in zip(of_model, far_above([line[ranking.name] for line in of_model]), strict=True):
+            line["flags"] = SEPARATOR.join(line["flags"] + [f"{ranking.label} {far}"] * bool(far))
+        lines += of_model
+    if by_name:
+        model, repeat, fold = next(iter(by_name))
+        raise RegfoldError(
+            f"results/oos: no row of model {quote(model)}, repeat {repeat}, fold {fold}; "
+            "expected every cell's rows"
+        )
+    return pd.DataFrame(lines)
+
+
+def deviations(truth: np.ndarray) -> np.ndarray:
+    """Each output's standard deviation over the tested rows, float64 (outputs,); 1 for a constant one."""
+    deviation = truth.std(axis=0)
+    return np.where(np.ptp(truth, axis=0) > 0, deviation, 1.0)
+
+
+def _odd_predictions(task: str, prediction: np.ndarray) -> list[str]:
+    """What is wrong with a cell's held-out predictions by themselves."""
+    finite = np.isfinite(prediction).all(axis=1)
+    if not finite.all():
+        return [f"held-out predictions are not finite in {(~finite).sum()} of {len(finite)} rows"]
+    if task == "classification" and not (proper := metrics.are_probabilities(prediction)).all():
+        return [
+            f"held-out predictions are not probabilities in {(~proper).sum()} of {len(proper)} rows "
+            "(numbers from 0 to 1 with a sum of 1)"
+        ]
+    return []
+
+
+def far_above(values: Sequence[float]) -> list[str | None]:
+    """For each fold's score, lower being better, how far it is above the others of its model, or None.
+
+    Far above: more than 3 scaled MADs above the median, and at least 1.5 times the median, of at least 4
+    folds. (The MAD is scaled so that it estimates a normal distribution's standard deviation.)
+    """
+    numbers = np.asarray(values, dtype=float)
+    finite = numbers[np.isfinite(numbers)]
+    if len(finite) < 4:
+        return [None] * len(numbers)
+    median, spread = float(np.median(finite)), median_abs_deviation(finite, scale="normal")
+    return [
+        f"{significant(value)} is far above this model's other folds (median {significant(median)})"
+        if value > median + 3 * spread and value >= 1.5 * median
+        else None
+        for value in numbers.tolist()
+    ]
+
+
+def write(path: str | Path, scores: pd.DataFrame) -> None:
+    """Write scores.csv. Undefined values are empty; a cell whose predictions are not finite has `nan`."""
+    names = scores.columns.difference([*CELL, *COUNTS, "flags"])
+    text = scores.astype(dict.fromkeys(names, object))
+    text.loc[scores["rmse"].isna(), names] = "nan"
+    with files.atomic(path) as temporary:
+        text.to_csv(temporary, index=False, lineterminator="\n")
+
+
+def read(path: str | Path) -> pd.DataFrame:
+    """scores.csv as `table` returned it."""
+    numeric = pd.read_csv(path, nrows=0).columns.difference(["model", "flags"])
+    return pd.read_csv(
+        path,
+        dtype={"model": str, "flags": str},
+        keep_default_na=False,  # a model may be called NA
+        na_values={name: ["", "nan"] for name in numeric},
+    )
+
+
+def summary(
+    schema: dict,
+    predictions: Mapping[str, Predictions],
+    scores: pd.DataFrame,
+    known: Mapping[tuple[int, int], Known],
+) -> dict:
+    """Scores of each model as a whole: pooled over all rows, outputs and repeats, and over its folds.
+
+    A pooled value, a fold mean and a fold deviation exist (are not None) only where every cell has the value:
+    a fold that diverged is never averaged away. The constant that a model has to beat is what a fold could
+    know: the mean (the class frequencies) of its training rows.
+
+    Args:
+        schema: the prepared table's schema.json.
+        predictions: model -> its OOS predictions.
+        scores: what `table` returned.
+        known: what the training rows of each (repeat, fold) say without a network.
+    """
+    task, target = schema["task"], schema["target"]
+    chosen, single = metrics.of(task, len(target)), metrics.of(task)
+    models = {}
+    for model, oos in predictions.items():
+        of_model = scores[scores["model"] == model]
+        deviation, constant = deviations(oos.truth), np.empty_like(oos.truth)
+        for repeat, fold, rows in oos.cells():
+            constant[rows] = known[repeat, fold].constant
+        result = _of_rows(chosen, oos.truth, oos.prediction, constant, deviation)
+        for metric in chosen:
+            result |= _over_folds(metric.name, of_model[metric.name])
+        if task == "regression" and len(target) > 1:
+            result["targets"] = {
+                name: _of_rows(single, *(values[:, [i]] for values in (oos.truth, oos.prediction, constant)))
+                for i, name in enumerate(target)
+            }
+        result |= {
+            "n_rows": schema["n_rows"],
+            "n_rows_tested": len(set(oos.row)),
+            "n_cells": len(of_model),
+            "repeats": of_model["repeat"].nunique(),
+            "folds": of_model["fold"].nunique(),
+            "flagged_cells": [
+                {"repeat": line.repeat, "fold": line.fold, "flags": line.flags.split(SEPARATOR)}
+                for line in of_model[of_model["flags"] != ""].itertuples()
+            ],
+        }
+        models[model] = result
+    n_tests = len(next(iter(predictions.values())).row)
+    n_repeated = sum(fold.n_repeated for fold in known.values())
+    return {
+        "models": models,
+        "task": task,
+        "target": target,
+        "classes": schema["classes"],
+        "path": schema["path"],
+        "metrics": [metric.name for metric in chosen],
+        "ranked_by": metrics.ranking(task, len(target)).name,
+        "duplicates": {"n_tests": n_tests, "n_in_training": n_repeated, "share": n_repeated / n_tests},
+    }
+
+
+def _of_rows(
+    chosen: Sequence[metrics.Metric],
+    truth: np.ndarray,
+    prediction: np.ndarray,
+    constant: np.ndarray,
+    deviation: np.ndarray | float = 1.0,
+) -> dict[str, float | None]:
+    """Metrics over rows, and the RMSEs of the constant answer on the same rows; None where undefined."""
+    rmses = [metric for metric in chosen if metric.function is metrics.rmse]
+    values = metrics.score(chosen, truth, prediction, deviation)
+    beaten = metrics.score(rmses, truth, constant, deviation)
+    values |= {f"{name}_of_constant": value for name, value in beaten.items()}
+    return {name: _finite(value) for name, value in values.items()}
+
+
+def _over_folds(metric: str, values: pd.Series) -> dict[str, float | None]:
+    return {
+        f"{metric}_fold_mean": _finite(values.mean(skipna=False)),
+        f"{metric}_fold_sd": _finite(values.std(skipna=False)),
+    }
+
+
+def _finite(value: float) -> float | None:
+    return float(value) if math.isfinite(value) else None

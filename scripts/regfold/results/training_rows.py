@@ -1,0 +1,45 @@
+"""What a fold's training rows say without any network: the constant answer to beat, and repeated rows."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from regfold.data.digests import identical_rows
+from regfold.splits import folds
+
+
+@dataclass(frozen=True)
+class Known:
+    """What is known of one fold, whatever the model.
+
+    Attributes:
+        constant: float64 (n_outputs,), the training rows' mean of each target (classes: their frequencies).
+        n_repeated: how many held-out rows have all features and the target equal to a training row's.
+    """
+
+    constant: np.ndarray
+    n_repeated: int
+
+
+def known(prepared: Path, method: str) -> dict[tuple[int, int], Known]:
+    """What is known of each (repeat, fold).
+
+    Args:
+        prepared: results/prepared.
+        method: split.method of the config.
+    """
+    classes = json.loads((prepared / "schema.json").read_text(encoding="utf-8"))["classes"]
+    target, assignment = np.load(prepared / "target.npy"), np.load(prepared / "assignment.npy")
+    group = identical_rows(np.load(prepared / "digests.npy"))
+    found = {}
+    for repeat, fold in folds.cells(assignment):
+        tested = assignment[repeat - 1]
+        training = folds.training_rows(tested, fold, method)
+        truth = target[training]
+        constant = np.bincount(truth, minlength=len(classes)) / len(truth) if classes else truth.mean(axis=0)
+        seen = np.zeros(len(group), bool)
+        seen[group[training]] = True
+        found[repeat, fold] = Known(constant, int(seen[group[tested == fold]].sum()))
+    return found
