@@ -10,8 +10,7 @@ from regfold.runtime import fork_server, gpu
 from regfold.provenance import code, identity
 from regfold.config.resolve import resolve
 from regfold.runtime.job import STATES
-
-CELL_FILES = ("cell.json", "model.keras", "history.csv", "predictions.npz")
+from regfold.training.cell_files import CELL_FILES
 
 with errors.ending_the_process():
     run_lock.release_if_orphaned(workflow)

@@ -4,13 +4,13 @@ import json
 from pathlib import Path
 
 import numpy as np
-from regfold import files
 from regfold.config.resolve import resolve
 from regfold.data import prepare
 from regfold.data.write_text import write_csv
 from regfold.provenance import identity
 from regfold.results import oos
 from regfold.splits import folds, split
+from regfold.training import cell_files
 
 NO_DEVICE = {"kind": "CPU", "name": "test"}
 
@@ -117,9 +117,8 @@ class Study:
             np.savez(folder / "predictions.npz", digest=digests[rows], prediction=predicted)
             for name in ("model.keras", "history.csv"):
                 (folder / name).write_text(f"{repeat} {fold}")
-            names = ("model.keras", "predictions.npz", "history.csv")
             recorded = {name: self.description(repeat, fold)[name] for name in folds.DIGESTS}
-            recorded["files"] = {name: files.sha256(folder / name) for name in names}
+            recorded["files"] = cell_files.digests(folder)
             (folder / "cell.json").write_text(json.dumps({"digests": recorded}))
 
     def merge(self, model: str = "m") -> Path:

@@ -13,6 +13,8 @@ from pathlib import Path
 from regfold import locks
 from regfold.errors import RegfoldError
 
+# For the one process that needs it: on the disk of the results, which may be larger than /tmp.
+SCRATCH = Path(".regfold/scratch")
 # What `fsync` answers on a file system that cannot flush such a file, or a folder (CIFS, some of FUSE).
 CANNOT_FLUSH = (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP)
 
@@ -55,15 +57,14 @@ def write_json(path: str | os.PathLike, data: object) -> None:
 
 
 @contextmanager
-def scratch(folder: str | os.PathLike) -> Iterator[Path]:
-    """Have `folder` (made if need be) empty while the block runs; it is removed afterwards.
+def scratch(folder: Path = SCRATCH) -> Iterator[Path]:
+    """Have an empty folder while the block runs; it is removed afterwards.
 
     Processes that want the same folder have it one after the other; what a killed one left is removed first.
 
     Raises:
         RegfoldError: if the folder cannot be made or locked.
     """
-    folder = Path(folder)
     with locks.held(folder.with_name(f"{folder.name}.lock")):
         shutil.rmtree(folder, ignore_errors=True)
         try:

@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -189,6 +190,52 @@ def test_a_damaged_cell_json_is_set_aside(study, content):
     path.write_text(content)
     assert problem(study).startswith(f"{path}: damaged or missing")
     assert not path.exists()
+
+
+@pytest.mark.parametrize("name", ["../../../../precious", "/precious", "../1-1/model.keras", "other.txt"])
+def test_what_a_foreign_cell_json_names_is_left_alone(study, tmp_path, name):
+    """A study may come from anybody: its cell.json has no say about files that are not the cell's own."""
+    precious = Path(f"{tmp_path}{name}") if name.startswith("/") else study.folder(1, 2) / name
+    if not precious.exists():
+        precious.write_text("precious")
+    before = precious.read_bytes()
+    path = study.folder(1, 2) / "cell.json"
+    about = json.loads(path.read_text())
+    about["digests"]["files"][str(precious if name.startswith("/") else name)] = "another digest"
+    path.write_text(json.dumps(about))
+    verify(study.config, Path("results"))
+    assert precious.read_bytes() == before
+    about["digests"]["files"] = {name: "another digest"}
+    path.write_text(json.dumps(about))
+    assert problem(study).startswith(f"{path}: damaged or missing")
+    assert precious.read_bytes() == before and not path.exists()
+
+
+def test_nothing_is_renamed_behind_a_link(study, tmp_path):
+    elsewhere = tmp_path / "elsewhere"
+    study.folder(1, 2).rename(elsewhere)
+    study.folder(1, 2).symlink_to(elsewhere)
+    (elsewhere / "model.keras").write_text("damaged")
+    before = sorted(path.name for path in elsewhere.iterdir())
+    said = f"damaged or missing; left as it is, behind a link to {elsewhere}"
+    assert problem(study) == f"{study.folder(1, 2) / 'model.keras'}: {said}"
+    assert sorted(path.name for path in elsewhere.iterdir()) == before
+
+
+def test_a_link_in_place_of_a_cells_file_is_set_aside_and_not_what_it_names(study, tmp_path):
+    precious, path = tmp_path / "precious", study.folder(1, 2) / "history.csv"
+    precious.write_text("precious")
+    path.unlink()
+    path.symlink_to(precious)
+    assert problem(study) == f"{path}: damaged or missing; the next run makes it again"
+    assert precious.read_text() == "precious" and not path.is_symlink()
+
+
+def test_the_table_is_prepared_beside_the_results(study, tmp_path, monkeypatch):
+    """A large table has room where its results have; /tmp may be small, or full."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "full"))
+    verify(study.config, Path("results"))
+    assert not any(Path(".regfold").rglob("*.npy"))
 
 
 def test_predictions_that_were_exchanged_between_cells_are_found(study):

@@ -148,7 +148,13 @@ def test_age_layout_and_comments_mean_nothing(by_column, project, tmp_path):
     lines = ["# Another comment", *reversed([f"{key}: {value!r}" for key, value in before.items()])]
     study.write("config.yaml", "\n".join(lines).replace("0.0001", "1e-4") + "\n")
     assert study.config == before | {"models": {"a": {"penalty": {"kernel": {"l1": "1e-4", "l2": 0.001}}}}}
-    for name in ("train_fold.py", "plan.py", "regfold/page.py", "regfold/trainer.py", "regfold/metrics.py"):
+    for name in (
+        "train_fold.py",
+        "plan.py",
+        "regfold/report/page.py",
+        "regfold/training/state.py",
+        "regfold/results/metrics.py",
+    ):
         path = project / "scripts" / name
         path.write_text("# A comment\n" + path.read_text().replace('"""', '"""A word more. ', 1))
     # From results to sources: each file is older than all that it was made of.
@@ -171,7 +177,7 @@ def test_what_is_no_part_of_a_network_trains_none(by_column, project, tmp_path):
     write_table(study, table, "renamed.csv")
     (study.folder / "t.csv").unlink()
     configure(study, data__path="renamed.csv")
-    for name in ("metrics", "page"):
+    for name in ("results/metrics", "report/page"):
         with (project / f"scripts/regfold/{name}.py").open("a") as file:
             file.write("\nADDED = 1\n")
     step(study, others=CHEAP)
@@ -288,7 +294,7 @@ def test_folds_change_and_change_back(by_kfold, tmp_path):
 def test_code_that_trains_and_library_versions(by_column, project, tmp_path):
     project = shutil.copytree(project, tmp_path / "project")
     study = by_column.copy(tmp_path / "study", project)
-    with (project / "scripts/regfold/trainer.py").open("a") as file:
+    with (project / "scripts/regfold/training/state.py").open("a") as file:
         file.write("\nADDED = 1\n")
     others = [job for job in CHEAP if job not in ("prepare_data", "split_folds")]
     step(study, ALL, (), dict.fromkeys(ALL, "the code that trains changed"), others)

@@ -8,7 +8,15 @@ from pathlib import Path
 
 PACKAGE = Path(__file__).parents[1]
 # Modules that decide nothing about a result, only where it is made, how it is written and spoken of.
-INFRASTRUCTURE = {"errors", "files", "runtime.compiled", "runtime.gpu", "runtime.lean", "runtime.log"}
+INFRASTRUCTURE = {
+    "errors",
+    "files",
+    "locks",
+    "runtime.compiled",
+    "runtime.gpu",
+    "runtime.lean",
+    "runtime.log",
+}
 STATEMENTS = ast.stmt | ast.ExceptHandler | ast.match_case
 
 

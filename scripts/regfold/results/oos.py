@@ -8,9 +8,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as parquet
 
-from regfold import files
 from regfold.errors import RegfoldError, quote
 from regfold.splits import folds
+from regfold.training import cell_files
 
 # Rows in a message.
 MOST_NAMED = 10
@@ -165,7 +165,7 @@ def read_cell(folder: Path, expected: dict) -> tuple[np.ndarray, np.ndarray]:
         RegfoldError: if a file is missing or damaged, or the cell is not of this fold.
     """
     about = json.loads((folder / "cell.json").read_text(encoding="utf-8"))
-    if damaged := damaged_files(folder, about):
+    if damaged := cell_files.damaged(folder, about["digests"]["files"]):
         raise RegfoldError(f"{folder / damaged[0]}: damaged since it was written; remove it and run again")
     if not folds.belongs(about, expected):
         raise RegfoldError(f"{folder}: {OUTDATED}")
@@ -176,13 +176,3 @@ def read_predictions(folder: Path) -> tuple[np.ndarray, np.ndarray]:
     """The digests of the rows that a cell predicted, uint8 (n_test, 16), and their predictions."""
     with np.load(folder / "predictions.npz") as archive:
         return archive["digest"], archive["prediction"]
-
-
-def damaged_files(folder: str | Path, about: dict) -> list[str]:
-    """Names of a cell's files that are not, byte for byte, what its cell.json says they were."""
-    recorded = about["digests"]["files"]
-    return [
-        name
-        for name, digest in recorded.items()
-        if not (Path(folder) / name).is_file() or files.sha256(Path(folder) / name) != digest
-    ]

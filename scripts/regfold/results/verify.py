@@ -1,18 +1,20 @@
 """Verify results: every line of every out-of-sample file against the table, and every cell's files."""
 
 import json
-import tempfile
+import os
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.csv
 
+from regfold import files
 from regfold.data.layout import Layout
 from regfold.data.prepare import prepare
 from regfold.errors import RegfoldError, quote
 from regfold.results import oos
 from regfold.splits import folds
+from regfold.training import cell_files
 
 # A line may be so long at most.
 BLOCK_BYTES = 1 << 26
@@ -37,10 +39,10 @@ def verify(config: dict, results: Path) -> str:
         RegfoldError: naming the first violations, with their rows.
     """
     problems: list[str] = []
-    with tempfile.TemporaryDirectory() as fresh:
-        schema = prepare(config["data"], config["split"]["column"], Path(fresh))
-        prepared = _fresh(Path(fresh), results, config, schema)
-        layout = Layout(schema, np.load(Path(fresh) / "features.npy", mmap_mode="r"))
+    with files.scratch() as fresh:
+        schema = prepare(config["data"], config["split"]["column"], fresh)
+        prepared = _fresh(fresh, results, config, schema)
+        layout = Layout(schema, np.load(fresh / "features.npy", mmap_mode="r"))
     problems += _check_folds(results / "folds.csv", prepared)
     n_lines, n_cells, n_expected = 0, 0, len(folds.cells(prepared.assignment))
     for model in config["models"]:
@@ -87,10 +89,8 @@ def _read_cells(folder: Path, prepared: oos.Prepared, config: dict, layout: Layo
         )
         try:
             about = json.loads((cell / "cell.json").read_text(encoding="utf-8"))
-            damaged = oos.damaged_files(cell, about)
-            for name in damaged:
-                _set_aside(cell / name)
-                problems.append(f"{cell / name}: damaged or missing; the next run makes it again")
+            damaged = cell_files.damaged(cell, about["digests"]["files"])
+            problems += [f"{cell / name}: damaged or missing; {_set_aside(cell / name)}" for name in damaged]
             if not damaged:
                 if not folds.belongs(about, expected):
                     problems.append(f"{cell}: {oos.OUTDATED}")
@@ -100,16 +100,21 @@ def _read_cells(folder: Path, prepared: oos.Prepared, config: dict, layout: Layo
                 else:
                     predictions[repeat, fold] = found
         except (OSError, ValueError, KeyError, TypeError) as error:
-            _set_aside(cell / "cell.json")
-            problems.append(
-                f"{cell / 'cell.json'}: damaged or missing ({error}); the next run makes it again"
-            )
+            path = cell / "cell.json"
+            problems.append(f"{path}: damaged or missing ({error}); {_set_aside(path)}")
     return predictions, problems
 
 
-def _set_aside(path: Path) -> None:
-    if path.is_file():
-        path.replace(path.with_name(f"{path.name}.damaged"))
+def _set_aside(path: Path) -> str:
+    """Rename a damaged file of a cell, unless its folder lies elsewhere than it seems; what happens to it."""
+    if path.parent.is_symlink() or path.parent.parent.is_symlink():
+        return f"left as it is, behind a link to {path.parent.resolve()}"
+    try:
+        if os.path.lexists(path):
+            path.replace(path.with_name(f"{path.name}.damaged"))
+    except OSError as error:
+        return f"cannot be set aside ({error.strerror}); remove it and run again"
+    return "the next run makes it again"
 
 
 def _compare(path: Path, expected: pa.Table, id_column: str | None) -> list[str]:

@@ -17,7 +17,7 @@ from regfold.data.matrix import room, take_rows
 from regfold.errors import RegfoldError
 from regfold.provenance import identity
 from regfold.splits import folds
-from regfold.training import diagnosis, penalty, standardize
+from regfold.training import cell_files, diagnosis, penalty, standardize
 from regfold.training.fitting import Fitting, arranged
 from regfold.training.heldout import HeldOut
 from regfold.training.network import assemble, weights_digest
@@ -196,8 +196,7 @@ def _write(
     with files.atomic(out / "predictions.npz") as temporary:
         np.savez(temporary, digest=digests, prediction=predictions)
     _write_history(out / "history.csv", state, losses)
-    names = ("model.keras", "predictions.npz", "history.csv")
-    about["digests"]["files"] = {name: files.sha256(out / name) for name in names}
+    about["digests"]["files"] = cell_files.digests(out)
     files.write_json(out / "cell.json", about)
     return about
 

@@ -1,22 +1,22 @@
 """What the next run will do with each cell, and why, said before anything runs."""
 
 import json
-import tempfile
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from regfold import files
 from regfold.data.prepare import prepare
 from regfold.formatting import duration
 from regfold.provenance import identity
 from regfold.splits import folds
 from regfold.splits.split import Split, decide
+from regfold.training.cell_files import CELL_FILES
 from regfold.training.state import Store
 
 KEPT, PREDICTS, RESUMES, TRAINS = "kept", "predicts again", "resumes", "trains"
-FILES = ("cell.json", "model.keras", "history.csv", "predictions.npz")
 
 
 @dataclass(frozen=True)
@@ -51,8 +51,7 @@ def plan(config: dict, specifications: dict[str, dict], results: Path, states: P
     Raises:
         RegfoldError: if the table or its split is not as the config says.
     """
-    with tempfile.TemporaryDirectory() as folder:
-        fresh = Path(folder)
+    with files.scratch() as fresh:
         prepare(config["data"], config["split"]["column"], fresh)
         split = decide({"split": config["split"], "missing": config["data"]["missing"]}, fresh)
         digests = np.load(fresh / "digests.npy")
@@ -124,7 +123,7 @@ def _step(
             why.append("the table's columns, levels or classes changed")
         if cell["fold_name"] != description["name"]:
             why.append(f"the fold's name changed: {cell['fold_name']} -> {description['name']}")
-        if absent := [name for name in FILES if not (folder / name).is_file()]:
+        if absent := [name for name in CELL_FILES if not (folder / name).is_file()]:
             why.append(f"{', '.join(absent)} missing")
     except FileNotFoundError:
         why = ["no results yet"]

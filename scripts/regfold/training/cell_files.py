@@ -1,0 +1,27 @@
+"""The files of a cell, under results/cells/<model>/<repeat>-<fold>/."""
+
+from pathlib import Path
+
+from regfold import files
+
+# What the cell made, and whose digests cell.json, the last to be written, holds.
+PRODUCTS = ("model.keras", "history.csv", "predictions.npz")
+CELL_FILES = ("cell.json", *PRODUCTS)
+
+
+def digests(folder: Path) -> dict[str, str]:
+    """The SHA-256 of each product in a cell's folder."""
+    return {name: files.sha256(folder / name) for name in PRODUCTS}
+
+
+def damaged(folder: Path, recorded: dict[str, str]) -> list[str]:
+    """The names of the products that are missing or not, byte for byte, what was recorded of them.
+
+    Raises:
+        KeyError: if nothing was recorded of one.
+    """
+    return [
+        name
+        for name in PRODUCTS
+        if not (folder / name).is_file() or files.sha256(folder / name) != recorded[name]
+    ]
