@@ -6,7 +6,7 @@ from pathlib import Path
 
 from regfold.workflow import copied, pruning, rate_limit, run_lock, run_progress, terminal
 from regfold import errors
-from regfold.runtime import fork_server, gpu
+from regfold.runtime import gpu, workers
 from regfold.provenance import code, identity
 from regfold.config.resolve import resolve
 from regfold.runtime.job import STATES
@@ -20,7 +20,7 @@ with errors.ending_the_process():
     SPECIFICATIONS = {model: identity.specification(config["models"][model]) for model in MODELS}
 
 following = run_progress.RunProgress(workflow)
-forks = fork_server.ForkServer()
+servers = workers.Workers()
 
 
 # On a cluster only the training is sent away: a job of its own would cost these more than their work.
@@ -61,7 +61,7 @@ def all_cells(*names: str) -> list[str]:
 
 def conclude() -> None:
     """At the end of a whole run: bound what old trainings take up, and say the scores."""
-    forks.end()
+    servers.end()
     following.end("done")
     targets = workflow.dag_settings.targets
     if not targets or "all" in targets:
@@ -72,7 +72,7 @@ def conclude() -> None:
 onstart:
     rate_limit.lift(workflow)
     following.start()
-    forks.start(workflow, {"split_folds", "train_fold"}, GPUS)
+    servers.start(workflow, GPUS)
 
 
 onsuccess:
@@ -80,5 +80,5 @@ onsuccess:
 
 
 onerror:
-    forks.end()
+    servers.end()
     following.end("failed")

@@ -30,7 +30,7 @@ rule train_fold:
         gpu=1,
     params:
         spec=lambda wildcards: SPECIFICATIONS[wildcards.model],
-        # In place of `benchmark:`, which sees nothing of what the fork server runs.
+        # In place of `benchmark:`, which sees nothing of what a worker does.
         usage="benchmarks/train_fold/{model}/{repeat}-{fold}.tsv",
     script:
         "../scripts/train_fold.py"

@@ -11,11 +11,13 @@ PACKAGE = Path(__file__).parents[1]
 INFRASTRUCTURE = {
     "errors",
     "files",
+    "formatting",
     "locks",
     "runtime.compiled",
     "runtime.gpu",
     "runtime.lean",
     "runtime.log",
+    "runtime.workers",
 }
 STATEMENTS = ast.stmt | ast.ExceptHandler | ast.match_case
 

@@ -1,15 +1,17 @@
 """A training job around its cell: a GPU, threads, signals and progress, before TensorFlow starts."""
 
 import json
-from contextlib import nullcontext
+from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TextIO
 
-from regfold.runtime import compiled, gpu, processors, signals, usage
+from regfold.runtime import gpu, processors, signals, usage
 from regfold.runtime.progress import Reporter
 
 STATES = Path(".regfold/state")
-PROGRAMS = Path(".regfold/compiled")
+# What this process has until its end, once it has started TensorFlow, which gives no GPU back before.
+_held, _devices = ExitStack(), []
 
 
 def train(
@@ -23,7 +25,7 @@ def train(
     used: Path,
     terminal: TextIO,
 ) -> None:
-    """Run one cell in this process.
+    """Run one cell in this process, which may have run others that need as many threads.
 
     Args:
         model: the model's name.
@@ -32,48 +34,56 @@ def train(
         description: the fold's description, results/folds/<repeat>-<fold>.json.
         prepared: results/prepared.
         out: the cell's folder.
-        used: takes what the process used of time and memory.
+        used: takes what the cell used of time and memory.
         terminal: takes the lines for the user.
     """
     about = json.loads(description.read_text(encoding="utf-8"))
-    schema = json.loads((prepared / "schema.json").read_text(encoding="utf-8"))
     training = config["models"][model]["training"]
-    pool = processors.pool_size(
-        about["width"],  # not the matrix' width, to which held-out rows add their own levels
-        len(schema["classes"] or schema["target"]),
-        specification["network"].get("hidden"),
-        training["batch_size"],
-    )
+    pool = processors.pool_of(specification, description, prepared / "schema.json")
     with (
         usage.recorded(used),
         Reporter(model, about["repeat"], about["fold"], training["epochs"]) as reporter,
-        gpu.lease(reporter.queue) as lease,
-        compiled.kept(PROGRAMS, pool) if lease.device["kind"] == "CPU" else nullcontext() as programs,
-        signals.asked_to_stop() as stop,
     ):
-        lease.confirm(processors.start(pool))
-        reporter.begin(lease.device["name"])
+        device = _device(pool, reporter.queue)
+        reporter.begin(device["name"])
         # Imported here: TensorFlow must find its GPU and its threads decided.
         from regfold.training import cell
 
-        result = cell.run(
-            cell.Cell(
-                model=model,
-                repeat=about["repeat"],
-                fold=about["fold"],
-                specification=specification,
-                method=config["split"]["method"],
-                checkpoint_seconds=training["checkpoint_seconds"],
-                on_divergence=training["on_divergence"],
-            ),
-            prepared,
-            about,
-            STATES,
-            out,
-            lease.device,
-            on_epoch=lambda epoch, values: reporter.update(epoch, values[0], values[2]),
-            stop=stop,
-            say=lambda line: print(line, file=terminal),
-            programs=programs,
-        )
+        with signals.asked_to_stop() as stop:
+            result = cell.run(
+                cell.Cell(
+                    model=model,
+                    repeat=about["repeat"],
+                    fold=about["fold"],
+                    specification=specification,
+                    method=config["split"]["method"],
+                    checkpoint_seconds=training["checkpoint_seconds"],
+                    on_divergence=training["on_divergence"],
+                ),
+                prepared,
+                about,
+                STATES,
+                out,
+                device,
+                on_epoch=lambda epoch, values: reporter.update(epoch, values[0], values[2]),
+                stop=stop,
+                say=lambda line: print(line, file=terminal),
+            )
         print(f"regfold: {cell.sentence(result)}", file=terminal)
+
+
+def _device(pool: int, on_wait: Callable[[], None]) -> dict:
+    """Start TensorFlow in this process, unless it has been, on a GPU of its own where there is one.
+
+    Args:
+        pool: the size of its thread pool, the same at each call.
+        on_wait: called once if there is a wait for a GPU.
+
+    Returns:
+        the device, see gpu.lease.
+    """
+    if not _devices:
+        lease = _held.enter_context(gpu.lease(on_wait))
+        lease.confirm(processors.start(pool))
+        _devices.append(lease.device)
+    return _devices[0]

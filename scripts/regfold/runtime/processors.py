@@ -1,8 +1,10 @@
 """How a training process uses its processors, set before TensorFlow's first operation."""
 
 import gc
+import json
 import os
 from itertools import pairwise
+from pathlib import Path
 
 from regfold.runtime import lean
 
@@ -25,6 +27,18 @@ def pool_size(n_features: int, n_outputs: int, hidden: list[int] | None, batch_s
     multiplications = batch_size * sum(a * b for a, b in pairwise(widths))
     # More threads than a job has processors cost it 5 % (two on one) to 40 % (sixteen on one).
     return next((threads for threads, least in POOLS if multiplications >= least), 1)
+
+
+def pool_of(specification: dict, description: Path, schema: Path) -> int:
+    """The pool's size for a model's specification, a fold's description and results/prepared/schema.json."""
+    table = json.loads(schema.read_text(encoding="utf-8"))
+    return pool_size(
+        # Not the matrix' width, to which held-out rows add their own levels.
+        json.loads(description.read_text(encoding="utf-8"))["width"],
+        len(table["classes"] or table["target"]),
+        specification["network"].get("hidden"),
+        specification["training"]["batch_size"],
+    )
 
 
 def load() -> None:

@@ -1,7 +1,7 @@
 """What a process used of time and memory, as the kernel counts it, in the columns of Snakemake's benchmarks.
 
-Snakemake's own `benchmark:` looks now and then at the process that it started, and so misses peaks, and a
-training that runs in a process of the fork server.
+Snakemake's own `benchmark:` looks now and then at the process that it started, and so misses peaks, and all
+that a worker does.
 """
 
 import os
@@ -16,17 +16,24 @@ from regfold import files
 
 @contextmanager
 def recorded(path: str | os.PathLike) -> Iterator[None]:
-    """Write the file when the block ends, if it ends well; the process is the block's alone."""
-    clock = time.monotonic()
+    """Write the file when the block ends, if it ends well: what the process used in the block."""
+    with suppress(OSError):  # From here on, the kernel counts the peak of resident memory anew.
+        Path("/proc/self/clear_refs").write_text("5")
+    begun, clock = _counted(), time.monotonic()
     yield
+    used = {name: number - begun.get(name, 0) for name, number in _counted().items()}
     with files.atomic(path) as temporary:
-        temporary.write_text(_table(time.monotonic() - clock))
+        temporary.write_text(_table(time.monotonic() - clock, used))
 
 
-def _table(seconds: float) -> str:
+def _counted() -> dict[str, float]:
+    """What the process has used since it began: seconds of processors, bytes read and written."""
+    return {"processor": os.times().user + os.times().system, **_fields("/proc/self/io")}
+
+
+def _table(seconds: float, used: dict[str, float]) -> str:
     """A header and a line: seconds, MB, and the processor's share in percent; NA: not known here."""
-    processor = os.times().user + os.times().system
-    memory, disk = _fields("/proc/self/status"), _fields("/proc/self/io")
+    memory = _fields("/proc/self/status")
     columns = {
         "s": f"{seconds:.4f}",
         "h:m:s": str(timedelta(seconds=int(seconds))),
@@ -34,10 +41,10 @@ def _table(seconds: float) -> str:
         "max_vms": _megabytes(memory.get("VmPeak"), 2**10),
         "max_uss": "NA",
         "max_pss": "NA",
-        "io_in": _megabytes(disk.get("read_bytes"), 2**20),
-        "io_out": _megabytes(disk.get("write_bytes"), 2**20),
-        "mean_load": f"{100 * processor / seconds:.2f}",
-        "cpu_time": f"{processor:.2f}",
+        "io_in": _megabytes(used.get("read_bytes"), 2**20),
+        "io_out": _megabytes(used.get("write_bytes"), 2**20),
+        "mean_load": f"{100 * used['processor'] / seconds:.2f}",
+        "cpu_time": f"{used['processor']:.2f}",
     }
     return "\t".join(columns) + "\n" + "\t".join(columns.values()) + "\n"
 

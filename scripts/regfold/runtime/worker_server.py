@@ -1,0 +1,253 @@
+"""The server that forks workers, and what a worker does; see regfold.runtime.workers."""
+
+import collections
+import contextlib
+import functools
+import gc
+import importlib
+import os
+import pickle
+import runpy
+import select
+import signal
+import socket
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import NoReturn
+
+from regfold.runtime import log, workers
+
+# An idle worker ends after so long: it may hold a GPU that another run waits for.
+IDLE_SECONDS = 30.0
+# A worker ends once it holds so many times what it held after its first job, and so many bytes more.
+GROWTH_FACTOR, GROWTH_BYTES = 1.5, 200 << 20
+
+
+class Server:
+    """Gives each script that connects to an idle worker, or to a new one.
+
+    Args:
+        listener: where the scripts connect.
+        lifeline: a pipe (its descriptor) that ends with Snakemake's process.
+        most: how many jobs run at once, and so how many workers there are.
+    """
+
+    def __init__(self, listener: socket.socket, lifeline: int, most: int):
+        self.listener, self.lifeline, self.most = listener, lifeline, most
+        self.waiting = collections.deque()  # (script, pool size)
+        self.workers = {}  # worker -> pool size
+        self.idle = {}  # worker -> since when, the longest first
+
+    def serve(self, modules: tuple[str, ...] = ()) -> None:
+        """Serve until the lifeline ends; meanwhile, import the modules."""
+        waiting = collections.deque(modules)
+        while True:
+            timeout = 0 if waiting else self._seconds_left()
+            ready = select.select([self.listener, self.lifeline, *self.workers], [], [], timeout)[0]
+            if self.lifeline in ready:
+                return
+            for worker in [worker for worker in self.workers if worker in ready]:
+                self._hear(worker)
+            if self.listener in ready:
+                self._accept()
+            while self.waiting and self._assign(*self.waiting[0]):
+                self.waiting.popleft()
+            while self._seconds_left() == 0:
+                self._dismiss(next(iter(self.idle)))
+            if waiting:
+                with contextlib.suppress(ImportError):
+                    importlib.import_module(waiting.popleft())
+
+    def _seconds_left(self) -> float | None:
+        """How long until an idle worker is to end; None: there is none."""
+        since = next(iter(self.idle.values()), None)
+        return None if since is None else max(0.0, since + IDLE_SECONDS - time.monotonic())
+
+    def _accept(self) -> None:
+        with contextlib.suppress(OSError):
+            script, _ = self.listener.accept()
+            script.settimeout(1)  # it sends its first byte at once, or is stopped
+            pool = b""
+            with contextlib.suppress(OSError):
+                pool = script.recv(1) if workers.is_ours(script) else b""
+            script.settimeout(None)
+            if pool:
+                self.waiting.append((script, pool[0]))
+            else:
+                script.close()
+
+    def _hear(self, worker: socket.socket) -> None:
+        """A worker says that its job is done; or it has ended."""
+        try:
+            done = worker.recv(1)
+        except OSError:
+            done = b""
+        if done:
+            self.idle[worker] = time.monotonic()
+        else:
+            self._dismiss(worker)
+
+    def _dismiss(self, worker: socket.socket) -> None:
+        """A worker ends when it sees the end of its connection."""
+        self.idle.pop(worker, None)
+        del self.workers[worker]
+        worker.close()
+
+    def _assign(self, script: socket.socket, pool: int) -> bool:
+        """Give a script to a worker; False: it has to wait for one."""
+        fitting = [worker for worker in self.idle if pool and self.workers[worker] == pool]
+        if not fitting and len(self.workers) >= self.most:
+            if not self.idle:
+                return False
+            self._dismiss(next(iter(self.idle)))
+        # Where there is no worker, the end of the connection tells the script to do the work itself.
+        with script, contextlib.suppress(OSError):
+            worker = fitting[-1] if fitting else self._fork(pool)
+            socket.send_fds(worker, [b"s"], [script.fileno()])
+            self.idle.pop(worker, None)
+        return True
+
+    def _fork(self, pool: int) -> socket.socket:
+        ours, theirs = socket.socketpair()
+        try:
+            child = os.fork()
+        except OSError:
+            ours.close()
+            theirs.close()
+            raise
+        if child == 0:
+            for end in (self.listener, ours, *self.workers, *(script for script, _ in self.waiting)):
+                end.close()
+            os.close(self.lifeline)
+            _work(theirs, keep=pool > 0)
+        theirs.close()
+        self.workers[ours] = pool
+        return ours
+
+
+def serve(kind: str, listening: int, lifeline: int, most: int) -> NoReturn:
+    """Be the server of this kind until Snakemake's process ends (`listening`, `lifeline`: descriptors)."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the scripts, which pass it on
+    signal.signal(signal.SIGCHLD, _reap)
+    if kind == workers.TRAINING:
+        from regfold.runtime import processors
+
+        processors.load()
+        from regfold.runtime import job  # noqa: F401
+        from regfold.training import cell  # noqa: F401
+    with socket.socket(fileno=listening) as listener:
+        try:
+            Server(listener, lifeline, most).serve()
+        finally:
+            Path(listener.getsockname()).unlink(missing_ok=True)
+    os._exit(0)
+
+
+def _reap(*_) -> None:
+    """Take note of the workers that have ended, so that what they used is counted as the run's."""
+    with contextlib.suppress(ChildProcessError):
+        while os.waitpid(-1, os.WNOHANG)[0]:
+            pass
+
+
+def _work(server: socket.socket, keep: bool) -> NoReturn:
+    """Be a worker: do what scripts ask for, one after another if `keep`, until the server has no more."""
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    try:
+        first = None
+        while descriptors := socket.recv_fds(server, 1, 1)[1]:
+            with socket.socket(fileno=descriptors[0]) as script:
+                _do(script)
+            gc.collect()
+            first = first or _resident_bytes()
+            if not keep or _resident_bytes() > max(GROWTH_FACTOR * first, first + GROWTH_BYTES):
+                break
+            server.send(b"d")
+    finally:
+        # No clean-up of what was inherited from the server.
+        os._exit(0)
+
+
+def _do(script: socket.socket) -> None:
+    """Do a script's work as the script would, with its descriptors, its folder and its environment."""
+    try:
+        _, (out, error), _, _ = socket.recv_fds(script, 1, 2)
+        with script.makefile("rb") as request:
+            folder, environment, path, snakemake = pickle.load(request)
+        os.chdir(folder)
+    except (OSError, ValueError, EOFError, pickle.UnpicklingError):
+        return  # the script is gone
+    os.environ.update(environment)
+    with contextlib.suppress(OSError):  # the script may end at any time
+        script.sendall(workers.BEGUN)
+        with _descriptors(out, error), _stopping_with(script):
+            status = _status(_main(path), snakemake)
+        script.sendall(bytes([status]))
+
+
+@functools.cache
+def _main(path: str) -> Callable:
+    return runpy.run_path(path)["main"]
+
+
+def _status(main: Callable, snakemake) -> int:
+    """Call a script's `main`; the exit status that its process would have."""
+    try:
+        main(snakemake)
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else int(end.code is not None)
+    except BaseException:
+        traceback.print_exc()
+        return 1
+    return 0
+
+
+@contextlib.contextmanager
+def _descriptors(out: int, error: int) -> Iterator[None]:
+    """Let 1 and 2 be a script's, and close these afterwards: who reads from it waits for its end."""
+    kept = os.dup(1), os.dup(2)
+    for number, given in ((1, out), (2, error)):
+        os.dup2(given, number)
+        os.close(given)
+    streams = sys.stdout, sys.stderr
+    sys.stdout, sys.stderr = log.stream(1), log.stream(2)
+    try:
+        yield
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        sys.stdout, sys.stderr = streams
+        for number, own in zip((1, 2), kept, strict=True):
+            os.dup2(own, number)
+            os.close(own)
+
+
+@contextlib.contextmanager
+def _stopping_with(script: socket.socket) -> Iterator[None]:
+    """While the block runs, the script's request to stop, or its end, is what a scheduler's SIGTERM is."""
+    lock, over = threading.Lock(), False
+
+    def watch() -> None:
+        with contextlib.suppress(OSError):
+            script.recv(1)  # the script sends nothing: it closes its side
+        with lock:
+            if not over:
+                os.kill(os.getpid(), signal.SIGTERM)
+
+    watcher = threading.Thread(target=watch, daemon=True)
+    watcher.start()
+    try:
+        yield
+    finally:
+        with lock:
+            over = True
+        script.shutdown(socket.SHUT_RD)
+        watcher.join()
+
+
+def _resident_bytes() -> int:
+    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")

@@ -1,0 +1,543 @@
+"""Guards the workers: a cell in a worker is the cell itself, and whoever dies, nothing else is lost.
+
+Most tests ask one real server for real trainings; what a worker does in between is said by a network of the
+user's own. The last ones ask a server that has imported nothing, for what it does with its workers.
+"""
+
+import contextlib
+import json
+import os
+import pickle
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import psutil
+import pytest
+from regfold.provenance import identity
+from regfold.runtime import workers
+from runtime.test_gpu import THREE, Machine
+from small_study import Study
+from snakemake.iocontainers import InputFiles, Log, OutputFiles, Params, Snakemake, Wildcards
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="workers on Linux alone")
+SCRIPTS = Path(__file__).parents[2] / "scripts"
+OWN = """
+import os, signal, sys, time
+from pathlib import Path
+import keras
+
+def network(n_features, n_outputs, output_activation, regularizers):
+    print("to the log", os.getpid(), flush=True)
+    print("to the log too", file=sys.stderr, flush=True)
+    WHAT
+    return keras.Sequential([keras.Input((n_features,)), keras.layers.Dense(n_outputs, output_activation)])
+"""
+NOTHING, RAISE, DIE = "pass", "raise ValueError('this network cannot be')", "os.kill(os.getpid(), 9)"
+LONG = {"epochs": 1_000_000, "checkpoint_seconds": 0.2}
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    """A server as Snakemake's process has it."""
+    here = Path.cwd()
+    os.chdir(tmp_path_factory.mktemp("snakemake"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("REGFOLD_LEASES", str(tmp_path_factory.mktemp("leases")))
+        servers = workers.Workers()
+        servers._start({workers.TRAINING: 2})
+        yield servers
+        servers.end()
+    os.chdir(here)
+    os.environ.pop(workers.VARIABLE, None)
+
+
+@pytest.fixture
+def study(server, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    return study_of(NOTHING)
+
+
+def study_of(what: str, **training) -> Study:
+    generator = np.random.default_rng(1)
+    rows = [",".join(f"{x:.3f}" for x in row) for row in generator.normal(size=(40, 3))]
+    Path("own.py").write_text(OWN.replace("WHAT", what))
+    models = {"m": {}, "own": {"network": {"build": "own.py:network"}}}
+    return Study("\n".join(["x,z,y", *rows, ""]), models=models, training=training)
+
+
+def job_of(study: Study, model: str = "m", fold: int = 1) -> Snakemake:
+    """What Snakemake gives to train_fold."""
+    cell = study.folder(1, fold, model)
+    return Snakemake(
+        InputFiles(
+            fromdict={"fold": f"results/folds/1-{fold}.json", "schema": "results/prepared/schema.json"}
+        ),
+        OutputFiles(fromdict={"cell": str(cell / "cell.json")}),
+        Params(
+            fromdict={
+                "spec": identity.specification(study.config["models"][model]),
+                "usage": f"benchmarks/{model}.tsv",
+            }
+        ),
+        Wildcards(fromdict={"model": model, "repeat": "1", "fold": str(fold)}),
+        1,
+        None,
+        Log(toclone=[f"{model}.log"]),
+        study.config,
+        "train_fold",
+        None,
+        str(SCRIPTS),
+    )
+
+
+def start(study: Study, model: str = "m", fold: int = 1) -> subprocess.Popen:
+    """A job's process, as Snakemake starts it; its stderr is the terminal."""
+    preamble = f"import pickle; snakemake = pickle.loads({pickle.dumps(job_of(study, model, fold))!r})\n"
+    script = SCRIPTS / "train_fold.py"
+    job = Path(f"{model}-{fold}.py")
+    job.write_text(f"{preamble}__file__ = {str(script)!r}\n{script.read_text()}")
+    environment = os.environ | {"PYTHONPATH": str(SCRIPTS)}
+    return subprocess.Popen([sys.executable, str(job)], env=environment, stderr=subprocess.PIPE, text=True)
+
+
+def call(study: Study, model: str = "m", fold: int = 1) -> SimpleNamespace:
+    """A job, to its end: exit status, log, terminal."""
+    job = start(study, model, fold)
+    _, terminal = job.communicate(timeout=120)
+    return SimpleNamespace(status=job.returncode, log=Path(f"{model}.log").read_text(), terminal=terminal)
+
+
+def forget(study: Study, fold: int = 1) -> None:
+    """Let a cell be trained anew."""
+    about = json.loads((study.folder(1, fold) / "cell.json").read_text())
+    (Path(".regfold/state") / about["digests"]["state"] / "state.npz").unlink()
+    for path in study.folder(1, fold).iterdir():
+        path.unlink()
+
+
+def wait_for(what):
+    for _ in range(1200):
+        if found := what():
+            return found
+        time.sleep(0.05)
+    raise AssertionError("waited for a minute")
+
+
+def trainer_pid(fold: int = 1, model: str = "m") -> int:
+    return json.loads(Path(f".regfold/progress/{model}/1-{fold}.json").read_text())["pid"]
+
+
+def saved() -> SimpleNamespace:
+    (state,) = Path(".regfold/state").glob("*/state.npz")
+    with np.load(state) as archive:
+        return SimpleNamespace(**json.loads(archive["about"].tobytes()))
+
+
+def in_training(study: Study) -> subprocess.Popen:
+    """A job whose training has saved a state."""
+    script = start(study)
+    wait_for(lambda: list(Path(".regfold/state").glob("*/state.npz")))
+    return script
+
+
+def gone(pid: int) -> bool:
+    with contextlib.suppress(psutil.NoSuchProcess):
+        return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+    return True
+
+
+def test_cells_of_one_worker_are_the_same_to_the_bit_as_in_a_process_of_their_own(study):
+    here = {}
+    for fold in (1, 2):
+        weights = study.train(1, fold)["weights"]
+        here[fold] = weights, study.predictions(1, fold)
+        forget(study, fold)
+    for fold in (1, 2):
+        done = call(study, fold=fold)
+        assert (done.status, "3 epochs in" in done.terminal) == (0, True), done
+    assert trainer_pid(1) == trainer_pid(2) != os.getpid()
+    for fold, (weights, predictions) in here.items():
+        about = json.loads((study.folder(1, fold) / "cell.json").read_text())
+        assert about["weights"] == weights
+        assert all(map(np.array_equal, study.predictions(1, fold), predictions))
+
+
+def test_a_worker_prints_into_the_log_of_its_job_and_keeps_no_pipe_open(study):
+    pids = set()
+    for fold in (1, 2):
+        done = call(study, "own", fold)  # which reads the terminal's pipe to its end
+        pids.add(int(done.log.split("to the log ")[1].split()[0]))
+        assert "to the log too" in done.log
+        assert done.terminal.startswith(f"regfold: own, repeat 1, fold {fold}: ")
+    assert len(pids) == 1 and os.getpid() not in pids
+
+
+def test_what_each_cell_used_is_told_in_the_columns_of_snakemakes_benchmarks(study):
+    from snakemake.benchmark import BenchmarkRecord
+
+    used = []
+    for fold in (1, 2):
+        begun = time.monotonic()
+        call(study, fold=fold)
+        names, values = (line.split("\t") for line in Path("benchmarks/m.tsv").read_text().splitlines())
+        assert names == BenchmarkRecord.get_header()
+        used.append(
+            {
+                name: float(x)
+                for name, x in zip(names, values, strict=True)
+                if x[:1].isdigit() and ":" not in x
+            }
+        )
+        assert 100 < used[-1]["max_rss"] < 5000
+        assert 0 < used[-1]["s"] < time.monotonic() - begun
+    about = psutil.Process(trainer_pid())
+    assert sum(cell["cpu_time"] for cell in used) <= sum(about.cpu_times()[:2]), "each counts its own"
+
+
+def test_a_problem_of_the_users_is_the_same_as_without_a_server(server, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    study = study_of(RAISE)
+    done = call(study, "own")
+    monkeypatch.setenv(workers.VARIABLE, "none")
+    alone = call(study, "own")
+    assert done.terminal == alone.terminal
+    assert "own.py:network' failed: ValueError: this network cannot be\n" in done.terminal
+    assert (done.status, alone.status) == (1, 1)
+    assert "Traceback" not in done.log
+
+
+def test_a_bug_leaves_its_traceback_in_the_log(study):
+    Path("results/folds/1-1.json").unlink()
+    done = call(study)
+    assert done.status == 1
+    assert "in train\n" in done.log and "FileNotFoundError" in done.log
+    assert "the traceback is in m.log" in done.terminal
+
+
+def test_a_worker_that_always_dies_is_told_in_one_line(server, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    done = call(study_of(DIE), "own")
+    assert done.status == 1
+    cell = "regfold: model own, repeat 1, fold 1"
+    assert done.terminal.splitlines() == [
+        f"{cell}: the process that worked on this job was killed; another one takes over",
+        f"{cell}: error: the process that worked on this job was killed, twice",
+    ]
+    assert done.log.endswith("twice\n")
+
+
+def test_a_worker_that_is_killed_costs_its_cell_a_line_and_no_bit(server, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    study = study_of(NOTHING, epochs=3000, checkpoint_seconds=0.1)
+    expected = study.train()["weights"]
+    forget(study)
+    script = in_training(study)
+    os.kill(trainer_pid(), signal.SIGKILL)
+    _, terminal = script.communicate(timeout=120)
+    assert script.returncode == 0
+    first, second = terminal.splitlines()
+    assert first.endswith("was killed; another one takes over")
+    assert " epochs trained, after " in second
+    assert json.loads((study.folder(1, 1) / "cell.json").read_text())["weights"] == expected
+
+
+def test_ctrl_c_of_the_script_lets_the_cell_save_its_state(server, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    script = in_training(study_of(NOTHING, **LONG))
+    script.send_signal(signal.SIGINT)
+    _, said = script.communicate(timeout=60)
+    assert script.returncode == 1
+    assert f"stopped after epoch {saved().epoch}; the next run goes on from there" in said
+
+
+def test_a_cell_whose_script_was_killed_saves_and_ends_and_its_worker_goes_on(server, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    script = in_training(study_of(NOTHING, **LONG))
+    pid = trainer_pid()
+    script.kill()
+    script.wait()
+    progress = Path(".regfold/progress/m/1-1.json")
+    wait_for(lambda: json.loads(progress.read_text())["state"] == "failed")
+    assert json.loads(progress.read_text())["epoch"] <= saved().epoch
+    (tmp_path / "next").mkdir()
+    monkeypatch.chdir(tmp_path / "next")
+    assert call(study_of(NOTHING)).status == 0
+    assert trainer_pid() == pid
+
+
+def test_the_server_ends_with_snakemake_and_its_cells_go_on(tmp_path, monkeypatch, server):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv(workers.VARIABLE, "")
+    second = workers.Workers()
+    second._start({workers.TRAINING: 1})
+    script = in_training(study_of(NOTHING, **LONG))
+    worker = trainer_pid()
+    os.close(second.lifeline)  # as when Snakemake's process is killed
+    second.servers[0].wait(timeout=60)
+    assert not list(Path(os.environ["REGFOLD_LEASES"]).glob(f"{Path(os.environ[workers.VARIABLE]).name}*"))
+    before = saved().epoch
+    wait_for(lambda: saved().epoch > before)
+    script.terminate()
+    script.communicate(timeout=60)
+    wait_for(lambda: gone(worker))
+    assert not list(Path(".regfold/state").glob("*/.*")), "nothing half-written"
+
+
+# What a server does with its workers, whatever they do: in these tests it has imported nothing.
+
+SERVE = """
+import os, socket, sys
+from regfold.runtime import worker_server
+address, lifeline, most, change = sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), sys.argv[4]
+exec(change)
+with socket.socket(socket.AF_UNIX) as listener:
+    listener.bind(address)
+    listener.listen(100)
+    print(flush=True)
+    worker_server.Server(listener, lifeline, most).serve()
+"""
+JOB = """
+import os, sys, time
+from pathlib import Path
+from regfold.runtime import workers
+
+def main(name):
+    WHAT
+    Path(name).write_text(str(os.getpid()))
+
+if __name__ == "__main__":
+    workers.run(main, sys.argv[1], "light", lambda name: int(sys.argv[2]))
+"""
+
+
+class Light:
+    """A server that has imported nothing, and jobs that say which process did them."""
+
+    def __init__(self, folder: Path):
+        self.folder, self.processes, self.environment = folder, [], os.environ | {"PYTHONPATH": str(SCRIPTS)}
+
+    def serve(self, most: int = 4, change: str = "") -> None:
+        end, self.lifeline = os.pipe()
+        command = [sys.executable, "-c", SERVE, str(self.folder / "s.light"), str(end), str(most), change]
+        self.server = subprocess.Popen(
+            command, pass_fds=[end], stdout=subprocess.PIPE, env=self.environment, cwd=self.folder
+        )
+        os.close(end)
+        self.server.stdout.readline()
+        self.environment |= {workers.VARIABLE: str(self.folder / "s")}
+
+    def start(self, name: str, pool: int = 1, what: str = "pass") -> subprocess.Popen:
+        (self.folder / f"{name}.py").write_text(JOB.replace("WHAT", what))
+        command = [sys.executable, f"{name}.py", name, str(pool)]
+        self.processes.append(
+            subprocess.Popen(
+                command, env=self.environment, cwd=self.folder, stderr=subprocess.PIPE, text=True
+            )
+        )
+        return self.processes[-1]
+
+    def did(self, name: str) -> int | None:
+        """The process that did a job; None: it is not done yet."""
+        with contextlib.suppress(OSError, ValueError):
+            return int((self.folder / name).read_text())
+        return None
+
+    def call(self, name: str, **more) -> int:
+        job = self.start(name, **more)
+        _, error = job.communicate(timeout=60)
+        assert (job.returncode, error) == (0, "")
+        found = self.did(name)
+        return os.getpid() if found == job.pid else found
+
+    def end(self) -> None:
+        for process in self.processes:
+            process.kill()
+            process.communicate()
+        os.close(self.lifeline)
+        self.server.wait(timeout=60)
+
+
+@pytest.fixture
+def light(tmp_path):
+    light = Light(tmp_path)
+    yield light
+    light.end()
+
+
+def test_a_worker_serves_its_own_pool_alone_and_makes_room_for_another(light):
+    light.serve(most=2)
+    first, second = light.call("a", pool=1), light.call("b", pool=2)
+    assert first != second
+    assert [light.call("c", pool=1), light.call("d", pool=2)] == [first, second]
+    third = light.call("e", pool=4)
+    assert third not in (first, second)
+    assert light.call("f", pool=2) == second, "the one that was idle for longest has made room"
+    wait_for(lambda: gone(first))
+
+
+def test_there_are_no_more_workers_than_jobs_at_once(light):
+    light.serve(most=1)
+    first = light.start("a", what="while not Path('go').exists(): time.sleep(0.01)")
+    second = light.start("b", pool=2)
+    time.sleep(1)
+    assert second.poll() is None and light.did("b") is None
+    (light.folder / "go").touch()
+    assert (first.wait(60), second.wait(60)) == (0, 0)
+
+
+def test_a_job_without_a_pool_has_a_process_of_its_own(light):
+    light.serve()
+    found = {light.call("a", pool=0), light.call("b", pool=0)}
+    assert len(found) == 2 and os.getpid() not in found
+    wait_for(lambda: all(map(gone, found)))
+
+
+def test_a_failing_fork_leaves_the_work_to_the_script_and_the_server_goes_on(light):
+    refuse = """
+fork = os.fork
+def refused():
+    if not os.path.exists("go"):
+        raise BlockingIOError(11, "Resource temporarily unavailable")
+    return fork()
+os.fork = refused
+"""
+    light.serve(change=refuse)
+    assert light.call("a") == os.getpid()
+    (light.folder / "go").touch()
+    assert light.call("b") != os.getpid()
+
+
+def test_a_worker_that_has_grown_is_replaced(light):
+    light.serve(change="worker_server.GROWTH_BYTES = 32 << 20")
+    first = light.call("a")
+    assert light.call("b") == first
+    assert light.call("c", what="sys.kept = bytearray(300 << 20)") == first
+    assert light.call("d") != first
+
+
+def test_an_idle_worker_ends_and_frees_its_gpu(light, tmp_path):
+    machine = Machine(tmp_path)
+    light.environment = machine.environment(THREE[:1])
+    light.serve(change="worker_server.IDLE_SECONDS = 2.0")
+    on_gpu = """
+    from regfold.runtime import job, processors
+    processors.start = lambda pool: ["Fake"]  # in place of TensorFlow, which sees no fake GPU
+    assert job._device(1, lambda: None)["uuid"] == os.environ["CUDA_VISIBLE_DEVICES"] == "GPU-aaaaaaaa-1111"
+"""
+    assert light.call("a", what=on_gpu) == light.call("b", what=on_gpu)
+    other_run = machine.start(THREE[:1])
+    machine.wait_for("waits", other_run)
+    machine.wait_for("holds", other_run)
+
+
+@pytest.mark.parametrize("address", ["none", "gone", None])
+def test_without_a_server_the_script_does_the_work_itself(address, monkeypatch):
+    monkeypatch.setenv(workers.VARIABLE, address or "")
+    if address is None:
+        monkeypatch.delenv(workers.VARIABLE)
+    done = []
+    workers.run(lambda snakemake: done.append((os.getpid(), snakemake)), 3, workers.TRAINING)
+    assert done == [(os.getpid(), 3)]
+
+
+needs_root = pytest.mark.skipif(os.getuid() != 0, reason="only root can become another user")
+
+
+@needs_root
+def test_another_users_request_is_not_answered(light):
+    light.serve()
+    (light.folder / "s.light").chmod(0o777)
+    for folder in (light.folder, *light.folder.parents):
+        if folder.stat().st_mode & 0o1 == 0:
+            folder.chmod(0o711)
+    ask = """
+import os, socket, sys
+os.setuid(65534)
+with socket.socket(socket.AF_UNIX) as server:
+    server.connect(sys.argv[1])
+    server.settimeout(30)
+    print(server.recv(1))
+"""
+    command = [sys.executable, "-c", ask, str(light.folder / "s.light")]
+    assert subprocess.run(command, capture_output=True, text=True, check=True).stdout == "b''\n"
+
+
+@needs_root
+def test_another_users_server_is_told_nothing(tmp_path, monkeypatch):
+    serve = """
+import os, socket, sys
+listener = socket.socket(socket.AF_UNIX)
+listener.bind(sys.argv[1])
+os.setuid(65534)
+listener.listen(1)
+print(flush=True)
+print(listener.accept()[0].recv(1), flush=True)
+"""
+    address = str(tmp_path / f"s.{workers.TRAINING}")
+    command = [sys.executable, "-c", serve, address]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as other:
+        other.stdout.readline()
+        monkeypatch.setenv(workers.VARIABLE, str(tmp_path / "s"))
+        done = []
+        workers.run(lambda snakemake: done.append(os.getpid()), None, workers.TRAINING)
+        assert other.stdout.read() == "b''\n"
+    assert done == [os.getpid()]
+
+
+def test_a_server_that_was_killed_is_no_obstacle(tmp_path, monkeypatch):
+    """Its socket stays, and nobody listens there; the next run's server removes it."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("REGFOLD_LEASES", str(tmp_path / "leases"))
+    first, second = workers.Workers(), workers.Workers()
+    first._start({"light": 1})
+    (left,) = (tmp_path / "leases").iterdir()
+    first.servers[0].kill()
+    first.end()
+    assert left.exists()
+    workers.run(lambda snakemake: None, None, "light")
+    second._start({"light": 1})
+    assert not left.exists()
+    second.end()
+    os.environ.pop(workers.VARIABLE)
+
+
+def workflow(rules=("train_fold",), main=True, nodes=None, deployed=(), touch=False):
+    jobs = [SimpleNamespace(rule=SimpleNamespace(name=name)) for name in rules]
+    return SimpleNamespace(
+        is_main_process=main,
+        touch=touch,
+        resource_settings=SimpleNamespace(nodes=nodes, cores=4),
+        deployment_settings=SimpleNamespace(deployment_method=set(deployed)),
+        dag=SimpleNamespace(needrun_jobs=lambda: jobs),
+    )
+
+
+@pytest.mark.parametrize(
+    ("made", "gpus", "of_the_user", "starts"),
+    [
+        (workflow(), 0, None, {workers.TRAINING: 4}),
+        (workflow(), 2, None, {workers.TRAINING: 2}),
+        (workflow(), 0, "/an/older/socket", {workers.TRAINING: 4}),
+        (workflow(rules=("split_folds",)), 0, None, {workers.TRAINING: 4}),
+        (workflow(), 0, "none", None),
+        (workflow(rules=("all",)), 0, None, {}),
+        (workflow(nodes=4), 0, None, None),
+        (workflow(main=False), 0, None, None),
+        (workflow(deployed=("conda",)), 0, None, None),
+        (workflow(touch=True), 0, None, None),
+    ],
+)
+def test_where_servers_are_of_use(made, gpus, of_the_user, starts, monkeypatch):
+    monkeypatch.setenv(workers.VARIABLE, of_the_user or "")
+    if of_the_user is None:
+        monkeypatch.delenv(workers.VARIABLE)
+    servers, started = workers.Workers(), []
+    monkeypatch.setattr(servers, "_start", started.append)
+    servers.start(made, gpus)
+    assert started == ([] if starts is None else [starts])
+    assert os.environ.get(workers.VARIABLE) == ("none" if of_the_user == "none" else None)
