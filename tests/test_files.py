@@ -1,7 +1,8 @@
-"""Guards the writing of files where a file system can do less than others, and the folder for scratch."""
+"""Guards the writing of files, on lesser file systems too, and what killed writes leave."""
 
 import errno
 import os
+import signal
 import stat
 
 import pytest
@@ -49,3 +50,22 @@ def test_a_scratch_folder_is_made_in_no_other_place(tmp_path):
     with pytest.raises(RegfoldError, match="fresh: cannot be made"), files.scratch(tmp_path / "fresh"):
         pass
     assert (tmp_path / "victim" / "precious").exists()
+
+
+def test_what_a_killed_write_left_is_swept_and_nothing_else(tmp_path):
+    pid = os.fork()
+    if not pid:
+        with files.atomic(tmp_path / "cell" / "a file.csv") as temporary:
+            temporary.write_text("half")
+            os.kill(os.getpid(), signal.SIGKILL)
+    os.waitpid(pid, 0)
+    (left,) = (tmp_path / "cell").iterdir()
+    assert left.name.endswith(".a file.csv")
+    kept = [
+        tmp_path / "cell" / name for name in (".gitkeep", ".0123456.x", "01234567.x", ".0123456x.x", "x.csv")
+    ]
+    for path in kept:
+        path.touch()
+    files.sweep(tmp_path)
+    assert sorted((tmp_path / "cell").iterdir()) == sorted(kept)
+    files.sweep(tmp_path / "not there")

@@ -4,6 +4,7 @@ import errno
 import hashlib
 import json
 import os
+import re
 import secrets
 import shutil
 from collections.abc import Iterator
@@ -15,6 +16,8 @@ from regfold.errors import RegfoldError
 
 # For the one process that needs it: on the disk of the results, which may be larger than /tmp.
 SCRATCH = Path(".regfold/scratch")
+# How `atomic` names a file while it is written.
+TEMPORARY = re.compile(r"\.[0-9a-f]{8}\..+", re.DOTALL)
 # What `fsync` answers on a file system that cannot flush such a file, or a folder (CIFS, some of FUSE).
 CANNOT_FLUSH = (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP)
 
@@ -47,6 +50,16 @@ def atomic(path: str | os.PathLike) -> Iterator[Path]:
     finally:
         with suppress(OSError):
             temporary.unlink()
+
+
+def sweep(folder: str | os.PathLike) -> None:
+    """Remove what killed processes left of files that `atomic` was to write below a folder.
+
+    For whoever knows that no process is writing there.
+    """
+    for path in Path(folder).rglob(".*"):
+        if TEMPORARY.fullmatch(path.name):
+            path.unlink(missing_ok=True)
 
 
 def write_json(path: str | os.PathLike, data: object) -> None:

@@ -1,5 +1,6 @@
 """Guards what makes a cell run again: all that its network depends on, and nothing else."""
 
+import ast
 import copy
 import shutil
 import subprocess
@@ -33,6 +34,7 @@ SAME = {
     "another docstring": CODE.replace("A method", "Another"),
     "no docstrings": CODE.replace('        """A method."""\n', "").replace('"""A module."""\n', ""),
     "comments": CODE.replace("# a comment", "# another\n        # and more"),
+    "brackets and commas": CODE.replace("(self, by=1)", "(\n        self,\n        by=1,\n    )"),
     "layout": CODE.replace("size = 1", "size   =   (1)")
     .replace("\n\n\n", "\n\n\n\n\n")
     .replace('"text"', "'text'"),
@@ -41,6 +43,7 @@ DIFFERENT = {
     "a number": CODE.replace("size = 1", "size = 2"),
     "a default": CODE.replace("by=1", "by=2"),
     "a text": CODE.replace('return "text"', 'return "Text"'),
+    "an indentation": CODE.replace("        return", "    return"),
     "a name": CODE.replace("class Thing", "class Other"),
     "an import": CODE.replace("import os", "import os, sys"),
 }
@@ -66,6 +69,51 @@ def test_comments_docstrings_and_layout_change_nothing(of_source, way):
 def test_what_code_does_changes_its_digest(of_source, way):
     assert DIFFERENT[way] != CODE
     assert of_source("one", CODE) != of_source("other", DIFFERENT[way])
+
+
+VERSIONS = r'''
+a = f"pre {x!r:>{w}} post {{}} {y['a']:.2f}" "plain " f'{x=}' f"" ""
+b = f"{x = !s:^10}" rf"\d{x}\n" rf'{x:\d}' u"uni" f"\x41{x}\u00e9" f"""multi
+line {x
+} and {x:%Y-%m-%d} \N{BULLET} 🫨"""
+def f(a, /, b: int = 1, *c, d=f"{x:}", **e) -> f"{x,}":
+    match a:
+        case [1, {"k": v}, *rest] if v: return (yield)
+        case None | True: pass
+    try: pass
+    except* ValueError as err: raise err from None
+    with (open("a") as q, open("b")): ...
+    return [*c, {**e}, (n := 5), -1, 1_000, 0x10, 1e400, 1j, not a, lambda *, k: b"\x00", {1, ...}]
+class A(B, metaclass=C):
+    @dec
+    async def m(self): return [z async for z in await self]
+'''
+
+
+def test_every_version_of_python_gives_the_same_digest(of_source):
+    """The digest of much syntax, as CPython 3.11, 3.12 and 3.13 give it."""
+    assert (
+        of_source("versions", VERSIONS) == "1d1c481ce5e20bc9e0ebcb0088ad7081f7c456da69c819bab29465fd9964b138"
+    )
+
+
+def test_a_field_that_newer_versions_have_changes_nothing():
+    tree = ast.parse(CODE)
+
+    class FunctionDef(ast.FunctionDef):
+        _fields = (*(name for name in ast.FunctionDef._fields if name != "type_params"), "type_params")
+
+    newer = ast.parse(CODE)
+    (method,) = (node for node in ast.walk(newer) if isinstance(node, ast.FunctionDef))
+    method.__class__, method.type_params = FunctionDef, []
+    assert code.structure(newer) == code.structure(tree)
+    method.type_params = [ast.Name("T", ast.Load())]
+    assert code.structure(newer) != code.structure(tree)
+
+
+def test_code_that_is_deep_or_has_long_numbers_has_a_digest_too(of_source):
+    assert of_source("sum", " + ".join(["1"] * 2000)) != of_source("longer", " + ".join(["1"] * 2001))
+    assert of_source("one", "x = 0x" + "f" * 9000) != of_source("other", "x = 0x" + "f" * 9001)
 
 
 def closure(*roots):

@@ -288,7 +288,14 @@ def test_an_interrupted_cell_goes_on_and_ends_as_if_it_had_not_been():
         str(error.value)
         == "model m, repeat 1, fold 1: stopped after epoch 3; the next run goes on from there"
     )
+    # What a process that is killed amid a write leaves behind.
+    (state,) = Path(".regfold/state").iterdir()
+    left = [state / ".0123abcd.state.npz", study.folder(1, 1) / ".89abcdef.model.keras"]
+    for path in left:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"half")
     about = study.train()
+    assert not any(path.exists() for path in left)
     assert (about["resumed_from"], about["trained_epochs"]) == (3, whole["epochs"] - 3)
     assert f"{whole['epochs'] - 3} epochs trained, after 3 that were found" in cell.sentence(about)
     assert about["weights"] == whole["weights"]

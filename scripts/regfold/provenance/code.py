@@ -71,4 +71,28 @@ def _read(path: Path) -> tuple[set[str], str]:
         for part in ("body", "orelse", "finalbody", "handlers", "cases"):
             waiting += [child for child in getattr(node, part, ()) if isinstance(child, STATEMENTS)]
     names = {name for name in names if name and module_path(name).is_file()}
-    return names, hashlib.sha256(ast.unparse(tree).encode()).hexdigest()
+    return names, hashlib.sha256(structure(tree).encode()).hexdigest()
+
+
+def structure(tree: ast.AST) -> str:
+    """A syntax tree as text that every version of Python gives for the same code.
+
+    `ast.unparse` and `ast.dump` change from version to version, as the tokens of f-strings do. The nodes do
+    not, but for fields that new syntax brings, which are empty without it. Quotes, redundant brackets, line
+    breaks and trailing commas are no part of the tree, so a formatter changes nothing.
+    """
+    parts, waiting = [], [tree]
+    while waiting:  # a long sum is nested more deeply than Python's own stack
+        node = waiting.pop()
+        if isinstance(node, ast.AST):
+            fields = {name: value for name, value in ast.iter_fields(node) if value not in (None, [])}
+            fields.pop("kind", None)  # of a constant: whether it is spelled u"..."
+            parts.append(f"{type(node).__name__} {' '.join(fields)}")
+            waiting += reversed(fields.values())
+        elif isinstance(node, list):
+            parts.append(f"list {len(node)}")
+            waiting += reversed(node)
+        else:  # `repr` depends on a version's Unicode, and has no integer of 5,000 digits
+            text = f"{node:x}" if isinstance(node, int) else ascii(node)
+            parts.append(f"{type(node).__name__} {text}")
+    return "\n".join(parts)

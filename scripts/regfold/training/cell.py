@@ -103,6 +103,7 @@ def run(
     store = Store(state_root, digest)
     # Held until the files are written: an orphan of a killed run and its successor write one after the other.
     with store.lock(on_wait=lambda: say(f"regfold: {cell}: waits for a process that works on it")):
+        files.sweep(out)
         found = store.load()
         if store.damage:
             say(f"regfold: warning: {cell}: {store.damage}")

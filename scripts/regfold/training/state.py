@@ -67,6 +67,7 @@ class Store:
             on_wait()
             lock = locks.acquire(self.folder / "lock")
         try:
+            files.sweep(self.folder)
             yield
         finally:
             lock.release()

@@ -5,7 +5,7 @@ import shutil
 import time
 from pathlib import Path
 
-from regfold import locks
+from regfold import files, locks
 from regfold.errors import RegfoldError
 
 # After a run, states that no present cell refers to are kept while they are few and young: settings that are
@@ -41,7 +41,11 @@ def prune(results: Path, models: list[str], states: Path) -> str:
 
 
 def bound(results: Path, states: Path) -> None:
-    """Remove the oldest spare states, where they are older or more than what is kept after a run."""
+    """After a whole run: remove the oldest spare states, and what killed jobs left half written in results.
+
+    States go where they are older or more than what is kept.
+    """
+    files.sweep(results)
     now, kept = time.time(), 0
     for folder, size, used in sorted(_spare_states(results, states), key=lambda state: -state[2]):
         kept += size
