@@ -116,7 +116,9 @@ def build(
     prepared.parent.mkdir(parents=True)
     files.write_json(prepared, schema)
     truth, scale = _truth(random, task, n, n_classes if classes else n_targets)
-    fold_of = [random.permutation(np.arange(n) % folds) + 1 for _ in range(repeats)]
+    # A single fold tests half of the rows, and the others are never tested: it has to train on some.
+    fold_of = [random.permutation(np.arange(n) % max(folds, 2)) + 1 for _ in range(repeats)]
+    fold_of = [np.where(fold > folds, 0, fold) for fold in fold_of]
     np.save(prepared.with_name("target.npy"), truth.argmax(axis=1) if classes else truth)
     np.save(prepared.with_name("assignment.npy"), np.array(fold_of, np.int32))
     content = np.maximum(np.arange(n), identical - 1).astype(">u8")
@@ -287,7 +289,7 @@ def _oos(path, schema, truth, all_predictions, fold_of):
         writer = csv.writer(file)
         writer.writerow(header)
         for repeat, made in enumerate(all_predictions):
-            for i in range(len(truth)):
+            for i in np.flatnonzero(fold_of[repeat]):
                 own = ["1.5", "two\nlines", "", *["x"] * (len(schema["table_columns"]) - 3)]
                 line = [*own, str(i), repeat + 1, fold_of[repeat][i]]
                 line += [schema["classes"][made[i].argmax()]] if schema["classes"] else []

@@ -109,8 +109,8 @@ def _training(schema, model, models, cells, histories, domain) -> Figure:
         f"learning-{model}",
         "training",
         f"Learning curves of model {model}" if len(models) > 1 else "Learning curves",
-        "A line per fold; losses without penalties. The held-out rows are watched, never used: neither for "
-        "training nor for choosing the epoch.",
+        "A line per fold; losses without penalties. Those of held-out rows are computed when the training is "
+        "over and decide nothing, not even the epoch.",
         learning.learning_curves(cells[model], histories[model], flagged, loss, domain),
         480,
     )
