@@ -12,8 +12,8 @@ from regfold.results import predictions
 HOSTILE = [
     "<script>alert(1)</script>",
     "</script><img src=x onerror=alert(2)>",
-    "{{7*7}} {% raw %}",
-    'it\'s "quoted", \\ and 😀',
+    "{{7*7}} {% raw %} \u202egnirts \u2066",
+    'it\'s "quoted", \\ and 😀 \x1b[2J\u200f',
 ]
 PLAIN_CLASSES = ["Adelie", "Chinstrap", "Gentoo"]
 

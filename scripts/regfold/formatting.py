@@ -1,4 +1,6 @@
-"""Numbers and text for people: what means something, and what can be seen. Imports nothing."""
+"""Numbers and text for people: what means something, and what can be seen. Imports nothing of the package."""
+
+from collections.abc import Sequence
 
 
 def visible(text: object) -> str:
@@ -7,7 +9,15 @@ def visible(text: object) -> str:
     So no name, path or message of others can forge a line, steer a terminal (`\\x1b[2J`) or turn the
     direction of writing (`\\u202e`). To do it twice changes nothing.
     """
-    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in str(text))
+    line = str(text)
+    return line if line.isprintable() else "".join(c if c.isprintable() else repr(c)[1:-1] for c in line)
+
+
+def first_few(texts: Sequence[str], most: int) -> str:
+    """`a, b, c and 9,997 more`, with `most` of them; all where that leaves out one at most."""
+    if len(texts) <= most + 1:
+        return ", ".join(texts)
+    return f"{', '.join(texts[:most])} and {len(texts) - most:,} more"
 
 
 def significant(value: float | None, digits: int = 4) -> str:

@@ -4,6 +4,7 @@ import csv
 import json
 import math
 import re
+import unicodedata
 from html.parser import HTMLParser
 from pathlib import Path
 from types import SimpleNamespace
@@ -13,7 +14,8 @@ import example_results
 import numpy as np
 import pytest
 import render_report
-from regfold.formatting import significant
+from regfold import files
+from regfold.formatting import significant, visible
 from regfold.report import figures, page, sentences, tables, vega
 from regfold.report.charts import classification, learning, regression
 from regfold.results import study
@@ -100,8 +102,16 @@ def test_names_from_the_table_are_text(report):
     names = [*schema["target"], *(column["name"] for column in schema["columns"]), *(schema["classes"] or [])]
     words = Markup(text).words
     for name in [*names, schema["path"], *schema["left_out"]]:
-        assert name in words
+        assert visible(name) in words
         assert "<" not in name or name not in text
+
+
+def test_nothing_on_the_page_or_in_a_chart_is_hidden(report):
+    made, text = report
+    specs = re.search(r'id="specs">(.*?)</script>', text, re.DOTALL)[1]
+    charts = [path.read_text() for path in Path(made.output.figures).glob("*.svg")]
+    for shown in (text.replace("\n", ""), *charts, json.dumps(json.loads(specs), ensure_ascii=False)):
+        assert [c for c in shown if unicodedata.category(c) in ("Cf", "Cc") and c not in "\n\t\xad"] == []
 
 
 def test_every_figure_has_copies_for_papers(report):
@@ -301,6 +311,75 @@ def test_confusion_counts_by_hand():
         (1, 1, 1),
     ]
     assert values[0]["share"] == pytest.approx(2 / 3)
+
+
+def test_of_many_classes_the_most_confused_ones_are_shown():
+    n = 400
+    truth = np.repeat(np.arange(n), 4)
+    prediction = truth.copy()
+    # Classes 7 and 390 are taken for one another; of each class from 100 to 111, one row for the next but 20.
+    prediction[[28, 29, 30, 1560]] = [390, 390, 390, 7]
+    prediction[np.arange(400, 448, 4)] += 20
+    chart = data_of(
+        classification.confusion_matrix(np.eye(n)[truth], np.eye(n)[prediction], list(map(str, range(n))))
+    )
+    names = chart["params"][0]["value"]
+    cells = {(names[c["y"]], names[c["x"]]): c for c in chart["data"]["values"]}
+    assert len(names) == classification.MOST_CONFUSED and len(cells) == len(names) ** 2
+    assert names == sorted(names, key=int)
+    assert set(names) >= {"7", "390", "100", "111", "120", "130"}
+    assert (cells["7", "390"]["n"], cells["7", "390"]["share"]) == (3, 0.75)
+    assert (cells["390", "7"]["n"], cells["390", "390"]["n"]) == (1, 3)
+    assert classification.most_confused(np.eye(n, dtype=int)) == list(range(classification.MOST_CONFUSED))
+
+
+def test_a_thousand_classes_make_a_page_as_small_as_fifty(tmp_path):
+    made = built(tmp_path, n=2000, n_classes=1000, models=("l1",))
+    found = {figure.name: figure for figure in figures.of_study(read(made))}
+    caption = found["confusion-l1"].caption
+    assert "Of 1,000 classes, the 25 that are most often taken for one another" in caption
+    assert "the predicted class is shown" in found["calibration-l1"].caption
+    assert max(len(json.dumps(figure.spec(420))) for figure in found.values()) < 200_000
+
+
+def test_of_a_hundred_targets_the_worst_and_the_best_explained_are_shown(tmp_path):
+    made = built(tmp_path, task="regression", n=40, n_targets=100, models=("l1",))
+    study = read(made)
+    found = [figure for figure in figures.of_study(study) if figure.section == "predictions"]
+    r2 = [study.models["l1"]["targets"][target]["r2"] for target in study.schema["target"]]
+    order = np.argsort(r2)
+    assert sorted(int(figure.name.removeprefix("predicted-l1-")) - 1 for figure in found) == sorted(
+        [*order[:3], *order[-3:]]
+    )
+    assert all(
+        "Of 100 targets, the 3 worst and the 3 best explained ones" in figure.caption for figure in found
+    )
+    text = page.render(
+        study, figures.of_study(study), dict.fromkeys((f.name for f in figures.of_study(study)), "<svg/>"), ""
+    )
+    assert "How well is body_mass_g, wing_mm, number 3 and 97 more predicted" in Markup(text).words
+    assert sentences.citation(study).endswith(" and 95 more.")
+
+
+def test_many_columns_that_are_left_out_and_levels_that_are_unseen_are_few_lines(tmp_path):
+    made = built(tmp_path, n=60, models=("l1",))
+    schema = json.loads(Path(made.input.schema).read_text())
+    schema["left_out"] = {f"x{i:04}": "data.exclude" for i in range(10_000)} | {
+        "i": "data.id",
+        "species": "target",
+    }
+    files.write_json(made.input.schema, schema)
+    cell = json.loads(Path(made.input.cells[0]).read_text())
+    cell["preprocessing"]["unseen"] = {"island": [f"level {i}" for i in range(10_000)]}
+    files.write_json(made.input.cells[0], cell)
+    study = read(made)
+    names = ", ".join(f"x000{i}" for i in range(8))
+    assert tables.left_out(study) == [
+        "Left out: i (data.id)",
+        f"Left out: {names} and 9,992 more (data.exclude)",
+    ]
+    assert len(tables.unseen(study)) == 21
+    assert tables.unseen(study)[-1] == "9,981 more levels that a fold has not seen"
 
 
 def test_wilson_interval_by_hand():

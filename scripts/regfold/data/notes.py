@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from regfold.errors import quote
+from regfold.formatting import first_few
 
 MOST_LINES = 3
 MOST_NAMES = 3
@@ -34,12 +35,6 @@ def lines(path: str, notes: Iterable[Note]) -> list[str]:
         if len(found) <= MOST_LINES:
             text += [f"{path}: column {quote(note.column)} {note.one}" for note in found]
         else:
-            text.append(f"{path}: columns {names([note.column for note in found])} {many}")
+            columns = [quote(note.column) for note in found]
+            text.append(f"{path}: columns {first_few(columns, MOST_NAMES)} {many}")
     return text
-
-
-def names(columns: list[str]) -> str:
-    """`'x', 'y', 'z' and 9,997 more`; all of them where they are few."""
-    if len(columns) <= MOST_NAMES + 1:
-        return ", ".join(map(quote, columns))
-    return f"{', '.join(map(quote, columns[:MOST_NAMES]))} and {len(columns) - MOST_NAMES:,} more"

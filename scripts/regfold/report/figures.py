@@ -1,5 +1,6 @@
 """Which charts a study has, with titles and captions, and their SVG and PNG copies for papers."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,8 @@ from regfold.results.predictions import Predictions
 from regfold.results.study import Study
 
 PIXEL_RATIO = 2
+# Of more targets than MOST_TARGETS, only so many of the worst and of the best explained ones are drawn.
+MOST_TARGETS, MOST_EXTREME = 12, 3
 
 
 @dataclass(frozen=True)
@@ -55,7 +58,7 @@ def of_study(study: Study) -> list[Figure]:
     for model, result in models.items():
         suffix = f" of model {model}" * (len(models) > 1)
         predicted = _classes if study.classifies else _numbers
-        figures += predicted(schema, model, suffix, study.oos[model], result["repeats"])
+        figures += predicted(schema, model, suffix, study.oos[model], result)
     figures.append(
         Figure(
             "penalties",
@@ -116,31 +119,45 @@ def _training(schema, model, models, cells, histories, domain) -> Figure:
     )
 
 
-def _numbers(schema: dict, model: str, suffix: str, made: Predictions, repeats: int) -> list[Figure]:
-    several = len(schema["target"]) > 1
+def _numbers(schema: dict, model: str, suffix: str, made: Predictions, result: dict) -> list[Figure]:
+    targets, which = schema["target"], ""
+    several, shown = len(targets) > 1, range(len(targets))
+    if len(targets) > MOST_TARGETS:
+        explained = [result["targets"][target]["r2"] for target in targets]
+        by_r2 = sorted(shown, key=lambda i: -math.inf if explained[i] is None else explained[i])
+        shown = sorted(by_r2[:MOST_EXTREME] + by_r2[-MOST_EXTREME:])
+        which = (
+            f" Of {len(targets):,} targets, the {MOST_EXTREME} worst and the {MOST_EXTREME} best explained "
+            "ones (R²)."
+        )
     return [
         Figure(
             f"predicted-{model}-{i + 1}" if several else f"predicted-{model}",
             "predictions",
-            f"Predicted against true {label(target)}{suffix}",
+            f"Predicted against true {label(targets[i])}{suffix}",
             "Each held-out row, predicted by the network that has not seen it. The dashed line is a perfect "
-            "prediction.",
-            regression.predicted_against_true(made.truth[:, i], made.prediction[:, i], target),
+            f"prediction.{which}",
+            regression.predicted_against_true(made.truth[:, i], made.prediction[:, i], targets[i]),
             420,
         )
-        for i, target in enumerate(schema["target"])
+        for i in shown
     ]
 
 
-def _classes(schema: dict, model: str, suffix: str, made: Predictions, repeats: int) -> list[Figure]:
-    classes = schema["classes"]
+def _classes(schema: dict, model: str, suffix: str, made: Predictions, result: dict) -> list[Figure]:
+    classes, repeats, which = schema["classes"], result["repeats"], ""
+    if len(classes) > classification.MOST_CLASSES:
+        which = (
+            f" Of {len(classes):,} classes, the {classification.MOST_CONFUSED} that are most often taken for "
+            "one another; the shares are of all rows of a true class."
+        )
     return [
         Figure(
             f"confusion-{model}",
             "predictions",
             f"Confusion matrix{suffix}",
             "Of the held-out rows of each true class, the share that was given each class; below it their "
-            "number." + f" Each row counts {repeats} times, once per repeat." * (repeats > 1),
+            "number." + f" Each row counts {repeats} times, once per repeat." * (repeats > 1) + which,
             classification.confusion_matrix(made.truth, made.prediction, classes),
             420,
         ),
@@ -149,7 +166,9 @@ def _classes(schema: dict, model: str, suffix: str, made: Predictions, repeats: 
             "predictions",
             f"Calibration{suffix}",
             "Where points lie on the dashed line, a probability of 0.8 comes true in 8 rows of 10. Larger "
-            "points stand for more rows; upright bars are 95 % intervals.",
+            "points stand for more rows; upright bars are 95 % intervals."
+            + " Of each row, the predicted class is shown."
+            * (len(classes) > classification.FEW_CLASSES),
             classification.calibration(made.truth, made.prediction, classes, repeats),
             420,
         ),

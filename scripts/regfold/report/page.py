@@ -6,12 +6,15 @@ from collections.abc import Callable
 from pathlib import Path
 
 import jinja2
+from markupsafe import Markup
 
 from regfold import files
+from regfold.formatting import first_few, visible
 from regfold.report import figures, sentences, tables
 from regfold.results.study import Study
 
 TEMPLATE = "page.html.j2"
+MOST_TARGETS = 3
 # Draws each chart in its place. `ast` has Vega interpret its expressions, so that the page needs no `eval`,
 # which its content security policy forbids.
 DRAW = """
@@ -49,6 +52,7 @@ def render(study: Study, made: list[figures.Figure], pictures: dict[str, str], j
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent),
         autoescape=True,
+        finalize=lambda value: value if isinstance(value, Markup) else visible(value),
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
@@ -65,6 +69,7 @@ def render(study: Study, made: list[figures.Figure], pictures: dict[str, str], j
     return environment.get_template(TEMPLATE).render(
         study=study,
         schema=study.schema,
+        targets=first_few(study.schema["target"], MOST_TARGETS),
         headline=sentences.headline(study),
         facts=sentences.facts(study),
         warnings=sentences.warnings(study),

@@ -2,7 +2,7 @@
 
 import math
 
-from regfold.formatting import significant
+from regfold.formatting import first_few, significant
 from regfold.report import tables
 from regfold.report.charts.common import label
 from regfold.results import remarks
@@ -144,7 +144,7 @@ def citation(study: Study) -> str:
     )
     if "targets" in result:
         each = [f"{label(name)} {significant(scores['rmse'])}" for name, scores in result["targets"].items()]
-        text += f" RMSE in each target's own units: {', '.join(each)}."
+        text += f" RMSE in each target's own units: {first_few(each, MOST_NAMED)}."
     if len(study.models) > 1:
         text += (
             f" Model {model} is the best of {len(study.models)} models that were compared on the same folds "

@@ -6,11 +6,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from regfold.formatting import duration, significant
+from regfold.formatting import duration, first_few, significant
 from regfold.results.study import Study
 
 TITLES = {"n_train": "training rows", "n_test": "held-out rows"}
 MOST_LINES = 200
+MOST_UNSEEN, MOST_NAMES = 20, 8
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,9 @@ def targets(study: Study) -> Table | None:
         for target, scores in result["targets"].items()
     ]
     head = ["model", "target", *(metric.label for metric in metrics), "RMSE of the training rows' mean"]
-    return Table(head, lines, text=(0, 1))
+    more = len(lines) - MOST_LINES
+    note = f"{more:,} more lines in summary.json." if more > 0 else ""
+    return Table(head, lines[:MOST_LINES], text=(0, 1), note=note)
 
 
 def folds(study: Study) -> Table:
@@ -119,10 +122,21 @@ def unseen(study: Study) -> list[str]:
         for column, levels in cell["preprocessing"]["unseen"].items():
             for level in levels:
                 where.setdefault((column, str(level)), set()).add(f"{cell['repeat']}-{cell['fold']}")
-    return [
-        f"{column} = {level}: no training row has it in fold {', '.join(sorted(cells))}"
+    lines = [
+        f"{column} = {level}: no training row has it in fold {first_few(sorted(cells), MOST_NAMES)}"
         for (column, level), cells in sorted(where.items())
     ]
+    more = len(lines) - MOST_UNSEEN
+    return lines if more <= 1 else [*lines[:MOST_UNSEEN], f"{more:,} more levels that a fold has not seen"]
+
+
+def left_out(study: Study) -> list[str]:
+    """The columns that are no features, and why; the targets are not named again."""
+    by_reason: dict[str, list[str]] = {}
+    for name, reason in study.schema["left_out"].items():
+        if reason != "target":
+            by_reason.setdefault(reason, []).append(name)
+    return [f"Left out: {first_few(names, MOST_NAMES)} ({reason})" for reason, names in by_reason.items()]
 
 
 def settings(study: Study) -> Table:

@@ -10,11 +10,15 @@ from regfold.report.charts.common import BLUE, GREY, INK, SERIES, label, rows
 
 CALIBRATION_BINS = 10
 FEW_CLASSES = 5
+# Of more classes than MOST_CLASSES, only MOST_CONFUSED are drawn: as many as have room for their names.
+MOST_CLASSES, MOST_CONFUSED = 50, 25
 TOP_LABEL = "the predicted class"
 
 
 def confusion_matrix(truth: np.ndarray, prediction: np.ndarray, classes: Sequence[str]) -> alt.LayerChart:
     """For the rows of each true class, the share that went to each predicted class, with counts.
+
+    Of many classes the most confused ones are shown; the shares are of all rows of the true class.
 
     Args:
         truth: (n, classes) one-hot.
@@ -25,6 +29,9 @@ def confusion_matrix(truth: np.ndarray, prediction: np.ndarray, classes: Sequenc
     counts = np.zeros((len(classes), len(classes)), dtype=int)
     np.add.at(counts, (truth[finite].argmax(axis=1), prediction[finite].argmax(axis=1)), 1)
     totals = np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    if len(classes) > MOST_CLASSES:
+        shown = most_confused(counts)
+        counts, totals, classes = counts[np.ix_(shown, shown)], totals[shown], [classes[i] for i in shown]
     shares = counts / totals
     cells = [
         {
@@ -63,6 +70,20 @@ def confusion_matrix(truth: np.ndarray, prediction: np.ndarray, classes: Sequenc
         layers += [base.mark_text(fontSize=10).encode(text="count:N", color=ink)]
     chart = alt.layer(*layers).properties(height=max(200, min(420, 68 * len(classes))))
     return _with_lost(chart.add_params(alt.param(name="names", value=names)), finite)
+
+
+def most_confused(counts: np.ndarray) -> list[int]:
+    """The MOST_CONFUSED classes of the pairs that are taken for one another most often, in their order.
+
+    Args:
+        counts: (classes, classes), the rows of each true class (first axis) by predicted class.
+    """
+    first, second = np.triu_indices(len(counts), 1)
+    mistaken = (counts + counts.T)[first, second]
+    # So many pairs have enough classes among them, even if every class is in a pair with every other.
+    pairs = np.argsort(-mistaken, kind="stable")[: MOST_CONFUSED**2]
+    found = dict.fromkeys(np.stack([first[pairs], second[pairs]], axis=1).ravel().tolist())
+    return sorted(list(found)[:MOST_CONFUSED])
 
 
 def calibration(

@@ -11,7 +11,7 @@ import altair as alt
 import numpy as np
 import pandas as pd
 
-from regfold.formatting import significant
+from regfold.formatting import significant, visible
 from regfold.results.metrics import Metric
 
 # Okabe and Ito's palette, which people with any colour vision can tell apart.
@@ -23,6 +23,9 @@ LARGE_RATIO = 10
 MOST_LABELS = 3
 
 THEME = {
+    # Vega-Lite puts axis titles into expressions without escaping a backslash, to describe every single mark:
+    # of `\x1b` in a name it would make the control character. A chart is described as a whole by the page.
+    "aria": False,
     "background": "white",
     "font": FONT,
     "padding": 4,
@@ -69,7 +72,7 @@ def rows(values: Sequence[dict]) -> alt.InlineData:
 
 def label(text: object, most: int = 40) -> str:
     """A name from the user's table as one short line."""
-    line = "".join(c if c.isprintable() else " " for c in str(text)).strip()
+    line = visible(text).strip()
     return f"{line[: most - 1]}…" if len(line) > most else line
 
 
