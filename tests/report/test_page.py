@@ -348,11 +348,14 @@ def test_of_a_hundred_targets_the_worst_and_the_best_explained_are_shown(tmp_pat
     found = [figure for figure in figures.of_study(study) if figure.section == "predictions"]
     r2 = [study.models["l1"]["targets"][target]["r2"] for target in study.schema["target"]]
     order = np.argsort(r2)
-    assert sorted(int(figure.name.removeprefix("predicted-l1-")) - 1 for figure in found) == sorted(
-        [*order[:3], *order[-3:]]
+    places = [int(figure.name.removeprefix("predicted-l1-")) - 1 for figure in found]
+    assert places == [*order[:3], *order[-3:]]
+    assert all(
+        figure.title.endswith(f"R² {significant(r2[i])}") for i, figure in zip(places, found, strict=True)
     )
     assert all(
-        "Of 100 targets, the 3 worst and the 3 best explained ones" in figure.caption for figure in found
+        "Of 100 targets, the 3 worst explained ones (by R²), and the 3 best." in figure.caption
+        for figure in found
     )
     text = page.render(
         study, figures.of_study(study), dict.fromkeys((f.name for f in figures.of_study(study)), "<svg/>"), ""

@@ -8,6 +8,7 @@ from pathlib import Path
 import altair as alt
 
 from regfold import files
+from regfold.formatting import significant
 from regfold.report import vega
 from regfold.report.charts import classification, common, learning, regression
 from regfold.report.charts.common import label
@@ -121,20 +122,22 @@ def _training(schema, model, models, cells, histories, domain) -> Figure:
 
 def _numbers(schema: dict, model: str, suffix: str, made: Predictions, result: dict) -> list[Figure]:
     targets, which = schema["target"], ""
+    names = [f"{label(target)}{suffix}" for target in targets]
     several, shown = len(targets) > 1, range(len(targets))
     if len(targets) > MOST_TARGETS:
         explained = [result["targets"][target]["r2"] for target in targets]
         by_r2 = sorted(shown, key=lambda i: -math.inf if explained[i] is None else explained[i])
-        shown = sorted(by_r2[:MOST_EXTREME] + by_r2[-MOST_EXTREME:])
+        shown = by_r2[:MOST_EXTREME] + by_r2[-MOST_EXTREME:]
+        names = [f"{name}: R² {significant(r2)}" for name, r2 in zip(names, explained, strict=True)]
         which = (
-            f" Of {len(targets):,} targets, the {MOST_EXTREME} worst and the {MOST_EXTREME} best explained "
-            "ones (R²)."
+            f" Of {len(targets):,} targets, the {MOST_EXTREME} worst explained ones (by R²), and the "
+            f"{MOST_EXTREME} best."
         )
     return [
         Figure(
             f"predicted-{model}-{i + 1}" if several else f"predicted-{model}",
             "predictions",
-            f"Predicted against true {label(targets[i])}{suffix}",
+            f"Predicted against true {names[i]}",
             "Each held-out row, predicted by the network that has not seen it. The dashed line is a perfect "
             f"prediction.{which}",
             regression.predicted_against_true(made.truth[:, i], made.prediction[:, i], targets[i]),

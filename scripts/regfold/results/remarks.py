@@ -19,7 +19,7 @@ def no_better_than_constant(result: dict, ranked_by: str) -> list[str]:
     parts += [(f" of target {name}", "rmse", scores) for name, scores in result.get("targets", {}).items()]
     for where, metric, scores in parts:
         value, constant = scores[metric], scores[f"{metric}_of_constant"]
-        if value is not None and value >= constant:
+        if None not in (value, constant) and value >= constant:
             found.append(
                 f"no better than one constant answer for every row{where} "
                 f"({significant(value)} against {significant(constant)})"
