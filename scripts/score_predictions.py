@@ -1,6 +1,5 @@
 """Scores the out-of-sample predictions: a line per cell, and a summary of each model."""
 
-import json
 from pathlib import Path
 
 from regfold import files
@@ -10,8 +9,8 @@ from regfold.runtime import log
 
 def main(snakemake) -> None:
     with log.job(snakemake.log[0]):
-        schema = json.loads(Path(snakemake.input.schema).read_text(encoding="utf-8"))
-        cells = [json.loads(Path(path).read_text(encoding="utf-8")) for path in snakemake.input.cells]
+        schema = files.read_json(snakemake.input.schema)
+        cells = [files.read_json(path) for path in snakemake.input.cells]
         paths = {Path(path).stem: path for path in snakemake.input.oos}
         oos = {model: predictions.read(paths[model], schema) for model in snakemake.params.models}
         known = training_rows.known(Path(snakemake.input.schema).parent, snakemake.params.method)

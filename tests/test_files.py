@@ -69,3 +69,25 @@ def test_what_a_killed_write_left_is_swept_and_nothing_else(tmp_path):
     files.sweep(tmp_path)
     assert sorted((tmp_path / "cell").iterdir()) == sorted(kept)
     files.sweep(tmp_path / "not there")
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"[]", b"null", b'{"a": 1', b"\xff", b"[" * 100_000])
+def test_a_damaged_json_file_is_named_with_the_remedy(content, tmp_path):
+    path = tmp_path / "cell.json"
+    path.write_bytes(content)
+    with pytest.raises(RegfoldError) as error:
+        files.read_json(path)
+    assert str(error.value) == f"{path}: is damaged: is no mapping in JSON; remove {path} and run again"
+
+
+def test_a_key_that_a_json_file_lacks_is_named_with_the_file(tmp_path):
+    path = tmp_path / "folds" / "1-1.json"
+    files.write_json(path, {"digests": {"train": "x"}, "list": [{}]})
+    found = files.read_json(path, remove=path.parent)
+    assert found == {"digests": {"train": "x"}, "list": [{}]} and found.get("test") is None
+    for look in (lambda: found["test"], lambda: found["digests"]["test"], lambda: found["list"][0]["test"]):
+        with pytest.raises(RegfoldError) as error:
+            look()
+        assert str(error.value) == f"{path}: is damaged: has no 'test'; remove {path.parent} and run again"
+    with pytest.raises(FileNotFoundError):
+        files.read_json(tmp_path / "none.json")

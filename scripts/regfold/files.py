@@ -12,7 +12,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from regfold import locks
-from regfold.errors import RegfoldError
+from regfold.errors import RegfoldError, quote
 
 # For the one process that needs it: on the disk of the results, which may be larger than /tmp.
 SCRATCH = Path(".regfold/scratch")
@@ -67,6 +67,45 @@ def write_json(path: str | os.PathLike, data: object) -> None:
     text = json.dumps(data, indent=2, sort_keys=True, ensure_ascii=False, allow_nan=False)
     with atomic(path) as temporary:
         temporary.write_text(f"{text}\n", encoding="utf-8")
+
+
+class Record(dict):
+    """A mapping out of a JSON file. A key that it lacks ends with an error that names the file."""
+
+    def __init__(self, pairs: dict, path: str, remove: str):
+        super().__init__(pairs)
+        self._places = path, remove  # private: templates read keys as attributes
+
+    def __missing__(self, key: str):
+        path, remove = self._places
+        raise damaged(path, f"has no {quote(key)}", remove)
+
+
+def read_json(path: str | os.PathLike, remove: str | os.PathLike | None = None) -> Record:
+    """A mapping that `write_json` wrote.
+
+    Args:
+        path: the file.
+        remove: what has to be removed for the next run to make the file again, where that is not the file.
+
+    Raises:
+        FileNotFoundError: if there is no such file.
+        RegfoldError: if it is damaged, now or when a key is looked up that it lacks.
+    """
+    path = Path(path)
+    names = str(path), str(remove or path)
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"), object_hook=lambda pairs: Record(pairs, *names))
+    except (ValueError, RecursionError):
+        found = None
+    if not isinstance(found, Record):
+        raise damaged(path, "is no mapping in JSON", remove)
+    return found
+
+
+def damaged(path: str | os.PathLike, reason: str, remove: str | os.PathLike | None = None) -> RegfoldError:
+    """What to raise where a file that regfold wrote is not what it wrote."""
+    return RegfoldError(f"{path}: is damaged: {reason}; remove {remove or path} and run again")
 
 
 @contextmanager

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 import render_report
 from regfold import files
+from regfold.errors import RegfoldError
 from regfold.formatting import significant, visible
 from regfold.report import figures, page, sentences, tables, vega
 from regfold.report.charts import classification, learning, regression
@@ -400,3 +401,29 @@ def test_program_is_the_one_that_the_policy_allows(tmp_path):
     text = page.render(found, made, {figure.name: "<svg/>" for figure in made}, "'</script><!--';")
     assert "'<\\/script><\\!--';" in text
     assert text.count("</script>") == 2
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", "{}"])
+def test_a_damaged_json_file_ends_the_report_with_its_name(content, tmp_path, capfd):
+    made = built(tmp_path)
+    for path in (made.input.summary, made.input.cells[3]):
+        whole = path.read_text()
+        path.write_text(content)
+        with pytest.raises(RegfoldError, match=f"^{path}: is damaged: .*; remove {path} and run again$"):
+            _ = read(made).models
+        path.write_text(whole)
+    made.input.cells[0].write_text(content)
+    with pytest.raises(SystemExit):
+        example_results.score(made)
+    assert f"regfold: error: {made.input.cells[0]}: is damaged: " in capfd.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "content", ["", "epoch,train_loss\n1\n", "epoch,train_loss\n1,x\n", "epoch\n1,2\n", "epoch\n\0\n", '"']
+)
+def test_a_damaged_history_ends_the_report_with_its_name(content, tmp_path):
+    made = built(tmp_path)
+    path = made.input.histories[2]
+    path.write_text(content)
+    with pytest.raises(RegfoldError, match=f"^{path}: is damaged: .*; remove {path} and run again$"):
+        read(made)

@@ -249,3 +249,14 @@ def test_a_cell_that_is_not_what_it_was_is_refused():
     assert str(error.value) == (
         f"{study.folder(1, 1)}: made from other rows, columns or levels than the table has now; run again"
     )
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", "{}", '{"digests": {"train": "x"}}'])
+@pytest.mark.parametrize("name", ["results/cells/m/1-2/cell.json", "results/folds/1-2.json"])
+def test_a_damaged_file_that_the_merge_reads_is_named_with_the_remedy(name, content):
+    study = Study("x,y\n1,a\n2,b\n3,a\n4,b\n", split={"folds": 2})
+    study.pretend()
+    Path(name).write_text(content)
+    remove = "results/folds" if "folds" in name else name
+    with pytest.raises(RegfoldError, match=rf"^{name}: is damaged: .*; remove {remove} and run again$"):
+        study.merge()

@@ -318,3 +318,23 @@ def test_the_command_on_a_folder_without_a_run(tmp_path):
     assert (result.returncode, result.stdout) == (1, "")
     assert result.stderr.startswith(f"regfold: error: {tmp_path}")
     assert len(result.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", "{}", '{"todo": []}'])
+def test_a_damaged_file_of_the_run_is_named_with_the_remedy(content, tmp_path):
+    folder = tmp_path / progress.FOLDER
+    cell_file(folder)
+    path = folder / "run.json"
+    path.write_text(content)
+    result = show(tmp_path)
+    assert (result.returncode, result.stdout) == (1, "")
+    assert result.stderr.startswith(f"regfold: error: {path}: is damaged: ")
+    assert result.stderr.endswith(f"; remove {path} and run again\n")
+
+
+def test_of_a_cell_whose_file_is_damaged_nothing_is_known(tmp_path):
+    cell_file(tmp_path)
+    path = tmp_path / "l1" / "1-1.json"
+    for content in ("", "{}", "[]"):
+        path.write_text(content)
+        assert progress.read_all(tmp_path) == []

@@ -5,9 +5,22 @@ from pathlib import Path
 
 import numpy as np
 
+from regfold import files
+
 
 def read_history(path: str | Path) -> dict[str, np.ndarray]:
-    """A cell's history.csv: column -> (epochs,) float64, NaN where a cell is empty."""
-    with Path(path).open(newline="", encoding="utf-8") as file:
-        lines = list(csv.DictReader(file))
-    return {key: np.array([float(line[key] or "nan") for line in lines]) for key in lines[0]} if lines else {}
+    """A cell's history.csv: column -> (epochs,) float64, NaN where a cell is empty.
+
+    Raises:
+        RegfoldError: if it is damaged: it is empty, or a line has more or fewer cells, or one is no number.
+    """
+    try:
+        with Path(path).open(newline="", encoding="utf-8") as file:
+            names, *lines = csv.reader(file, strict=True)
+        columns = {
+            name: np.array([float(cell or "nan") for cell in cells])
+            for name, *cells in zip(names, *lines, strict=True)
+        }
+    except (ValueError, csv.Error):
+        raise files.damaged(path, "is no table of numbers") from None
+    return columns

@@ -1,6 +1,5 @@
 """The row contract: every line of an out-of-sample file carries its own row's cells, truth and prediction."""
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,6 +7,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as parquet
 
+from regfold import files
 from regfold.errors import RegfoldError, quote
 from regfold.splits import folds
 from regfold.training import cell_files
@@ -47,7 +47,7 @@ def read_prepared(folder: Path, assignment: Path | None = None) -> Prepared:
     rows = parquet.read_table(folder / "rows.parquet")
     return Prepared(
         folder=folder,
-        schema=json.loads((folder / "schema.json").read_text(encoding="utf-8")),
+        schema=files.read_json(folder / "schema.json"),
         table=parquet.read_table(folder / "table.parquet"),
         names=rows["row"].combine_chunks(),
         position=rows["position"].to_numpy(),
@@ -149,7 +149,7 @@ def read_cells(
     cells = {}
     for folder in folders:
         description = prepared.folder.parent / "folds" / f"{folder.name}.json"
-        expected = json.loads(description.read_text(encoding="utf-8"))
+        expected = files.read_json(description, remove=description.parent)
         cells[expected["repeat"], expected["fold"]] = read_cell(folder, expected)
     return cells
 
@@ -164,7 +164,7 @@ def read_cell(folder: Path, expected: dict) -> tuple[np.ndarray, np.ndarray]:
     Raises:
         RegfoldError: if a file is missing or damaged, or the cell is not of this fold.
     """
-    about = json.loads((folder / "cell.json").read_text(encoding="utf-8"))
+    about = files.read_json(folder / "cell.json")
     if damaged := cell_files.damaged(folder, about["digests"]["files"]):
         raise RegfoldError(f"{folder / damaged[0]}: damaged since it was written; remove it and run again")
     if not folds.belongs(about, expected):

@@ -1,6 +1,5 @@
 """What a finished study left in results/, read for the report."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from regfold import files
 from regfold.results import metrics, predictions
 from regfold.results import scores as scores_file
 from regfold.results.history import read_history
@@ -72,18 +72,17 @@ def read(
     histories: Sequence[str | Path],
 ) -> Study:
     """Reads a study from the files that the other rules wrote; lists of files may stand in any order."""
-    schema = _json(schema)
+    schema = files.read_json(schema)
     oos_of = {Path(path).stem: path for path in oos}
     history_of = {Path(path).parent: path for path in histories}
-    found = [
-        (cell["model"], cell["repeat"], cell["fold"], cell, path) for path in cells for cell in [_json(path)]
-    ]
+    read_cells = ((files.read_json(path), path) for path in cells)
+    found = [(cell["model"], cell["repeat"], cell["fold"], cell, path) for cell, path in read_cells]
     found.sort(key=lambda item: item[:3])
     return Study(
         schema=schema,
         split=split,
         scores=scores_file.read(scores),
-        summary=_json(summary),
+        summary=files.read_json(summary),
         oos={model: predictions.read(oos_of[model], schema) for model in models},
         cells={model: [cell for name, _, _, cell, _ in found if name == model] for model in models},
         histories={
@@ -91,7 +90,3 @@ def read(
             for model in models
         },
     )
-
-
-def _json(path: str | Path) -> dict:
-    return json.loads(Path(path).read_text(encoding="utf-8"))

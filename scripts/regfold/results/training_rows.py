@@ -1,11 +1,11 @@
 """What a fold's training rows say without any network: the constant answer to beat, and repeated rows."""
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from regfold import files
 from regfold.data.digests import identical_rows
 from regfold.splits import folds
 
@@ -30,7 +30,7 @@ def known(prepared: Path, method: str) -> dict[tuple[int, int], Known]:
         prepared: results/prepared.
         method: split.method of the config.
     """
-    classes = json.loads((prepared / "schema.json").read_text(encoding="utf-8"))["classes"]
+    classes = files.read_json(prepared / "schema.json")["classes"]
     target, assignment = np.load(prepared / "target.npy"), np.load(prepared / "assignment.npy")
     group = identical_rows(np.load(prepared / "digests.npy"))
     found = {}

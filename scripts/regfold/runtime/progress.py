@@ -13,6 +13,9 @@ import socket
 import time
 from pathlib import Path
 
+from regfold import files
+from regfold.errors import RegfoldError
+
 FOLDER = Path(".regfold/progress")
 RUNNING, DONE, FAILED, QUEUED = "running", "done", "failed", "waiting for a GPU"
 # Said by readers alone: the process has ended without a word; the cell has not begun.
@@ -98,15 +101,23 @@ def write(path: Path, state: dict) -> None:
 
 def read_all(folder: Path = FOLDER) -> list[dict]:
     """The last state of every cell that ever began, by model, repeat and fold; see `judged`."""
-    cells = [judged(state) for path in Path(folder).glob("*/[!.]*.json") if (state := read(path))]
+    cells = []
+    for path in Path(folder).glob("*/[!.]*.json"):
+        with contextlib.suppress(RegfoldError):  # of a cell whose file is damaged nothing is known
+            if state := read(path):
+                cells.append(judged(state))
     return sorted(cells, key=lambda state: (state["model"], state["repeat"], state["fold"]))
 
 
 def read(path: Path) -> dict | None:
-    """One file's content; None where there is none (any more)."""
+    """One file's content; None where there is none (any more).
+
+    Raises:
+        RegfoldError: if it is damaged.
+    """
     try:
-        return json.loads(path.read_text())
-    except (FileNotFoundError, NotADirectoryError, json.JSONDecodeError):
+        return files.read_json(path)
+    except (FileNotFoundError, NotADirectoryError):
         return None
 
 

@@ -1,6 +1,5 @@
 """From results/prepared/ to the folds: who tests what, and a small file for each cell to depend on."""
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -40,7 +39,7 @@ def decide(settings: dict, prepared: Path) -> Split:
     Raises:
         RegfoldError: if the rows cannot be split so.
     """
-    schema = json.loads((prepared / "schema.json").read_text(encoding="utf-8"))
+    schema = files.read_json(prepared / "schema.json")
     rows = parquet.read_table(prepared / "rows.parquet")
     names, column = rows["row"].combine_chunks(), settings["split"]["column"]
     values = None

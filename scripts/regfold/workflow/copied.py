@@ -5,11 +5,12 @@ results were copied without them it compares times alone: a changed setting woul
 in which files were copied would decide what runs. Each function is asked while Snakemake builds its graph.
 """
 
-import json
 from pathlib import Path
 
 from snakemake.io import IOFile, ancient
 
+from regfold import files
+from regfold.errors import RegfoldError
 from regfold.splits import folds
 from regfold.workflow.plan import settings_changed
 
@@ -45,11 +46,11 @@ def _unrecorded(workflow, path: str) -> bool:
 
 def _belongs(cell: Path, description: Path, specification: dict) -> bool:
     try:
-        about, now = (json.loads(path.read_text(encoding="utf-8")) for path in (cell, description))
+        about, now = map(files.read_json, (cell, description))
         return (
             folds.belongs(about, now)
             and about["fold_name"] == now["name"]
             and not settings_changed(about, specification)
         )
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, RegfoldError, TypeError):
         return False

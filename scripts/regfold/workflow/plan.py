@@ -9,6 +9,7 @@ import numpy as np
 
 from regfold import files
 from regfold.data.prepare import prepare
+from regfold.errors import RegfoldError
 from regfold.formatting import duration
 from regfold.provenance import identity
 from regfold.splits import folds
@@ -111,7 +112,7 @@ def _step(
     description, folder = split.cells[key], results / "cells" / model / f"{key[0]}-{key[1]}"
     why = []
     try:
-        cell = json.loads((folder / "cell.json").read_text(encoding="utf-8"))
+        cell = files.read_json(folder / "cell.json")
         why += settings_changed(cell, specification)
         tested = split.assignment[key[0] - 1]
         if cell["digests"]["train"] != description["train"]:
@@ -127,7 +128,7 @@ def _step(
             why.append(f"{', '.join(absent)} missing")
     except FileNotFoundError:
         why = ["no results yet"]
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, RegfoldError, TypeError):
         why = ["cell.json is damaged or from another version"]
     if not why:
         return Step(model, *key, KEPT, [])
@@ -202,13 +203,13 @@ def earlier_seconds(cells: list[Path]) -> dict[str, float]:
     trained, predicted = [], []
     for path in cells:
         try:
-            cell = json.loads(path.read_text(encoding="utf-8"))
+            cell = files.read_json(path)
             times = cell["times"]
             predicted.append(times["seconds_total"] - times["seconds_training"])
             if cell["trained_epochs"]:
                 per_epoch = times["seconds_training"] / cell["trained_epochs"]
                 trained.append(predicted[-1] + per_epoch * cell["epochs"])
-        except (OSError, ValueError, KeyError, TypeError):
+        except (OSError, RegfoldError, TypeError):
             continue
     found = {PREDICTS: predicted, TRAINS: trained, RESUMES: trained}
     return {what: sum(values) / len(values) for what, values in found.items() if values}

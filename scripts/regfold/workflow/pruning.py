@@ -1,6 +1,5 @@
 """Bound what old trainings take up: by hand all that is not needed, after each run what is too much."""
 
-import json
 import shutil
 import time
 from pathlib import Path
@@ -58,8 +57,8 @@ def _spare_states(results: Path, states: Path) -> list[tuple[Path, int, float]]:
     needed = set()
     for path in results.glob("cells/*/*/cell.json"):
         try:
-            needed.add(json.loads(path.read_text(encoding="utf-8"))["digests"]["state"])
-        except (OSError, ValueError, KeyError, TypeError):
+            needed.add(files.read_json(path)["digests"]["state"])
+        except (OSError, RegfoldError, TypeError):
             continue
     spare = [folder for folder in states.glob("*") if folder.name not in needed]
     return [(folder, _size(folder), folder.stat().st_mtime) for folder in spare]
