@@ -23,7 +23,8 @@ assert processors.start(pool) == []
 assert not {{"sklearn", "matplotlib", "pandas"}} & set(sys.modules)
 import numpy as np
 import tensorflow as tf
-from regfold.training.network import build_body, weights_digest
+from regfold.training.network import build_core, weights_digest
+from regfold.training.programs.base import padded_rows
 from regfold.training.trainer import Trainer
 from small_study import model
 assert tf.config.threading.get_intra_op_parallelism_threads() == pool
@@ -31,13 +32,11 @@ random = np.random.default_rng(0)
 rows, truth = random.normal(size=(n_rows, 20)), random.normal(size=(n_rows, 2))
 settings = model(network={{"hidden": hidden}}, training={{"epochs": 1, "batch_size": batch_size}})
 key = (1, 1, 1)
-body = build_body(20, 2, "linear", settings["network"], settings["penalty"], key)
-trainer = Trainer(
-    body, rows.astype(np.float32), truth.astype(np.float32), task="regression",
-    training=settings["training"], weight_decay=0.0, key=key,
-)
+core = build_core(20, 2, "linear", settings["network"], settings["penalty"], key)
+rows = padded_rows(rows.astype(np.float32), truth.astype(np.float32))
+trainer = Trainer(core, rows, None, task="regression", n_outputs=2, key=key, **settings)
 trainer.fit(None, save=lambda state: None)
-print(json.dumps([pool, weights_digest(body), len(os.sched_getaffinity(0))]))
+print(json.dumps([pool, weights_digest(core), len(os.sched_getaffinity(0))]))
 """
 
 

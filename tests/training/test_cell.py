@@ -248,31 +248,28 @@ def test_weights_that_diverge_in_the_last_step_are_noticed_too():
     )
 
 
-def network(bias):
-    """One hidden layer of 10 units, of which those with a bias of -100 are never awake."""
-    inputs = keras.Input((2,))
-    body = keras.Model(inputs, keras.layers.Dense(1)(keras.layers.Dense(10, "relu", name="first")(inputs)))
-    body.layers[1].bias.assign(bias)
-    return body
+def hidden(n_dead):
+    """What 10 hidden units put out for 100 rows; `n_dead` of them are 0 for every row."""
+    outputs = np.abs(np.random.default_rng(0).normal(size=(100, 10))).astype(np.float32)
+    outputs[:, :n_dead] = 0
+    return {"first": outputs}
 
 
 def test_dead_units_and_constant_predictors_are_flagged():
-    sample = np.random.default_rng(0).normal(size=(100, 2)).astype(np.float32)
-    several = np.array([[1], [2]], np.float32)
-    all_dead, nearly, few = (network(np.where(np.arange(10) < n, -100, 5)) for n in (10, 9, 8))
+    several, few = np.array([[1], [2]], np.float32), hidden(8)
     said = "dead hidden units: {} of 10 in first are 0 for every training row looked at"
-    assert diagnosis.flags(State(), all_dead, sample, several) == [said.format(10)]
-    assert diagnosis.flags(State(), nearly, sample, several) == [said.format(9)]
-    assert diagnosis.flags(State(), few, sample, several) == []
+    assert diagnosis.flags(State(), hidden(10), several) == [said.format(10)]
+    assert diagnosis.flags(State(), hidden(9), several) == [said.format(9)]
+    assert diagnosis.flags(State(), few, several) == []
     constant = ["constant predictor: all held-out rows get the same prediction"]
     for same in (np.full((5, 1), 3), np.zeros((5, 1)), np.tile([0.2, 0.8], (5, 1))):
-        assert diagnosis.flags(State(), few, sample, same.astype(np.float32)) == constant
-    assert diagnosis.flags(State(), few, sample, np.full((1, 1), 3, np.float32)) == []
-    assert diagnosis.flags(State(), few, sample, np.full((2, 1), np.inf, np.float32)) == [
+        assert diagnosis.flags(State(), few, same.astype(np.float32)) == constant
+    assert diagnosis.flags(State(), few, np.full((1, 1), 3, np.float32)) == []
+    assert diagnosis.flags(State(), few, np.full((2, 1), np.inf, np.float32)) == [
         "predictions are not finite"
     ]
     ended = State(ending="diverged: the loss is not finite in epoch 3")
-    assert diagnosis.flags(ended, few, sample, np.full((2, 1), np.nan, np.float32)) == [ended.ending]
+    assert diagnosis.flags(ended, few, np.full((2, 1), np.nan, np.float32)) == [ended.ending]
 
 
 def test_an_interrupted_cell_goes_on_and_ends_as_if_it_had_not_been():

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from regfold.training.state import HISTORY, State, Store
+from regfold.training.state import FORMAT, HISTORY, State, Store
 
 SCRIPTS = Path(__file__).parents[2] / "scripts"
 
@@ -122,7 +122,7 @@ def test_a_state_of_another_version_is_ignored(tmp_path):
     store.save(state())
     with np.load(store.path) as archive:
         arrays = dict(archive)
-    for changes in ({"format": 0}, {"format": 2}, {"more": 1}):
+    for changes in ({"format": FORMAT - 1}, {"format": FORMAT + 1}, {"more": 1}):
         about = json.loads(arrays["about"].tobytes()) | changes
         other = arrays | {"about": np.frombuffer(json.dumps(about).encode(), np.uint8)}
         np.savez(store.path, **other)

@@ -20,7 +20,7 @@ def body(n_features=4, n_outputs=3, own=None, key=KEY, output="softmax", **secti
     model = settings(**sections)
     if own:
         model["network"] = {"build": f"{OWN}:{own}"}
-    return network.build_body(n_features, n_outputs, output, model["network"], model["penalty"], key)
+    return network.build_core(n_features, n_outputs, output, model["network"], model["penalty"], key)
 
 
 def encoded_rows():
@@ -110,7 +110,7 @@ def test_penalties_act_where_they_are_said_to():
     assert [layer.activity_regularizer.l1 for layer in hidden] == [0.3, 0.3]
     assert output.activity_regularizer is None
     assert [layer.rate for layer in made.layers if isinstance(layer, keras.layers.Dropout)] == [0.4, 0.4]
-    assert network.hidden_layers(made) == hidden
+    assert list(network.hidden_model(made).output) == [layer.name for layer in hidden]
 
 
 def test_measured_sums_are_those_of_the_penalties():
@@ -118,9 +118,9 @@ def test_measured_sums_are_those_of_the_penalties():
     made = body(2, 1, output="linear", network={"hidden": [2], "activation": "linear"})
     made.set_weights([np.array([[1, -2], [3, 0]]), np.array([-1, 5]), np.array([[2], [-2]]), np.array([-7])])
     assert penalty.measure_weights(made) == {"kernel_l1": 10, "kernel_l2": 22, "bias_l1": 13, "bias_l2": 75}
-    # hidden outputs: (0, 3) and (2, 5)
-    rows = np.array([[1, 0], [0, 1]], np.float32)
-    assert diagnosis.activity(made, rows) == {"activity_l1": (3 + 7) / 2, "activity_l2": (9 + 29) / 2}
+    outputs = network.hidden_model(made).predict(np.array([[1, 0], [0, 1]]), verbose=0)
+    np.testing.assert_array_equal(outputs["hidden_1"], [[0, 3], [2, 5]])
+    assert diagnosis.activity(outputs) == {"activity_l1": (3 + 7) / 2, "activity_l2": (9 + 29) / 2}
 
 
 @pytest.mark.parametrize(
@@ -135,8 +135,10 @@ def test_a_network_of_ones_own_has_the_right_shapes_and_penalties(own):
     if penalized:
         kernel = next(v for v in made.trainable_variables if v.path.endswith("kernel")).numpy()
         assert float(made.losses[0]) == pytest.approx(0.5 * np.square(kernel).sum(), rel=1e-5)
+    cut = network.hidden_model(made)
     sample = np.random.default_rng(0).normal(size=(50, 4)).astype(np.float32)
-    assert diagnosis.flags(State(), made, sample, np.eye(3, dtype=np.float32)) == []
+    hidden = {} if cut is None else cut.predict(sample, verbose=0)
+    assert diagnosis.flags(State(), hidden, np.eye(3, dtype=np.float32)) == []
 
 
 WRONG = {
@@ -187,5 +189,5 @@ def test_the_digest_of_weights_tells_networks_apart_and_nothing_else():
 def test_no_hidden_layer_one_feature_and_many_classes():
     made = body(1, 1000, network={"hidden": []})
     assert [variable.shape for variable in made.trainable_variables] == [(1, 1000), (1000,)]
-    assert network.hidden_layers(made) == []
-    assert diagnosis.activity(made, np.ones((2, 1), np.float32)) == {"activity_l1": 0, "activity_l2": 0}
+    assert network.hidden_model(made) is None
+    assert diagnosis.activity({}) == {"activity_l1": 0, "activity_l2": 0}

@@ -1,5 +1,6 @@
 """Guards the compiled training loop: against Keras' own fit on the same batches, and against itself."""
 
+import json
 from types import SimpleNamespace
 
 import keras
@@ -10,9 +11,12 @@ from keras import layers
 from keras.regularizers import L1L2
 from regfold.config import optimizers
 from regfold.data import matrix
-from regfold.training import network
+from regfold.training import loop, optimizer
+from regfold.training import network as networks
+from regfold.training.programs import base, tensorflow
+from regfold.training.programs.base import padded_rows
 from regfold.training.seeds import batch_order
-from regfold.training.state import HISTORY, Store
+from regfold.training.state import HISTORY, State, Store
 from regfold.training.trainer import Trainer
 from sklearn.datasets import make_classification, make_regression
 from sklearn.utils.class_weight import compute_class_weight
@@ -31,7 +35,7 @@ def classes():
     return SimpleNamespace(
         rows=rows.astype(np.float32),
         truth=np.eye(3, dtype=np.float32)[codes],
-        codes=codes,
+        codes=codes.astype(np.int32),
         task="classification",
     )
 
@@ -55,21 +59,25 @@ def dense(n_outputs, output, activation="relu", normalize=False, **penalties):
     return keras.Sequential([*steps, layers.Dense(n_outputs, output, **on_output)])
 
 
-def trainer(data, model, body=None, **more):
-    """A trainer of a model's settings on the data; of its own network unless a body is given."""
-    if body is None:
+def trainer(data, model, core=None, weights=None, validation=None):
+    """A trainer of a model's settings on the data; of its own network unless one is given."""
+    network = model["network"]
+    if core is None:
         output = "softmax" if data.task == "classification" else "linear"
         shape = data.rows.shape[1], data.truth.shape[1]
-        body = network.build_body(*shape, output, model["network"], model["penalty"], KEY)
+        core = networks.build_core(*shape, output, network, model["penalty"], KEY)
+    else:
+        network = network | {"build": "given.py:core"}
     return Trainer(
-        body,
-        data.rows,
-        data.truth,
+        core,
+        padded_rows(data.rows, getattr(data, "codes", data.truth), weights),
+        validation and padded_rows(*validation),
         task=data.task,
+        n_outputs=data.truth.shape[1],
+        network=network,
         training=model["training"],
-        weight_decay=model["penalty"]["weight_decay"],
+        penalty=model["penalty"],
         key=KEY,
-        **more,
     )
 
 
@@ -86,15 +94,15 @@ def batches(data, epochs, size=16):
             yield data.rows[order[start : start + size]], data.truth[order[start : start + size]]
 
 
-def keras_fit(body, data, optimizer, epochs=20, size=16, **more):
+def keras_fit(core, data, optimizer, epochs=20, size=16, **more):
     """Train with Keras' own loop; its history."""
-    body.compile(
+    core.compile(
         optimizer, "categorical_crossentropy" if data.task == "classification" else "mean_squared_error"
     )
     signature = tuple(tf.TensorSpec((None, array.shape[1])) for array in (data.rows, data.truth))
     dataset = tf.data.Dataset.from_generator(lambda: batches(data, epochs, size), output_signature=signature)
     steps = -(-len(data.rows) // size)
-    return body.fit(dataset, epochs=epochs, steps_per_epoch=steps, shuffle=False, verbose=0, **more).history
+    return core.fit(dataset, epochs=epochs, steps_per_epoch=steps, shuffle=False, verbose=0, **more).history
 
 
 def assert_same_weights(found, expected, tolerance=1e-5):
@@ -149,62 +157,62 @@ def test_the_loop_is_that_of_keras(classes, case):
     training, penalty, penalties, optimizer = AGAINST_KERAS[case]
     made = trainer(classes, settings(training=training, penalty=penalty))
     reference = dense(3, "softmax", **penalties)
-    reference.set_weights(made.network.get_weights())
+    reference.set_weights(made.core.get_weights())
     optimizer = optimizer()
     if penalty.get("weight_decay"):
         optimizer.exclude_from_weight_decay(var_names=["bias"])
     state = train(made)
     history = keras_fit(reference, classes, optimizer)
-    assert_same_weights(made.network, reference)
+    assert_same_weights(made.core, reference)
     np.testing.assert_allclose(state.history[:, HISTORY.index("train_objective")], history["loss"], rtol=1e-4)
 
 
 def test_a_regression_with_two_targets_is_that_of_keras(numbers):
     made = trainer(numbers, settings(penalty={"kernel": {"l2": 0.001}}))
     reference = dense(2, "linear", kernel_regularizer=L1L2(l2=0.001))
-    reference.set_weights(made.network.get_weights())
+    reference.set_weights(made.core.get_weights())
     state = train(made)
     history = keras_fit(reference, numbers, keras.optimizers.Adam(0.01))
-    assert_same_weights(made.network, reference)
+    assert_same_weights(made.core, reference)
     np.testing.assert_allclose(state.history[:, 1], history["loss"], rtol=1e-4)
 
 
 def test_balanced_class_weights_are_those_of_scikit_learn_and_keras(classes):
     from regfold.training.fitting import _balanced
 
-    made = trainer(classes, settings(), row_weights=_balanced(classes.codes))
+    made = trainer(classes, settings(), weights=_balanced(classes.codes))
     reference = dense(3, "softmax")
-    reference.set_weights(made.network.get_weights())
+    reference.set_weights(made.core.get_weights())
     train(made)
     weights = compute_class_weight("balanced", classes=np.arange(3), y=classes.codes)
     keras_fit(reference, classes, keras.optimizers.Adam(0.01), class_weight=dict(enumerate(weights)))
-    assert_same_weights(made.network, reference)
+    assert_same_weights(made.core, reference)
 
 
 def test_a_network_of_ones_own_with_batch_normalization_is_that_of_keras(classes):
     keras.utils.set_random_seed(5)
-    body, reference = (dense(3, "softmax", "tanh", normalize=True) for _ in range(2))
-    reference.set_weights(body.get_weights())
-    made = trainer(classes, settings(), body)
+    core, reference = (dense(3, "softmax", "tanh", normalize=True) for _ in range(2))
+    reference.set_weights(core.get_weights())
+    made = trainer(classes, settings(), core)
     train(made)
     keras_fit(reference, classes, keras.optimizers.Adam(0.01))
-    moved = [v for v in body.non_trainable_variables if "moving" in v.path]
+    moved = [v for v in core.non_trainable_variables if "moving" in v.path]
     assert len(moved) == 4 and all(np.ptp(np.asarray(v)) > 0.01 for v in moved)
-    assert_same_weights(body, reference)
+    assert_same_weights(core, reference)
 
 
 def test_early_stopping_is_that_of_keras(numbers):
-    # The watched loss is without penalties, and Keras' val_loss is with them: here there are none.
-    seen, watched = (
+    # The validation loss is without penalties, and Keras' val_loss is with them: here there are none.
+    seen, validation = (
         SimpleNamespace(rows=numbers.rows[part], truth=numbers.truth[part], task="regression")
         for part in (slice(30, 50), slice(0, 30))
     )
     model = settings(
         training={"epochs": 80, "learning_rate": 0.02, "early_stopping": {"fraction": 0.1, "patience": 3}}
     )
-    made = trainer(seen, model, watched=(watched.rows, watched.truth))
+    made = trainer(seen, model, validation=(validation.rows, validation.truth))
     reference = dense(2, "linear")
-    reference.set_weights(made.network.get_weights())
+    reference.set_weights(made.core.get_weights())
     state = train(made)
     stopping = keras.callbacks.EarlyStopping("val_loss", patience=3, restore_best_weights=True)
     history = keras_fit(
@@ -213,38 +221,61 @@ def test_early_stopping_is_that_of_keras(numbers):
         keras.optimizers.Adam(0.02),
         80,
         callbacks=[stopping],
-        validation_data=(watched.rows, watched.truth),
+        validation_data=(validation.rows, validation.truth),
     )
     assert 5 < state.epoch < 80, "this case must stop early"
     assert state.epoch == len(history["loss"])
     assert state.best_epoch == 1 + stopping.best_epoch == state.epoch - 3
     assert state.ending == f"stopped early after epoch {state.epoch}"
     np.testing.assert_allclose(state.history[:, 2], history["val_loss"], rtol=1e-4)
-    assert_same_weights(made.network, reference)
+    assert_same_weights(made.core, reference)
 
 
-def test_early_stopping_watches_the_loss_without_penalties(numbers):
+def test_the_validation_loss_is_without_penalties(numbers):
     training = {"epochs": 3, "early_stopping": {"fraction": 0.1, "patience": 5}}
     model = settings(training=training, penalty={"kernel": {"l2": 1.0}, "activity": {"l1": 1.0}})
-    watched = numbers.rows[:30], numbers.truth[:30]
-    made = trainer(numbers, model, watched=watched)
+    rows, truth = numbers.rows[:30], numbers.truth[:30]
+    made = trainer(numbers, model, validation=(rows, truth))
     state = train(made)
     for epoch in (1, 2, 3):
-        made.assign(state.snapshots[epoch])
-        outputs = made.network.predict(watched[0], verbose=0)
-        assert state.history[epoch - 1, 2] == pytest.approx(np.mean((outputs - watched[1]) ** 2), rel=1e-5)
+        outputs = made.program.predict(state.snapshots[epoch], rows)
+        assert state.history[epoch - 1, 2] == pytest.approx(np.mean((outputs - truth) ** 2), rel=1e-5)
 
 
-@pytest.mark.parametrize("patience", [1, 2, 4])
-def test_patience_is_exact(numbers, patience):
-    """Fed with a made-up course of the watched loss, the best of which is in epoch 3."""
-    course = iter([5, 4, 3, 3, 3.5, np.inf, 3.2, 9, 1, 0, 0, 0])
-    training = {"early_stopping": {"fraction": 0.1, "patience": patience}}
-    made = trainer(numbers, settings(training=training), watched=(numbers.rows, numbers.truth))
-    made.program = lambda batches, count: (1.0, 1.0)
-    made.watch_program = lambda: next(course)
-    state = train(made)
-    assert (state.epoch, state.best_epoch) == ({1: 4, 2: 5, 4: 7}[patience], 3)
+class Course:
+    """A program that trains nothing: the validation loss takes a given course, a variable counts epochs."""
+
+    lanes = 1
+
+    def __init__(self, course, most_epochs=64):
+        self.course, self.most_epochs, self.done, self.orders = course, most_epochs, 0, []
+
+    def epochs(self, orders, rates):
+        begun, self.done = self.done, self.done + len(orders)
+        self.orders += orders
+        one = np.ones((len(orders), 1))
+        return SimpleNamespace(
+            losses=one,
+            objectives=one,
+            validation_losses=np.array(self.course[begun : self.done], float)[:, None],
+            variables=lambda index: [np.array([begun + index + 1.0])],
+        )
+
+    def values(self):
+        return [np.array([float(self.done)])], []
+
+
+@pytest.mark.parametrize("most_epochs", [1, 3, 64])
+@pytest.mark.parametrize(("patience", "last"), [(1, 4), (2, 5), (4, 7)])
+def test_patience_is_exact(patience, last, most_epochs):
+    """On a made-up course of the validation loss, the best of which is in epoch 3."""
+    program = Course([5, 4, 3, 3, 3.5, np.inf, 3.2, 9, 1, 0, 0, 0] + [0] * 100, most_epochs)
+    training = settings(training={"early_stopping": {"fraction": 0.1, "patience": patience}})["training"]
+    state = State(variables=[np.zeros(())])
+    loop.fit(program, state, training=training, key=KEY, n_rows=4, save=lambda state: None)
+    assert (state.epoch, state.best_epoch) == (last, 3)
+    assert (float(state.variables[0]), float(state.kept[0])) == (last, 3)
+    assert len(state.history) == last
 
 
 def test_every_optimizer_of_the_config_learns(numbers):
@@ -263,15 +294,28 @@ def test_every_optimizer_of_the_config_learns(numbers):
 def test_weight_decay_shrinks_kernels_and_no_biases(numbers):
     """Without a gradient, plain SGD leaves kernels times (1 - decay x rate) a step, and biases alone."""
     model = settings(
-        training={"optimizer": "sgd", "epochs": 1, "learning_rate": 0.5}, penalty={"weight_decay": 0.1}
+        training={"optimizer": "sgd", "epochs": 1, "learning_rate": 0.5, "batch_size": N_ROWS},
+        penalty={"weight_decay": 0.1},
     )
-    made = trainer(numbers, model)
-    before = made.network.get_weights()
-    still = [0 * variable + (1 if variable.ndim == 1 else variable) for variable in before]
-    made.network.set_weights(still)
-    made.optimizer.apply([np.zeros_like(variable) for variable in before])
-    for then, now in zip(still, made.network.get_weights(), strict=True):
+    still = SimpleNamespace(rows=0 * numbers.rows, truth=np.ones_like(numbers.truth), task="regression")
+    made = trainer(still, model)
+    before = [np.ones_like(w) if w.ndim == 1 else w for w in made.core.get_weights()]
+    before[-2] = 0 * before[-2]  # the outputs are the last bias, which is the truth: no gradient
+    made.core.set_weights(before)
+    train(made)
+    for then, now in zip(before, made.core.get_weights(), strict=True):
         np.testing.assert_allclose(now, then if then.ndim == 1 else 0.95 * then, rtol=1e-6)
+
+
+def test_dropout_is_that_of_keras(numbers):
+    """The layer of regfold's own network draws the masks that Keras' own layer draws."""
+    model = settings(training={"epochs": 3, "batch_size": 15}, penalty={"dropout": 0.3})
+    own = trainer(numbers, model)
+    keras_own = networks.build_core(6, 2, "linear", model["network"], model["penalty"], KEY)
+    reference = trainer(numbers, model, keras_own)
+    assert any(type(layer) is layers.Dropout for layer in reference.program.network.layers)
+    assert not any(type(layer) is layers.Dropout for layer in own.program.network.layers)
+    np.testing.assert_allclose(train(own).history, train(reference).history, rtol=1e-5)
 
 
 def test_dropout_is_drawn_anew_in_every_step_and_the_same_on_rerun(numbers):
@@ -294,27 +338,21 @@ def test_masks_are_new_in_every_batch_and_drop_the_share_they_should():
         ones = SimpleNamespace(
             rows=np.ones((n_rows, 6), np.float32), truth=np.zeros((n_rows, 6), np.float32), task="regression"
         )
-        body = keras.Sequential([layers.Input((6,)), layers.Dropout(0.3, seed=11)])
+        core = keras.Sequential([layers.Input((6,)), layers.Dropout(0.3, seed=11)])
         model = settings(training={"epochs": 4 // n_batches, "batch_size": 1000})
-        losses[n_batches] = train(trainer(ones, model, body)).history[:, 0]
+        losses[n_batches] = train(trainer(ones, model, core)).history[:, 0]
     assert len(set(losses[1])) == 4
     np.testing.assert_allclose(0.49 * losses[1], 0.7, atol=0.03)  # five standard errors
     np.testing.assert_allclose(losses[2], losses[1].reshape(2, 2).mean(axis=1), rtol=1e-6)
 
 
-def test_every_epoch_has_an_order_of_its_own(numbers):
-    made = trainer(numbers, settings(training={"epochs": 5}))
-    seen = []
-
-    def program(batches, count):
-        seen.append(np.asarray(batches)[: int(count)].ravel())
-        return 1.0, 1.0
-
-    made.program = program
-    train(made)
-    orders = [np.concatenate(parts) for parts in zip(seen[::2], seen[1::2], strict=True)]
-    assert len({order.tobytes() for order in orders}) == 5
-    for epoch, order in enumerate(orders, start=1):
+@pytest.mark.parametrize("most_epochs", [1, 2, 64])
+def test_every_epoch_has_an_order_of_its_own(most_epochs):
+    program, training = Course([1] * 5, most_epochs), settings(training={"epochs": 5})["training"]
+    state = State(variables=[np.zeros(())])
+    loop.fit(program, state, training=training, key=KEY, n_rows=N_ROWS, save=lambda state: None)
+    assert len({order.tobytes() for order in program.orders}) == 5
+    for epoch, order in enumerate(program.orders, start=1):
         expected = np.random.default_rng([*KEY, epoch]).permutation(N_ROWS)
         np.testing.assert_array_equal(order, expected)
 
@@ -328,9 +366,9 @@ def test_history_tells_the_loss_without_and_with_penalties(classes):
     }
     training = {"epochs": 2, "batch_size": 1000, "learning_rate": 1e-9, "optimizer": "sgd"}
     made = trainer(classes, settings(training=training, penalty=penalty))
-    made.assign([np.full(variable.shape, 0.1, np.float32) for variable in made.network.variables])
+    made.core.set_weights([np.full(w.shape, 0.1, np.float32) for w in made.core.get_weights()])
     state = train(made)
-    weights = [w.astype(np.float64) for w in made.network.get_weights()]
+    weights = [w.astype(np.float64) for w in made.core.get_weights()]
     activity, hidden = 0.0, classes.rows.astype(np.float64)
     for kernel, bias in zip(weights[:4:2], weights[1:4:2], strict=True):
         hidden = np.maximum(hidden @ kernel + bias, 0)
@@ -340,10 +378,10 @@ def test_history_tells_the_loss_without_and_with_penalties(classes):
     penalties = activity
     for strengths, part in (((0.01, 0.02), weights[::2]), ((0.03, 0.04), weights[1::2])):
         penalties += sum(strengths[0] * np.abs(w).sum() + strengths[1] * np.square(w).sum() for w in part)
-    for loss_found, objective, watched, rate in state.history:
+    for loss_found, objective, validation, rate in state.history:
         assert loss_found == pytest.approx(loss, rel=1e-5)
         assert objective - loss_found == pytest.approx(penalties, rel=1e-4)
-        assert np.isnan(watched) and rate == pytest.approx(1e-9)
+        assert np.isnan(validation) and rate == pytest.approx(1e-9)
 
 
 def test_a_network_without_anything_to_train_passes_through(numbers):
@@ -373,46 +411,134 @@ def test_small_tables_and_no_hidden_layer(numbers, n_rows, batch_size, hidden):
 def test_a_row_counts_the_same_in_the_mean_loss_of_an_uneven_epoch(numbers):
     """Batches of 16 and one of 10: the epoch's loss is the mean over rows, not over batches."""
     made = trainer(numbers, settings(training={"epochs": 1, "learning_rate": 1e-9, "optimizer": "sgd"}))
-    outputs = made.network.predict(numbers.rows, verbose=0)
+    outputs = made.core.predict(numbers.rows, verbose=0)
     assert train(made).history[0, 0] == pytest.approx(np.mean((outputs - numbers.truth) ** 2), rel=1e-5)
 
 
-def test_rows_behind_the_training_rows_are_not_looked_at(numbers):
-    """Room for another fold's few rows more; here it is full of what would be noticed."""
-    room = np.full((6, 6), np.nan, np.float32)
+def test_padding_is_not_looked_at(numbers):
+    """It is there for another fold's few rows more; here it is full of what would be noticed."""
+    padding = np.full((6, 6), np.nan, np.float32)
     longer = SimpleNamespace(
-        rows=np.concatenate([numbers.rows, room]), truth=numbers.truth, task="regression"
+        rows=np.concatenate([numbers.rows, padding]), truth=numbers.truth, task="regression"
     )
     weights = np.linspace(0.5, 2, N_ROWS, dtype=np.float32)
+    penalty = {"activity": {"l1": 0.01, "l2": 0.01}}
     found, expected = (
-        train(trainer(data, settings(), row_weights=weights)).variables for data in (longer, numbers)
+        train(trainer(data, settings(penalty=penalty), weights=weights)).variables
+        for data in (longer, numbers)
     )
     for one, other in zip(found, expected, strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-6)
 
 
-def test_folds_that_differ_by_a_row_share_the_program_of_full_batches(numbers):
-    names = []
-    for n_rows in (87, 88):
-        rows = matrix.with_spare(numbers.rows[:n_rows], matrix.room(n_rows))
+def test_folds_and_models_of_one_shape_share_a_program_and_others_do_not(numbers):
+    def program(n_rows=87, **changes):
+        rows = matrix.padded(numbers.rows[:n_rows], matrix.padded_length(n_rows))
         part = SimpleNamespace(rows=rows, truth=numbers.truth[:n_rows], task="regression")
-        made = trainer(part, settings())
-        before = [np.array(v) for v in made.network.variables]
-        programs = made.programs()
-        for program in programs.values():
-            program()
-        assert all(map(np.array_equal, before, made.network.variables)), "compiling trains nothing"
-        names.append(set(programs))
-    assert len(names[0] & names[1]) == 1 and len(names[0] | names[1]) == 3
+        return trainer(part, settings(**changes)).program
+
+    same = [
+        program(88),
+        program(penalty={"kernel": {"l1": 0.1}, "activity": {"l2": 0.1}, "weight_decay": 0.1}),
+        program(training={"learning_rate": 0.5, "epochs": 3, "seed": 7, "schedule": "cosine"}),
+    ]
+    assert all(other is program() for other in same)
+    assert program(penalty={"dropout": 0.1}) is program(penalty={"dropout": 0.2})
+    others = [
+        program(n_rows=40),
+        program(penalty={"dropout": 0.1}),
+        program(network={"hidden": [7]}),
+        program(network={"activation": "tanh"}),
+        program(training={"batch_size": 15}),
+        program(training={"optimizer": "sgd"}),
+        program(training={"optimizer": {"name": "adam", "beta_1": 0.8}}),
+    ]
+    assert len({*others, program()}) == len(others) + 1
+
+
+def test_a_program_begins_every_training_anew(numbers):
+    """What an earlier training left in the variables of the shared program has no part in the next one."""
+    for changes in ({}, {"training": {"optimizer": "schedulefreeadamw"}}, {"penalty": {"dropout": 0.2}}):
+        model = settings(**changes)
+        first = train(trainer(numbers, model))
+        train(trainer(numbers, settings(**{**changes, "network": {"hidden": [7, 5]}})))
+        other = SimpleNamespace(rows=numbers.rows[::-1].copy(), truth=numbers.truth, task="regression")
+        assert not np.array_equal(train(trainer(other, model)).history, first.history)
+        again = trainer(numbers, model)
+        tensorflow.dense_program.cache_clear()
+        fresh = trainer(numbers, model)
+        assert again.program is not fresh.program
+        for made in (again, fresh):
+            np.testing.assert_array_equal(train(made).history, first.history)
+
+
+class Limited:
+    """A program that runs fewer epochs in a call."""
+
+    def __init__(self, program, most_epochs):
+        self.most_epochs = most_epochs
+        self.start, self.epochs, self.values = program.start, program.epochs, program.values
+
+
+@pytest.mark.parametrize("early_stopping", [None, {"fraction": 0.2, "patience": 3}])
+def test_the_number_of_epochs_in_a_call_changes_no_bit(numbers, early_stopping):
+    training = {"epochs": 30, "learning_rate": 0.02, "early_stopping": early_stopping}
+    model = settings(training=training, penalty={"dropout": 0.1, "kernel": {"l1": 0.01}})
+    validation = (numbers.rows[:20], numbers.truth[:20]) if early_stopping else None
+    states = []
+    for most in (64, 1, 7):
+        made = trainer(numbers, model, validation=validation)
+        made.program = Limited(made.program, most)
+        states.append(train(made))
+    for state in states[1:]:
+        assert_same_state(state, states[0])
+
+
+@pytest.mark.parametrize("dropout", [0.0, 0.3])
+def test_lanes_are_the_networks_trained_alone(classes, dropout):
+    """Three strengths side by side in one program, from the same weights and batches."""
+    penalties = (
+        {"kernel": {"l1": 0.01}},
+        {"activity": {"l2": 0.1}},
+        {"bias": {"l2": 0.1}, "weight_decay": 0.1},
+    )
+    models = [settings(penalty=penalty | {"dropout": dropout}) for penalty in penalties]
+    alone = [trainer(classes, model) for model in models]
+    beginning = networks.variables(alone[0].core)
+    program = tensorflow.dense_program(
+        json.dumps(models[0]["network"], sort_keys=True),
+        json.dumps(models[0]["training"]["optimizer"], sort_keys=True),
+        n_features=6,
+        n_outputs=3,
+        task="classification",
+        with_dropout=dropout > 0,
+        batch_size=16,
+        n_padded=N_ROWS,
+        n_validation=0,
+        weighted=False,
+        lanes=3,
+    )
+    values = [np.repeat(v.numpy()[None], 3, axis=0) for v in beginning]
+    strengths = np.stack([base.strengths(model["penalty"]) for model in models])
+    program.start(alone[0].rows, None, strengths, values, [])
+    orders = [batch_order(*KEY, epoch, N_ROWS) for epoch in range(1, 21)]
+    rates = [optimizer.learning_rates(models[0]["training"], N_ROWS, epoch) for epoch in range(1, 21)]
+    epochs = program.epochs(orders, np.stack(rates))
+    assert epochs.losses.shape == (20, 3)
+    for lane, made in enumerate(alone):
+        state = train(made)
+        np.testing.assert_allclose(epochs.objectives[:, lane], state.history[:, 1], rtol=1e-5)
+        for one, other in zip(loop.of_lane(program.values()[0], lane), state.variables, strict=True):
+            np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("n_rows", [1, 2, 31, 32, 33, 1437, 800_000])
-def test_room_is_a_little_more_and_mostly_the_same_for_the_next_number(n_rows):
-    room = matrix.room(n_rows)
-    assert n_rows <= room <= n_rows * 1.04
-    assert matrix.room(room) == room
+def test_padding_is_little_and_mostly_the_same_for_the_next_number(n_rows):
+    length = matrix.padded_length(n_rows)
+    assert n_rows <= length <= n_rows * 1.04
+    assert matrix.padded_length(length) == length
     if n_rows > 1000:
-        assert matrix.room(n_rows + 1) == room
+        assert matrix.padded_length(n_rows + 1) == length
 
 
 # Exact resume
@@ -426,25 +552,26 @@ def test_a_training_stopped_anywhere_and_taken_up_again_is_the_undisturbed_one(n
         "learning_rate": 0.02,
     }
     model = settings(training=training, penalty={"dropout": 0.3}, network={"hidden": [6]})
-    watched = numbers.rows[:20], numbers.truth[:20]
-    whole = trainer(numbers, model, watched=watched)
+    validation = numbers.rows[:20], numbers.truth[:20]
+    whole = trainer(numbers, model, validation=validation)
     undisturbed = train(whole)
     store = Store(tmp_path, "state")
     for stop in (1, 11):
-        made, seen = trainer(numbers, model, watched=watched), []
+        made, seen = trainer(numbers, model, validation=validation), []
+        made.program = Limited(made.program, 3)
         state = made.fit(
             store.load(),
             save=store.save,
             on_epoch=lambda epoch, values, seen=seen: seen.append(epoch),
             stop=lambda stop=stop, seen=seen: seen[-1] >= stop,
         )
-        assert not state.finished and state.epoch == stop
-    last = trainer(numbers, model, watched=watched)
+        assert not state.finished and state.epoch == seen[-1] >= stop
+    last = trainer(numbers, model, validation=validation)
     assert_same_state(last.fit(store.load(), save=store.save), undisturbed)
-    assert_same_weights(last.network, whole.network, 0)
-    again = trainer(numbers, model, watched=watched)
+    assert_same_weights(last.core, whole.core, 0)
+    again = trainer(numbers, model, validation=validation)
     assert_same_state(again.fit(store.load(), save=pytest.fail), undisturbed)
-    assert_same_weights(again.network, whole.network, 0)
+    assert_same_weights(again.core, whole.core, 0)
 
 
 def assert_same_state(found, expected):

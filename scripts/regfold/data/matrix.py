@@ -17,14 +17,14 @@ def empty(shape: tuple[int, ...], dtype: type = np.float32) -> np.ndarray:
     return buffer[start : start + size].view(dtype).reshape(shape)
 
 
-def room(n_rows: int) -> int:
+def padded_length(n_rows: int) -> int:
     """`n_rows`, or up to 3 % more: the same number for folds that differ by a row or two."""
     step = 1 << max(0, n_rows.bit_length() - 6)
     return -(-n_rows // step) * step
 
 
-def with_spare(values: np.ndarray, n_rows: int) -> np.ndarray:
-    """A copy of `values`, (n, ...), with rows of zeros behind it, (n_rows, ...)."""
+def padded(values: np.ndarray, n_rows: int) -> np.ndarray:
+    """A copy of `values`, (n, ...), padded with zeros to (n_rows, ...)."""
     longer = empty((n_rows, *values.shape[1:]), values.dtype)
     longer[: len(values)] = values
     longer[len(values) :] = 0

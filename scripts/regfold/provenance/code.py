@@ -13,7 +13,6 @@ INFRASTRUCTURE = {
     "files",
     "formatting",
     "locks",
-    "runtime.compiled",
     "runtime.gpu",
     "runtime.lean",
     "runtime.log",

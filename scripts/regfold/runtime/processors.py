@@ -64,11 +64,6 @@ def start(pool: int) -> list[str]:
     # On a GPU: no operation whose result differs from run to run.
     os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_gpu_exclude_nondeterministic_ops=true"
     load()
-    import tensorflow as tf
+    from regfold.training.programs import tensorflow
 
-    tf.config.threading.set_intra_op_parallelism_threads(pool)
-    tf.config.threading.set_inter_op_parallelism_threads(1)
-    gpus = tf.config.list_physical_devices("GPU")
-    for device in gpus:
-        tf.config.experimental.set_memory_growth(device, True)
-    return [tf.config.experimental.get_device_details(device).get("device_name", "GPU") for device in gpus]
+    return tensorflow.set_up(pool)

@@ -13,7 +13,7 @@ import keras
 import numpy as np
 
 from regfold import __version__, files
-from regfold.data.matrix import room, take_rows
+from regfold.data.matrix import padded_length, take_rows
 from regfold.errors import RegfoldError
 from regfold.provenance import identity
 from regfold.splits import folds
@@ -68,7 +68,6 @@ def run(
     on_epoch: Callable[[int, np.ndarray], None] = lambda epoch, values: None,
     stop: Callable[[], bool] = lambda: False,
     say: Callable[[str], None] = print,
-    programs=None,
 ) -> dict:
     """Train the cell's network, or go on with it, or find it trained; predict; write the cell's files.
 
@@ -80,9 +79,8 @@ def run(
         out: the cell's folder.
         device: what it runs on, for cell.json.
         on_epoch: is told each epoch and its line of history, see checkpoint.HISTORY.
-        stop: asked after each epoch; True ends the job, its state saved.
+        stop: asked now and then; True ends the job, its state saved.
         say: takes a line for the terminal.
-        programs: keeps what is compiled for other cells.
 
     Returns:
         the content of cell.json.
@@ -108,10 +106,7 @@ def run(
         if store.damage:
             say(f"regfold: warning: {cell}: {store.damage}")
         begun, training_clock = found.epoch if found else 0, time.monotonic()
-        trainer, body = fitting.trainer, fitting.trainer.network
-        if programs and not (found and found.finished):
-            model = identity.digest(specification)[:16]
-            programs.once({f"{model}-{name}": task for name, task in trainer.programs().items()})
+        trainer = fitting.trainer
         state = trainer.fit(
             found, save=store.save, save_seconds=cell.checkpoint_seconds, on_epoch=on_epoch, stop=stop
         )
@@ -121,6 +116,7 @@ def run(
         if state.ending.startswith("diverged") and cell.on_divergence == "fail":
             raise RegfoldError(f"{cell}: {state.ending}; training.on_divergence is fail")
         network, predictions, losses = _predict(fitting, state, prepared, held_out, schema)
+        hidden = trainer.program.hidden(state.kept, trainer.sample())
         if cell.on_divergence == "fail" and not np.isfinite(predictions).all():
             raise RegfoldError(f"{cell}: predictions are not finite; training.on_divergence is fail")
         about = {
@@ -143,9 +139,9 @@ def run(
                 "python": platform.python_version(),
             },
             "device": device,
-            "flags": diagnosis.flags(state, body, trainer.sample(), predictions, fitting.target),
+            "flags": diagnosis.flags(state, hidden, predictions, fitting.target),
             "preprocessing": preprocessing,
-            "penalties": _finite(penalty.measure_weights(body) | diagnosis.activity(body, trainer.sample())),
+            "penalties": _finite(penalty.measure_weights(trainer.core) | diagnosis.activity(hidden)),
             "activity_note": penalty.activity_note(specification["penalty"], trainer.batch_size),
             "weights": weights_digest(network),
             "digests": {
@@ -168,18 +164,13 @@ def _predict(
     fitting: Fitting, state: State, prepared: Path, held_out: np.ndarray, schema: dict
 ) -> tuple[keras.Model, np.ndarray, dict[int, tuple[float, float]]]:
     """The whole network with the weights to keep, its predictions, and (loss, RMSE) of some epochs."""
-    trainer = fitting.trainer
-    network = assemble(trainer.network, schema["width"], fitting.statistics, fitting.target)
+    network = assemble(fitting.trainer.core, schema["width"], fitting.statistics, fitting.target)
     rows = standardize.apply(take_rows(prepared / "features.npy", held_out), fitting.statistics)
-    held = HeldOut(trainer.network, rows, fitting.target)
+    held = HeldOut(fitting.trainer.program, rows, fitting.target)
     truth = np.load(prepared / "target.npy")[held_out]
-    losses = {}
-    for epoch, values in state.snapshots.items():
-        trainer.assign(values)
-        losses[epoch] = held.score(truth)
-    trainer.assign(state.best_variables or state.variables)
-    losses[state.best_epoch or state.epoch] = held.score(truth)
-    return network, held.predict(), losses
+    looked_at = state.snapshots | {state.best_epoch or state.epoch: state.kept}
+    losses = {epoch: held.score(variables, truth) for epoch, variables in looked_at.items()}
+    return network, held.predict(state.kept), losses
 
 
 def _write(
@@ -216,11 +207,11 @@ def sentence(about: dict) -> str:
 
 
 def _read_rows(prepared: Path, cell: Cell) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Indices of training and held-out rows; the training rows, arranged, with spare ones; their truth."""
+    """Indices of training and held-out rows; the training rows, arranged and padded; their truth."""
     tested = np.load(prepared / "assignment.npy")[cell.repeat - 1]
     learnt = np.flatnonzero(folds.training_rows(tested, cell.fold, cell.method))
     learnt = arranged(learnt, cell.specification, cell.key)
-    rows = take_rows(prepared / "features.npy", learnt, room(len(learnt)))
+    rows = take_rows(prepared / "features.npy", learnt, padded_length(len(learnt)))
     return learnt, np.flatnonzero(tested == cell.fold), rows, np.load(prepared / "target.npy")[learnt]
 
 
@@ -238,9 +229,9 @@ def _write_history(path: Path, state: State, heldout: dict[int, tuple[float, flo
     with files.atomic(path) as temporary, temporary.open("w", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(names)
-        for epoch, (loss, objective, watched, rate) in enumerate(state.history.tolist(), start=1):
+        for epoch, (loss, objective, validation, rate) in enumerate(state.history.tolist(), start=1):
             seen = heldout.get(epoch, ("", ""))
-            writer.writerow([epoch, loss, objective, "" if np.isnan(watched) else watched, *seen, rate])
+            writer.writerow([epoch, loss, objective, "" if np.isnan(validation) else validation, *seen, rate])
 
 
 def _finite(numbers: dict[str, float]) -> dict[str, float | None]:

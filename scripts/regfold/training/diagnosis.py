@@ -1,11 +1,10 @@
 """What there is to know of a cell: what its statistics did, and what is wrong with its network."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
-import keras
 import numpy as np
 
-from regfold.training.network import hidden_layers
 from regfold.training.standardize import TargetScale
 from regfold.training.state import State
 
@@ -15,8 +14,7 @@ DEAD_SHARE = 0.9
 
 def flags(
     state: State,
-    body: keras.Model,
-    sample: np.ndarray,
+    hidden: Mapping[str, np.ndarray],
     predictions: np.ndarray,
     target: TargetScale | None = None,
 ) -> list[str]:
@@ -24,8 +22,7 @@ def flags(
 
     Args:
         state: the finished training.
-        body: the network.
-        sample: float32 (n, n_features), standardized training rows to look at the hidden units with.
+        hidden: hidden layer -> its outputs, (n, units), for some training rows.
         predictions: (n_test, n_outputs), probabilities or numbers in the targets' units.
         target: the scale of a regression's targets.
     """
@@ -41,7 +38,7 @@ def flags(
         found.append("constant predictor: all held-out rows get the same prediction")
     dead = [
         f"{np.count_nonzero((outputs == 0).all(axis=0))} of {outputs.shape[1]} in {name}"
-        for name, outputs in _hidden_outputs(body, sample).items()
+        for name, outputs in hidden.items()
         if (outputs == 0).all(axis=0).mean() >= DEAD_SHARE
     ]
     if dead:
@@ -49,25 +46,13 @@ def flags(
     return found
 
 
-def activity(body: keras.Model, sample: np.ndarray) -> dict[str, float]:
+def activity(hidden: Mapping[str, np.ndarray]) -> dict[str, float]:
     """Sum over hidden units of |a| and a^2, mean over rows: what an activity penalty of strength 1 is."""
-    outputs = [values.astype(np.float64) for values in _hidden_outputs(body, sample).values()]
+    outputs = [values.astype(np.float64) for values in hidden.values()]
     return {
         "activity_l1": float(sum(np.abs(values).sum(axis=1).mean() for values in outputs)),
         "activity_l2": float(sum(np.square(values).sum(axis=1).mean() for values in outputs)),
     }
-
-
-def _hidden_outputs(body: keras.Model, sample: np.ndarray) -> dict[str, np.ndarray]:
-    """Each hidden layer's outputs, (n, units), by its name; empty where the graph cannot be cut there."""
-    try:
-        layers = [layer for layer in hidden_layers(body) if len(layer.output.shape) == 2]
-        cut = keras.Model(body.inputs[0], [layer.output for layer in layers]) if layers else None
-    except (AttributeError, ValueError):  # a layer that the user's network calls in a way of its own
-        return {}
-    outputs = cut(sample, training=False) if cut else []
-    outputs = outputs if isinstance(outputs, list) else [outputs]
-    return {layer.name: np.asarray(values) for layer, values in zip(layers, outputs, strict=True)}
 
 
 def preprocessing(rows: np.ndarray, features: Path, held_out: np.ndarray, schema: dict) -> dict:

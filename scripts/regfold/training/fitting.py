@@ -2,20 +2,22 @@
 
 import numpy as np
 
+from regfold.data.matrix import padded, padded_length
 from regfold.training import network, standardize
+from regfold.training.programs.base import padded_rows
 from regfold.training.seeds import validation_rows
 from regfold.training.trainer import Trainer
 
 
 class Fitting:
-    """A network, the statistics of its first layer, and its trainer, from training rows alone.
+    """The statistics of a network's first layer, and the trainer of the network, from training rows alone.
 
     Args:
-        specification: the model's, see provenance.specification.
+        specification: the model's, see provenance.identity.specification.
         key: (seed, repeat, fold).
         schema: the table's schema.
-        rows: float32 (n_rows or more, width), encoded training rows as `arranged` has them, and behind them
-            rows that nothing looks at; changed in place.
+        features: float32 (n_padded, width), encoded training rows as `arranged` has them, padded; changed in
+            place.
         truth: (n_rows,) class codes, or (n_rows, n_targets) numbers.
     """
 
@@ -24,52 +26,56 @@ class Fitting:
         specification: dict,
         key: tuple[int, int, int],
         schema: dict,
-        rows: np.ndarray,
+        features: np.ndarray,
         truth: np.ndarray,
     ):
-        training, penalty = specification["training"], specification["penalty"]
-        classes = schema["classes"]
-        self.statistics = standardize.fit(rows[: len(truth)], schema["columns"])
+        training, classes = specification["training"], schema["classes"]
+        self.statistics = standardize.fit(features[: len(truth)], schema["columns"])
         self.target = None if classes else standardize.fit_target(truth)
-        rows = standardize.apply(rows, self.statistics)
+        features = standardize.apply(features, self.statistics)
         truth = truth.astype(np.int32) if classes else self.target.standardize(truth)
         weights = _balanced(truth) if classes and training["class_weight"] == "balanced" else None
-        watched, n_watched = None, _n_watched(training, len(truth))
-        if n_watched:
-            watched = rows[len(truth) - n_watched : len(truth)], truth[-n_watched:]
-            truth = truth[:-n_watched]
-            weights = None if weights is None else weights[:-n_watched]
+        n_validation = _n_validation(training, len(truth))
+        n_rows = len(truth) - n_validation
+        rows = padded_rows(features, truth[:n_rows], weights if weights is None else weights[:n_rows])
+        validation = None
+        if n_validation:
+            part = slice(n_rows, len(truth))
+            some = padded(features[part], padded_length(n_validation))
+            validation = padded_rows(some, truth[part], None if weights is None else weights[part])
+        n_outputs = len(classes or schema["target"])
+        core = network.build_core(
+            features.shape[1],
+            n_outputs,
+            "softmax" if classes else "linear",
+            specification["network"],
+            specification["penalty"],
+            key,
+        )
         self.trainer = Trainer(
-            network.build_body(
-                rows.shape[1],
-                len(classes or schema["target"]),
-                "softmax" if classes else "linear",
-                specification["network"],
-                penalty,
-                key,
-            ),
+            core,
             rows,
-            truth,
+            validation,
             task=schema["task"],
+            n_outputs=n_outputs,
+            network=specification["network"],
             training=training,
-            weight_decay=penalty["weight_decay"],
+            penalty=specification["penalty"],
             key=key,
-            row_weights=weights,
-            watched=watched,
         )
 
 
 def arranged(learnt: np.ndarray, specification: dict, key: tuple[int, int, int]) -> np.ndarray:
-    """The training rows' indices, those last that early stopping watches and the optimizer never sees."""
-    n_watched = _n_watched(specification["training"], len(learnt))
-    if not n_watched:
+    """The training rows' indices, validation rows last, which the optimizer never sees."""
+    n_validation = _n_validation(specification["training"], len(learnt))
+    if not n_validation:
         return learnt
-    apart = validation_rows(*key, n_watched, len(learnt))
+    apart = validation_rows(*key, n_validation, len(learnt))
     return np.concatenate([learnt[~apart], learnt[apart]])
 
 
-def _n_watched(training: dict, n_rows: int) -> int:
-    """How many training rows early stopping watches: its fraction, but one at least, and not all."""
+def _n_validation(training: dict, n_rows: int) -> int:
+    """How many training rows are validation rows: its fraction, but one at least, and not all."""
     if not training["early_stopping"] or n_rows < 2:
         return 0
     return min(max(1, round(training["early_stopping"]["fraction"] * n_rows)), n_rows - 1)

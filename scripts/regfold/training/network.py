@@ -1,10 +1,11 @@
-"""A cell's network: the body that is trained, and around it what takes encoded rows to units."""
+"""A cell's network: the core that is trained, and around it what takes encoded rows to units."""
 
 import hashlib
 import importlib.util
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import keras
@@ -17,13 +18,10 @@ from regfold.training.seeds import derive
 from regfold.training.standardize import Standardization, TargetScale
 
 
-def build_body(
+def build_core(
     n_features: int, n_outputs: int, output_activation: str, network: dict, penalty: dict, key: tuple
 ) -> keras.Model:
     """The network that is trained: standardized features in, class probabilities or standardized targets out.
-
-    Kernel and bias penalties act on every layer, the output's too (a network could otherwise move its size
-    there); activity penalties and dropout act on the hidden layers.
 
     Args:
         n_features: columns that the network sees.
@@ -38,8 +36,28 @@ def build_body(
     """
     if network["build"]:
         return _build_own(n_features, n_outputs, output_activation, network["build"], penalty, key)
-    on_layer = regularizers(penalty)
-    on_output = {**on_layer, "activity_regularizer": None}
+    dropout = partial(keras.layers.Dropout, penalty["dropout"]) if penalty["dropout"] else None
+    return build_dense(n_features, n_outputs, output_activation, network, regularizers(penalty), dropout, key)
+
+
+def build_dense(
+    n_features: int,
+    n_outputs: int,
+    output_activation: str,
+    network: dict,
+    regularizers: dict,
+    dropout: Callable[..., keras.layers.Layer] | None,
+    key: tuple,
+) -> keras.Model:
+    """Dense layers, `network["hidden"]` units wide, and an output layer; see `build_core`.
+
+    Kernel and bias penalties act on every layer, the output's too (a network could otherwise move its size
+    there); activity penalties and dropout act on the hidden layers.
+
+    Args:
+        regularizers: the keyword arguments of a layer, see penalty.regularizers.
+        dropout: makes the layer behind each hidden one, from `seed` and `name`; None: there is none.
+    """
     inputs = hidden = keras.Input((n_features,), name="features")
     for index, units in enumerate(network["hidden"]):
         hidden = keras.layers.Dense(
@@ -47,19 +65,18 @@ def build_body(
             activation=network["activation"],
             kernel_initializer=keras.initializers.GlorotUniform(derive(*key, "weights", index)),
             name=f"hidden_{index + 1}",
-            **on_layer,
+            **regularizers,
         )(hidden)
-        if penalty["dropout"]:
-            seed = derive(*key, "dropout", index)
-            hidden = keras.layers.Dropout(penalty["dropout"], seed=seed, name=f"dropout_{index + 1}")(hidden)
+        if dropout:
+            hidden = dropout(seed=derive(*key, "dropout", index), name=f"dropout_{index + 1}")(hidden)
     outputs = keras.layers.Dense(
         n_outputs,
         activation=output_activation,
         kernel_initializer=keras.initializers.GlorotUniform(derive(*key, "weights", len(network["hidden"]))),
         name="output",
-        **on_output,
+        **{**regularizers, "activity_regularizer": None},
     )(hidden)
-    return keras.Model(inputs, outputs, name="body")
+    return keras.Model(inputs, outputs, name="core")
 
 
 def load_function(build: str):
@@ -92,26 +109,26 @@ def _build_own(n_features, n_outputs, output_activation, build, penalty, key) ->
     keras.utils.set_random_seed(derive(*key, "build"))
     where = f"network.build: {quote(build)}"
     try:
-        body = function(n_features, n_outputs, output_activation, regularizers(penalty))
-        if isinstance(body, keras.Sequential) and not body.built:
-            body.build((None, n_features))
-        if isinstance(body, keras.Model):
-            outputs = body(keras.Input((n_features,)))
+        core = function(n_features, n_outputs, output_activation, regularizers(penalty))
+        if isinstance(core, keras.Sequential) and not core.built:
+            core.build((None, n_features))
+        if isinstance(core, keras.Model):
+            outputs = core(keras.Input((n_features,)))
     except (Exception, SystemExit) as error:
         raise RegfoldError(f"{where} failed: {_on_one_line(error)}") from error
-    if not isinstance(body, keras.Model):
-        raise RegfoldError(f"{where} returned a {type(body).__name__}; expected a keras.Model")
+    if not isinstance(core, keras.Model):
+        raise RegfoldError(f"{where} returned a {type(core).__name__}; expected a keras.Model")
     shape = keras.tree.map_structure(lambda output: tuple(output.shape), outputs)
     if shape != (None, n_outputs):
         raise RegfoldError(
             f"{where} returned a network with output shape {shape}; expected (None, {n_outputs})"
         )
-    if any(isinstance(layer, keras.layers.Lambda) for layer in _all_layers(body)):
+    if any(isinstance(layer, keras.layers.Lambda) for layer in _all_layers(core)):
         raise RegfoldError(
             f"{where} has a Lambda layer, which Keras refuses to load from a file; "
             "expected keras.ops, or a layer class of your own"
         )
-    return body
+    return core
 
 
 def _all_layers(layer: keras.layers.Layer) -> Iterator[keras.layers.Layer]:
@@ -122,7 +139,7 @@ def _all_layers(layer: keras.layers.Layer) -> Iterator[keras.layers.Layer]:
 
 
 def assemble(
-    body: keras.Model, width: int, statistics: Standardization, target: TargetScale | None
+    core: keras.Model, width: int, statistics: Standardization, target: TargetScale | None
 ) -> keras.Model:
     """The network as it is saved: an encoded row of `width` columns in, probabilities or target units out.
 
@@ -134,17 +151,36 @@ def assemble(
         rows = ops.take(rows, statistics.keep, axis=1)
     rows = ops.where(ops.isnan(rows), statistics.median, rows)
     rows = (rows - statistics.mean) * statistics.scale
-    outputs = body(rows)
+    outputs = core(rows)
     if target is not None:
         outputs = ops.cast(outputs, "float64") * target.deviation + target.mean
     return keras.Model(inputs, outputs, name="regfold")
 
 
-def hidden_layers(body: keras.Model) -> list[keras.layers.Layer]:
-    """The layers with a kernel but the last, the output; empty if the network is no plain graph."""
-    if not isinstance(body, keras.Sequential) and not hasattr(body, "operations"):
-        return []
-    return [layer for layer in body.layers if hasattr(layer, "kernel")][:-1]
+def hidden_model(core: keras.Model) -> keras.Model | None:
+    """A network's hidden layers as outputs: the layers with a kernel but the last.
+
+    None where there are none, or the graph of a user's own network cannot be cut there.
+    """
+    if not isinstance(core, keras.Sequential) and not hasattr(core, "operations"):
+        return None
+    layers = [layer for layer in core.layers if hasattr(layer, "kernel")][:-1]
+    try:
+        layers = [layer for layer in layers if len(layer.output.shape) == 2]
+        return keras.Model(core.inputs[0], {layer.name: layer.output for layer in layers}) if layers else None
+    except (AttributeError, ValueError):  # a layer that is called in a way of its own
+        return None
+
+
+def variables(core: keras.Model) -> list[keras.Variable]:
+    """All variables, the trainable ones first, as programs and states list them."""
+    return [*core.trainable_variables, *core.non_trainable_variables]
+
+
+def set_values(core: keras.Model, values: list[np.ndarray]) -> None:
+    """Give the variables these values."""
+    for variable, value in zip(variables(core), values, strict=True):
+        variable.assign(value)
 
 
 def weights_digest(network: keras.Model) -> str:

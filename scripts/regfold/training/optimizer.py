@@ -1,52 +1,50 @@
 """The Keras optimizer of a model: its name and options, learning-rate schedule and weight decay."""
 
+import math
+from collections.abc import Callable
+
 import keras
 import numpy as np
 
 from regfold.config.optimizers import class_name
 
 
-def build(training: dict, weight_decay: float, n_rows: int, variables: list) -> keras.optimizers.Optimizer:
+def build(settings: dict, rate: Callable, variables: list, rank: int = 2) -> keras.optimizers.Optimizer:
     """Make and build the optimizer.
 
     Args:
-        training: the model's resolved training section.
-        weight_decay: decoupled decay a step, of kernels only: biases and the variables of normalization
-            layers (all of rank below 2) are left out, before the optimizer is built, as Keras demands.
-        n_rows: rows that an epoch visits.
+        settings: the optimizer's name and options.
+        rate: gives the learning rate of the step that is being made.
         variables: the trainable variables.
+        rank: a kernel's; weight decay leaves out variables of a lower rank: biases, and the scales and
+            offsets of normalization layers. They are named before the optimizer is built, as Keras demands.
     """
-    options = {name: value for name, value in training["optimizer"].items() if name != "name"}
-    if training["optimizer"]["name"] == "muon":  # it gives the variables that are no matrices to Adam
-        options["adam_weight_decay"] = weight_decay
-    kind = getattr(keras.optimizers, class_name(training["optimizer"]["name"]))
-    optimizer = kind(_learning_rate(training, n_rows), weight_decay=weight_decay, **options)
-    if weight_decay:
-        optimizer.exclude_from_weight_decay(var_list=[v for v in variables if len(v.shape) < 2])
+    options = {name: value for name, value in settings.items() if name != "name"}
+    kind = getattr(keras.optimizers, class_name(settings["name"]))
+    optimizer = kind(rate, weight_decay=0.0, **options)
+    optimizer.exclude_from_weight_decay(var_list=[v for v in variables if len(v.shape) < rank])
     optimizer.build(variables)
     return optimizer
 
 
-def learning_rates(training: dict, n_rows: int) -> np.ndarray:
-    """The learning rate with which each epoch begins, float64 (epochs,)."""
-    rate, epochs = _learning_rate(training, n_rows), np.arange(training["epochs"])
-    if isinstance(rate, keras.optimizers.schedules.LearningRateSchedule):
-        rate = np.asarray(rate(epochs * _steps(training, n_rows)), np.float64)
-    return np.broadcast_to(rate, epochs.shape)
+def set_weight_decay(optimizer: keras.optimizers.Optimizer, decay) -> None:
+    """The decoupled weight decay of the next steps, a number or a tensor: kernels shrink by decay x rate."""
+    optimizer.weight_decay = decay
+    if hasattr(optimizer, "adam_weight_decay"):  # muon's, for the variables that it gives to Adam
+        optimizer.adam_weight_decay = decay
 
 
-def _learning_rate(training: dict, n_rows: int):
+def learning_rates(training: dict, n_rows: int, epoch: int) -> np.ndarray:
+    """The learning rate of each step of an epoch (from 1), float32 (n_steps,): as Keras' schedules give it.
+
+    An epoch at a time, because the last bit of a cosine depends on the length of the array.
+    """
+    n_steps = math.ceil(n_rows / training["batch_size"])
     rate, schedule = training["learning_rate"], training["schedule"]
+    decay = np.ones(n_steps)
     if schedule["name"] == "cosine":
-        steps = training["epochs"] * _steps(training, n_rows)
-        return keras.optimizers.schedules.CosineDecay(rate, steps, alpha=schedule["final"])
-    if schedule["name"] == "exponential":
-        return keras.optimizers.schedules.ExponentialDecay(
-            rate, _steps(training, n_rows), schedule["decay_rate"], staircase=True
-        )
-    return rate
-
-
-def _steps(training: dict, n_rows: int) -> int:
-    """Steps of the optimizer in an epoch."""
-    return -(-n_rows // training["batch_size"])
+        share = ((epoch - 1) * n_steps + np.arange(n_steps)) / (training["epochs"] * n_steps)
+        decay = schedule["final"] + (1 - schedule["final"]) * (1 + np.cos(np.pi * share)) / 2
+    elif schedule["name"] == "exponential":
+        decay *= schedule["decay_rate"] ** (epoch - 1)
+    return (rate * decay).astype(np.float32)

@@ -12,7 +12,7 @@ import numpy as np
 from regfold import files, locks
 from regfold.errors import RegfoldError
 
-FORMAT = 1
+FORMAT = 2
 HISTORY = ("train_loss", "train_objective", "validation_loss", "learning_rate")
 
 
@@ -24,10 +24,10 @@ class State:
         epoch: epochs done.
         finished: whether no epoch is to follow; `ending` says why.
         ending: "" or the reason of an early end, in words.
-        variables: all variables of the network, the states of its random generators among them.
-        optimizer: all variables of the optimizer.
+        variables: all variables of the network, trainable ones first; the states of random generators too.
+        optimizer: all variables of the optimizer; [] at the beginning and once the training is finished.
         history: float64 (epoch, 4): the columns of HISTORY; NaN where a value does not apply.
-        best_epoch: the epoch with the lowest watched loss, 0 before the first or without early stopping.
+        best_epoch: the epoch with the lowest validation loss, 0 before the first or without early stopping.
         best_variables: the network's variables after that epoch.
         snapshots: the network's variables after some epochs, for the picture of the held-out loss.
     """
@@ -41,6 +41,11 @@ class State:
     best_epoch: int = 0
     best_variables: list[np.ndarray] = field(default_factory=list)
     snapshots: dict[int, list[np.ndarray]] = field(default_factory=dict)
+
+    @property
+    def kept(self) -> list[np.ndarray]:
+        """The variables to keep once the training is finished."""
+        return self.best_variables or self.variables
 
 
 class Store:

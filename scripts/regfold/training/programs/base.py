@@ -1,0 +1,127 @@
+"""What a program is: the training of networks of one shape, compiled once and run for many cells.
+
+A program depends on shapes alone: the network's architecture, the optimizer's kind, the task, the number of
+rows in a batch. Everything else is data that goes in: rows, truth, batches, initial values, learning rates,
+strengths of the penalties. So all folds and repeats, and models that differ by strengths, share one.
+
+A program trains *lanes*: networks of one architecture side by side, with the same rows and batches and with
+strengths of their own. Every array of variables or losses has the lane as its first axis or as its second,
+behind the epoch.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from regfold.data.matrix import padded
+
+# The strengths that a program takes, in this order.
+STRENGTHS = (
+    "kernel_l1",
+    "kernel_l2",
+    "bias_l1",
+    "bias_l2",
+    "activity_l1",
+    "activity_l2",
+    "weight_decay",
+    "dropout",
+)
+Arrays = list[np.ndarray]
+
+
+def strengths(penalty: dict) -> np.ndarray:
+    """The strengths of a model's resolved penalty section, float32 (len(STRENGTHS),)."""
+    parts = {
+        f"{part}_{norm}": penalty[part][norm]
+        for part in ("kernel", "bias", "activity")
+        for norm in ("l1", "l2")
+    }
+    return np.array([(parts | penalty)[name] for name in STRENGTHS], np.float32)
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Rows as a program takes them: padded, so that folds of nearly equal size have one shape.
+
+    Attributes:
+        features: float32 (n_padded, n_features), standardized; nothing looks at rows from `n_rows` on.
+        truth: int32 (n_padded,) class codes, or float32 (n_padded, n_outputs) standardized targets.
+        weights: float32 (n_padded,), what each row's loss counts; None: 1.
+        n_rows: how many rows there are without padding.
+    """
+
+    features: np.ndarray
+    truth: np.ndarray
+    weights: np.ndarray | None
+    n_rows: int
+
+
+def padded_rows(features: np.ndarray, truth: np.ndarray, weights: np.ndarray | None = None) -> Rows:
+    """Rows of which the features are padded already: float32 (n_padded, n_features), truth (n_rows, ...)."""
+    n_padded = len(features)
+    weights = None if weights is None else padded(weights, n_padded)
+    return Rows(features, padded(truth, n_padded), weights, len(truth))
+
+
+class Epochs(Protocol):
+    """What some epochs that ran in one call tell.
+
+    Attributes:
+        losses: float64 (n_epochs, lanes), the loss of each epoch without penalties, mean over rows.
+        objectives: the same with penalties: what the optimizer minimizes.
+        validation_losses: the loss of the validation rows after each epoch, NaN without validation rows.
+    """
+
+    losses: np.ndarray
+    objectives: np.ndarray
+    validation_losses: np.ndarray
+
+    def variables(self, index: int) -> Arrays:
+        """All variables of the networks, (lanes, ...) each, as they were after the epoch `index`, from 0."""
+
+
+class Program(Protocol):
+    """Trains and predicts with networks of one shape. It holds one training at a time.
+
+    The variables of a network are listed as Keras does: trainable ones, then the others, among them the
+    states of random generators.
+
+    Attributes:
+        lanes: the number of networks trained side by side.
+        most_epochs: the number of epochs that one call can run; it changes no result.
+    """
+
+    lanes: int
+    most_epochs: int
+
+    def start(
+        self, rows: Rows, validation: Rows | None, strengths: np.ndarray, variables: Arrays, optimizer: Arrays
+    ) -> None:
+        """Begin a training, or go on with one.
+
+        Args:
+            rows: the training rows.
+            validation: the validation rows; None where the program was made without.
+            strengths: float32 (lanes, len(STRENGTHS)).
+            variables: the networks' variables, (lanes, ...) each.
+            optimizer: the optimizer's variables, as `values` returned them; [] at the beginning.
+        """
+
+    def epochs(self, orders: Sequence[np.ndarray], rates: np.ndarray) -> Epochs:
+        """Run some epochs in one call.
+
+        Args:
+            orders: for each epoch the order of its rows, int32 (n_rows,).
+            rates: float32 (n_epochs, n_steps), the learning rate of each step.
+        """
+
+    def values(self) -> tuple[Arrays, Arrays]:
+        """The variables of the networks, (lanes, ...) each, and those of the optimizer."""
+
+    def predict(self, variables: Arrays, features: np.ndarray) -> np.ndarray:
+        """The outputs of one network, float32 (n_rows, n_outputs), with these variables (without lanes)."""
+
+    def hidden(self, variables: Arrays, features: np.ndarray) -> dict[str, np.ndarray]:
+        """The outputs of one network's hidden layers, (n_rows, units) each, by the layers' names."""
