@@ -6,7 +6,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import jinja2
-from markupsafe import Markup
 
 from regfold import files
 from regfold.formatting import first_few, visible
@@ -52,7 +51,8 @@ def render(study: Study, made: list[figures.Figure], pictures: dict[str, str], j
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent),
         autoescape=True,
-        finalize=lambda value: value if isinstance(value, Markup) else visible(value),
+        # Whatever is put into the page is made visible, but for what is markup already.
+        finalize=lambda value: value if hasattr(value, "__html__") else visible(value),
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
