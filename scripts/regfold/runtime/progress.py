@@ -9,12 +9,12 @@ import contextlib
 import json
 import math
 import os
-import socket
 import time
 from pathlib import Path
 
 from regfold import files
 from regfold.errors import RegfoldError
+from regfold.runtime import process
 
 FOLDER = Path(".regfold/progress")
 RUNNING, DONE, FAILED, QUEUED = "running", "done", "failed", "waiting for a GPU"
@@ -43,8 +43,7 @@ class Reporter:
             "seconds_per_epoch": None,
             "started": time.time(),
             "updated": time.time(),
-            "host": socket.gethostname(),
-            "pid": os.getpid(),
+            **process.identity(),
             "device": None,
         }
         self._seconds, self._due = seconds, 0.0
@@ -124,22 +123,9 @@ def read(path: Path) -> dict | None:
 def judged(state: dict) -> dict:
     """With `silent`, the seconds without news; "stopped" where it claims to go on and its process is gone."""
     silent = max(0.0, time.time() - state["updated"])
-    if state["state"] in (RUNNING, QUEUED) and silent > SILENT_SECONDS and not alive(state):
+    if state["state"] in (RUNNING, QUEUED) and silent > SILENT_SECONDS and not process.alive(state):
         return {**state, "state": STOPPED, "silent": silent}
     return {**state, "silent": silent}
-
-
-def alive(state: dict) -> bool:
-    """Whether the process that wrote `state` may still be there; on another machine nobody can tell."""
-    if state["host"] != socket.gethostname():
-        return True
-    try:
-        os.kill(state["pid"], 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
 
 
 def _finite(loss) -> float | None:

@@ -7,7 +7,7 @@ from pathlib import Path
 from statistics import mean
 
 from regfold.formatting import duration, significant, visible
-from regfold.runtime import progress
+from regfold.runtime import process, progress
 from regfold.runtime.progress import DONE, FAILED, QUEUED, RUNNING, STOPPED, WAITING
 
 MOST_LINES = 8
@@ -26,7 +26,7 @@ class View:
     @property
     def goes_on(self) -> bool:
         """Whether Snakemake is (as far as can be told from here) at work."""
-        return self.run is not None and self.run["state"] == RUNNING and progress.alive(self.run)
+        return self.run is not None and self.run["state"] == RUNNING and process.alive(self.run)
 
 
 def look(folder: Path = progress.FOLDER) -> View:

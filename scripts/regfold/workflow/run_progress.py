@@ -6,15 +6,13 @@ what they do is read from their files. Which cells there are, and which have sti
 graph of jobs knows; it is written to `run.json` for readers elsewhere.
 """
 
-import os
-import socket
 import threading
 import time
 from pathlib import Path
 
 from regfold.formatting import visible
-from regfold.runtime import progress
-from regfold.workflow import progress_view
+from regfold.runtime import process, progress
+from regfold.workflow import progress_view, run_lock
 
 RULE = "train_fold"
 FIRST_LINE, LONGEST_PAUSE = 10.0, 60.0
@@ -36,14 +34,14 @@ class RunProgress(threading.Thread):
             "state": progress.RUNNING,
             "started": time.time(),
             "updated": time.time(),
-            "host": socket.gethostname(),
-            "pid": os.getpid(),
+            **process.identity(),
             "cells": [],
             "todo": [],
         }
 
     def start(self) -> None:
         """Say at once whose run this is: should it be killed, its lock is known to be nobody's (run_lock)."""
+        self.state["locks"] = run_lock.own(self.workflow)
         self._write()
         super().start()
 
