@@ -48,6 +48,7 @@ class Study:
             }
         )
         self.prepared, self.results = Path("results/prepared"), Path("results")
+        self.made: dict[tuple[int, int, str], tuple[dict, dict]] = {}
         self.prepare()
 
     def prepare(self) -> None:
@@ -95,6 +96,20 @@ class Study:
             NO_DEVICE,
             **more,
         )
+
+    def rerun(self, model: str = "m") -> set[tuple[int, int]]:
+        """Train or predict the cells whose description or specification changed since they were made.
+
+        So do the rules: Snakemake compares the file of the description, and the parameter `spec`.
+        """
+        specification, ran = identity.specification(self.config["models"][model]), set()
+        for key in self.cells():
+            inputs = self.description(*key), specification
+            if self.made.get((*key, model)) != inputs:
+                self.train(*key, model)
+                self.made[*key, model] = inputs
+                ran.add(key)
+        return ran
 
     def tested(self, repeat: int = 1, fold: int = 1) -> np.ndarray:
         """The rows that a fold tests, int64 (n_test,), in canonical order."""

@@ -199,6 +199,39 @@ def test_one_cell_of_one_row(by_column, tmp_path, age):
     step(study, {"a 1-1", "a 1-3"}, {"a 1-2"}, {"a 1-1": learns, "a 1-3": learns, "a 1-2": tests}, CHEAP)
 
 
+def test_a_level_of_one_held_out_row_moves_no_other_level(project, tmp_path):
+    """Levels 2 and 10, of which a text in a held-out row once made 10 and 2: networks met swapped columns."""
+    study = Study(
+        tmp_path / "study",
+        project,
+        {
+            "data": {
+                "path": "t.csv",
+                "target": "y",
+                "id": "id",
+                "exclude": ["note"],
+                "categorical": ["kind"],
+            },
+            "split": {"method": "column", "column": "part"},
+            "network": {"hidden": [4]},
+            "training": {"epochs": 3, "batch_size": 8},
+            "models": {"a": {}},
+        },
+    )
+    table = rows(36)
+    for row in table:
+        row["kind"] = "2" if row["kind"] == "u" else "10"
+    write_table(study, table)
+    assert study.snakemake().code == 0
+    table[7]["kind"] = "x"  # of part q, tested in fold 2
+    write_table(study, table)
+    step(study, {"a 1-1", "a 1-3"}, {"a 1-2"})
+    fresh = Study(tmp_path / "fresh", project, study.config)
+    write_table(fresh, table)
+    assert fresh.snakemake().code == 0
+    assert study.oos("a") == fresh.oos("a")
+
+
 def test_a_row_moves_to_another_fold(by_column, tmp_path):
     study = by_column.copy(tmp_path / "study")
     table = read_table(study)
