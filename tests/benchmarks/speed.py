@@ -17,18 +17,10 @@ from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as parquet
-from programs import TABLES, Table, load
+import yaml
+from programs import TABLES, Table, load, write_table
 
 ROOT = Path(__file__).parents[2]
-CONFIG = """
-data: {{path: "{path}", target: target, task: classification}}
-network: {{hidden: {hidden}}}
-training: {{epochs: {epochs}, batch_size: {batch_size}}}
-models:
-  l1: {{penalty: {{activity: {{l1: 1.0e-4}}}}}}
-"""
 
 
 def timed(command: list[str], folder: Path) -> tuple[float, float, float, str]:
@@ -68,18 +60,17 @@ def resident(pid: int) -> int:
         return 0
 
 
-def regfold_study(name: str, folder: Path) -> list[str]:
-    """Write a study of this table; the command that runs it."""
-    table, path = TABLES[name], "sklearn:digits"
-    if name != "digits":
-        rows, truth = load(name)
-        columns = {f"x{j}": rows[:, j] for j in range(rows.shape[1])}
-        parquet.write_table(pa.table({**columns, "target": truth}), folder / "table.parquet")
-        path = "table.parquet"
-    text = CONFIG.format(
-        path=path, hidden=list(table.hidden), epochs=table.epochs, batch_size=table.batch_size
-    )
-    (folder / "config.yaml").write_text(text)
+def regfold_study(name: str, path: Path, folder: Path) -> list[str]:
+    """Write the config of a study of this table; the command that runs it."""
+    table = TABLES[name]
+    config = {
+        "data": {"path": str(path), "target": table.target, "task": "classification"},
+        "split": {"repeats": table.repeats},
+        "network": {"hidden": list(table.hidden)},
+        "training": {"epochs": table.epochs, "batch_size": table.batch_size},
+        "models": {model: {"penalty": penalty} for model, penalty in table.models.items()},
+    }
+    (folder / "config.yaml").write_text(yaml.safe_dump(config))
     cores = str(os.cpu_count())
     return [sys.executable, "-m", "snakemake", "-s", str(ROOT / "Snakefile"), "--cores", cores]
 
@@ -92,10 +83,12 @@ def whole_programs(names: list[str], programs: list[str]) -> None:
         measured = {}
         for program in [*programs, "regfold"]:
             with tempfile.TemporaryDirectory() as folder:
+                path = write_table(name, Path(folder))
                 if program == "regfold":
-                    command = regfold_study(name, Path(folder))
+                    command = regfold_study(name, path, Path(folder))
                 else:
-                    command = [sys.executable, str(Path(__file__).with_name("programs.py")), program, name]
+                    script = str(Path(__file__).with_name("programs.py"))
+                    command = [sys.executable, script, program, name, str(path)]
                 measured[program] = timed(command, Path(folder))
         for program, (wall, used, peak, text) in measured.items():
             rmse = text[text.rindex("RMSE") :].replace("):", "").split()[1]
@@ -155,13 +148,12 @@ def epochs_of(kind: str, name: str) -> None:
     rows, truth = load(name)
     n_train = len(rows) * 4 // 5
     rows, truth = rows[:n_train], truth[:n_train]
-    epoch = (of_keras if kind == "fit" else of_regfold)(table, rows, truth)
+    epochs = (of_keras if kind == "fit" else of_regfold)(table, rows, truth)
     several = 10 if name == "digits" else 1
 
     def timed_epochs(count: int) -> float:
         clock = time.monotonic()
-        for _ in range(count):
-            epoch()
+        epochs(count)
         return 1000 * (time.monotonic() - clock) / count
 
     print(timed_epochs(1), flush=True)
@@ -171,45 +163,63 @@ def epochs_of(kind: str, name: str) -> None:
 
 
 def of_keras(table: Table, rows: np.ndarray, truth: np.ndarray):
-    """An epoch of `fit`, with the defaults of Keras and TensorFlow."""
+    """Trains epochs with `fit`, with the defaults of Keras and TensorFlow."""
     from programs import keras_network
 
     network = keras_network(table)
     network.compile(loss="categorical_crossentropy", optimizer="adam")
     one_hot = np.eye(table.classes, dtype=np.float32)[truth]
-    return lambda: network.fit(rows, one_hot, batch_size=table.batch_size, epochs=1, verbose=0)
+
+    def several(count: int) -> None:
+        network.fit(rows, one_hot, batch_size=table.batch_size, epochs=count, verbose=0)
+
+    return several
 
 
 def of_regfold(table: Table, rows: np.ndarray, truth: np.ndarray):
-    """An epoch of the trainer, in a process as a job's."""
-    sys.path.insert(0, str(ROOT / "scripts"))
+    """Trains epochs with the trainer's program, in a process as a job's."""
+    sys.path[:0] = [str(ROOT / "scripts"), str(ROOT / "tests")]
     from regfold.data import matrix
     from regfold.runtime import processors
 
     processors.start(
         processors.pool_size(table.features, table.classes, list(table.hidden), table.batch_size)
     )
-    from programs import keras_network
+    from regfold.training.network import build_core
+    from regfold.training.optimizer import learning_rates
+    from regfold.training.programs.base import padded_rows
+    from regfold.training.seeds import batch_order
     from regfold.training.trainer import Trainer
+    from small_study import model
 
-    trainer = Trainer(
-        keras_network(table),
-        matrix.with_spare(rows, matrix.room(len(rows))),
-        truth.astype(np.int32),
-        task="classification",
-        training={
-            "batch_size": table.batch_size,
-            "epochs": 10_000,
-            "optimizer": {"name": "adam"},
-            "learning_rate": 0.001,
-            "schedule": {"name": "constant"},
-            "early_stopping": None,
-        },
-        weight_decay=0.0,
-        key=(42, 1, 1),
+    settings = model(
+        {"hidden": list(table.hidden)},
+        {"batch_size": table.batch_size, "epochs": 10_000, "learning_rate": 0.001},
+        next(iter(table.models.values())),
     )
+    key = (42, 1, 1)
+    core = build_core(table.features, table.classes, "softmax", settings["network"], settings["penalty"], key)
+    features = matrix.padded(rows, matrix.padded_length(len(rows)))
+    trainer = Trainer(
+        core,
+        padded_rows(features, truth.astype(np.int32)),
+        None,
+        task="classification",
+        n_outputs=table.classes,
+        key=key,
+        **settings,
+    )
+    trainer.begin(None)
     epochs = itertools.count(1)
-    return lambda: trainer._train_epoch(next(epochs))
+    orders = (batch_order(*key, epoch, len(rows)) for epoch in epochs)
+    rates = learning_rates(settings["training"], len(rows), 1)
+
+    def several(count: int) -> None:
+        for start in range(0, count, trainer.program.most_epochs):
+            some = [next(orders) for _ in range(min(count - start, trainer.program.most_epochs))]
+            trainer.program.epochs(some, np.stack([rates] * len(some)))
+
+    return several
 
 
 def main() -> None:
@@ -218,7 +228,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--tables", nargs="+", choices=TABLES, default=list(TABLES))
-    parser.add_argument("--programs", nargs="*", default=["plain", "options", "sklearn"])
+    parser.add_argument("--programs", nargs="*", default=["plain", "sklearn"])
     parser.add_argument("--rounds", type=int, default=9, help="epochs of each kind in the second table")
     parser.add_argument("--epochs-of", nargs=2, help=argparse.SUPPRESS)
     parser.add_argument("--trainer", action="store_true", help="the second table only")
@@ -233,7 +243,7 @@ def main() -> None:
     print(f"{time.strftime('%Y-%m-%d')}, {machine}, {libraries}\n")
     if not arguments.trainer:
         whole_programs(arguments.tables, arguments.programs)
-    trainer_alone(arguments.tables, arguments.rounds)
+    trainer_alone([name for name in arguments.tables if name != "penguins"], arguments.rounds)
 
 
 if __name__ == "__main__":

@@ -85,15 +85,8 @@ class Trainer:
         Returns:
             the last state; `finished` unless it was stopped.
         """
-        state = state or State(variables=[v.numpy() for v in variables(self.core)])
+        state = self.begin(state)
         if not state.finished:
-            self.program.start(
-                self.rows,
-                self.validation,
-                strengths(self.penalty)[None],
-                [value[None] for value in state.variables],
-                state.optimizer,
-            )
             state = loop.fit(
                 self.program,
                 state,
@@ -104,6 +97,19 @@ class Trainer:
                 **more,
             )
         set_values(self.core, state.kept)
+        return state
+
+    def begin(self, state: State | None) -> State:
+        """Start the program from a state, which is new where None is given."""
+        state = state or State(variables=[v.numpy() for v in variables(self.core)])
+        if not state.finished:
+            self.program.start(
+                self.rows,
+                self.validation,
+                strengths(self.penalty)[None],
+                [value[None] for value in state.variables],
+                state.optimizer,
+            )
         return state
 
     def sample(self) -> np.ndarray:
