@@ -16,6 +16,15 @@ def pytest_configure(config):
     config.addinivalue_line("filterwarnings", "ignore:__array__ implementation:DeprecationWarning")
 
 
+def pytest_collection_modifyitems(items):
+    """Tests that take minutes run where REGFOLD_HEAVY is set, as in CI; elsewhere the summary names them."""
+    if not os.environ.get("REGFOLD_HEAVY"):
+        skip = pytest.mark.skip(reason="takes minutes: REGFOLD_HEAVY=1 runs it")
+        for item in items:
+            if "heavy" in item.keywords:
+                item.add_marker(skip)
+
+
 @pytest.fixture(scope="session", autouse=True)
 def tensorflow_as_in_a_job():
     """Set the threads before TensorFlow's first operation, where a test module imported it."""

@@ -32,3 +32,12 @@ def test_imports_run_one_way():
         own = ORDER.index(path.relative_to(PACKAGE).parts[0] if path.parent != PACKAGE else "")
         for module in imported(path):
             assert ORDER.index(folder(module)) >= own, f"{path.relative_to(PACKAGE)} imports {module}"
+
+
+def test_tensorflow_is_imported_by_programs_alone():
+    for path in PACKAGE.rglob("*.py"):
+        if PACKAGE / "training" / "programs" not in path.parents:
+            for node in ast.walk(ast.parse(path.read_bytes())):
+                names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+                names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+                assert "tensorflow" not in {name.partition(".")[0] for name in names}, path
