@@ -12,6 +12,7 @@ rule score_predictions:
         target="results/prepared/target.npy",
         digests="results/prepared/digests.npy",
         assignment="results/prepared/assignment.npy",
+        codes="results/prepared/codes.npy",
         oos=expand("results/oos/{model}.csv", model=MODELS),
         cells=lambda wildcards: all_cells("cell.json"),
     output:
@@ -25,7 +26,7 @@ rule score_predictions:
         "../envs/regfold.yaml"
     params:
         models=MODELS,
-        method=config["split"]["method"],
+        split=config["split"],
         code=code_digest("score_predictions"),
     script:
         "../scripts/score_predictions.py"

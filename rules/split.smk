@@ -1,6 +1,6 @@
 """split_folds: decide which rows each fold tests.
 
-Input: results/prepared/. Output: results/folds.csv for people, the assignment for the cells, and for each
+Input: results/prepared/. Output: results/folds.csv for people; the assignment and the groups or times for the cells; and for each
 (repeat, fold) one small file with the digests of its rows. It is a checkpoint: Snakemake decides anew behind
 it, by these files' contents, which cells have to run.
 """
@@ -18,6 +18,7 @@ checkpoint split_folds:
     output:
         table="results/folds.csv",
         assignment="results/prepared/assignment.npy",
+        codes="results/prepared/codes.npy",
         folds=directory("results/folds"),
     log:
         "logs/split_folds/split_folds.log",

@@ -16,6 +16,7 @@ rule train_fold:
         target=ancient("results/prepared/target.npy"),
         digests=ancient("results/prepared/digests.npy"),
         assignment=ancient("results/prepared/assignment.npy"),
+        codes=ancient("results/prepared/codes.npy"),
     output:
         cell="results/cells/{model}/{repeat}-{fold}/cell.json",
         model="results/cells/{model}/{repeat}-{fold}/model.keras",

@@ -13,7 +13,7 @@ def main(snakemake) -> None:
         cells = [files.read_json(path) for path in snakemake.input.cells]
         paths = {Path(path).stem: path for path in snakemake.input.oos}
         oos = {model: predictions.read(paths[model], schema) for model in snakemake.params.models}
-        known = training_rows.known(Path(snakemake.input.schema).parent, snakemake.params.method)
+        known = training_rows.known(Path(snakemake.input.schema).parent, snakemake.params.split)
         table = scores.table(schema, oos, cells)
         scores.write(snakemake.output.scores, table)
         files.write_json(snakemake.output.summary, scores.summary(schema, oos, table, known))

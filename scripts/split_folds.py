@@ -11,7 +11,7 @@ def main(snakemake) -> None:
     with log.job(snakemake.log) as terminal:
         settings, output = snakemake.params.split, snakemake.output
         decided = split.decide(settings, Path(snakemake.input.schema).parent)
-        split.write(decided, output.table, output.assignment, output.folds)
+        split.write(decided, output.table, output.assignment, output.codes, output.folds)
         print(f"regfold: {split.sentence(settings['split']['method'], decided)}", file=terminal)
 
 

@@ -121,6 +121,7 @@ def build(
     fold_of = [np.where(fold > folds, 0, fold) for fold in fold_of]
     np.save(prepared.with_name("target.npy"), truth.argmax(axis=1) if classes else truth)
     np.save(prepared.with_name("assignment.npy"), np.array(fold_of, np.int32))
+    np.save(prepared.with_name("codes.npy"), np.zeros(n, np.int32))
     content = np.maximum(np.arange(n), identical - 1).astype(">u8")
     np.save(prepared.with_name("digests.npy"), content.repeat(2).view(np.uint8).reshape(n, 16))
     cells, histories, oos = [], [], []
@@ -175,6 +176,7 @@ def build(
                 "seed": 42,
                 "column": None,
                 "file": None,
+                "gap": 0,
             },
         ),
         log=[str(folder / "logs" / "job.log")],
@@ -183,7 +185,7 @@ def build(
 
 def score(study: SimpleNamespace) -> None:
     """What the rule score_predictions does."""
-    params = SimpleNamespace(models=study.params.models, method=study.params.split["method"])
+    params = SimpleNamespace(models=study.params.models, split=study.params.split)
     score_predictions.main(SimpleNamespace(**vars(study) | {"params": params}))
 
 

@@ -59,7 +59,8 @@ class Study:
         for old in self.results.glob("folds/*.json"):
             old.unlink()
         decided = split.decide(settings, self.prepared)
-        split.write(decided, self.results / "folds.csv", self.prepared / "assignment.npy", "results/folds")
+        arrays = self.prepared / "assignment.npy", self.prepared / "codes.npy"
+        split.write(decided, self.results / "folds.csv", *arrays, "results/folds")
 
     def cells(self) -> list[tuple[int, int]]:
         names = sorted(path.stem for path in self.results.glob("folds/*.json"))
@@ -85,7 +86,7 @@ class Study:
                 repeat=repeat,
                 fold=fold,
                 specification=identity.specification(settings),
-                method=self.config["split"]["method"],
+                split=self.config["split"],
                 checkpoint_seconds=settings["training"]["checkpoint_seconds"],
                 on_divergence=settings["training"]["on_divergence"],
             ),

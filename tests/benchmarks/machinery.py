@@ -75,8 +75,9 @@ def hashing() -> float:
     begun = time.process_time()
     rows = digests.row_digests(features, schema, target)
     layout = Layout(schema, features)
+    decided = folds.Folds(assignment, np.zeros(ROWS, np.int32), "kfold", 0)
     for fold in range(1, FOLDS + 1):
-        folds.describe(assignment, 1, fold, "kfold", rows, layout)
+        decided.describe(1, fold, rows, layout)
     return time.process_time() - begun
 
 

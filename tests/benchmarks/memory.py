@@ -20,6 +20,8 @@ sys.path.insert(0, str(ROOT / "scripts"))
 
 def prepare(study: Path, n_rows: int, n_features: int) -> None:
     """Write what prepare_data and split_folds would have written, for five folds and two classes."""
+    from regfold.splits import folds
+
     prepared, generator = study / "results" / "prepared", np.random.default_rng(0)
     prepared.mkdir(parents=True)
     features = np.lib.format.open_memmap(
@@ -30,13 +32,15 @@ def prepare(study: Path, n_rows: int, n_features: int) -> None:
         part[:] = generator.standard_normal(part.shape, dtype=np.float32)
     np.save(prepared / "target.npy", (features[:, 0] > 0).astype(np.int32))
     np.save(prepared / "assignment.npy", generator.integers(1, 6, (1, n_rows), dtype=np.int32))
+    np.save(prepared / "codes.npy", np.zeros(n_rows, np.int32))
     columns = [
         {"name": f"x{j}", "kind": "numeric", "start": j, "width": 1, "levels": None}
         for j in range(n_features)
     ]
     schema = {"columns": columns, "classes": ["0", "1"], "target": ["y"], "task": "classification"}
     (prepared / "schema.json").write_text(json.dumps(schema | {"width": n_features}))
-    fold = {"repeat": 1, "fold": 1, "name": "1", "train": "train", "test": "test", "layout": "layout"}
+    described = dict.fromkeys(folds.DIGESTS, "digest") | {"n_train": n_rows, "width": n_features}
+    fold = {"repeat": 1, "fold": 1, "name": "1", **described}
     (study / "fold.json").write_text(json.dumps(fold))
 
 

@@ -78,6 +78,7 @@ def test_a_config_of_two_lines_has_every_key():
             "seed": 42,
             "column": None,
             "file": None,
+            "gap": 0,
         },
         "models": {
             "m": {

@@ -76,7 +76,7 @@ CASES = [
     (data("column: a"), "data.column: unknown key; it belongs under 'split'"),
     (
         split("shuffle: true"),
-        "split.shuffle: unknown key; expected method, folds, repeats, seed, column or file",
+        "split.shuffle: unknown key; expected method, folds, repeats, seed, column, file or gap",
     ),
     (models("{m: {epochs: 5}}"), "models.m.epochs: unknown key; it belongs under 'models.m.training'"),
     (models("{a.b: {dropout: 0}}"), "models.a.b.dropout: unknown key; it belongs under 'models.a.b.penalty'"),
@@ -391,6 +391,12 @@ CASES = [
         split("method: stratified, file: folds.csv"),
         "split.file: 'folds.csv' would be ignored, as split.method is stratified; expected null, or the "
         "method file",
+    ),
+    (split("gap: -1"), "split.gap: -1 is out of range; expected an integer of at least 0"),
+    (split("gap: 1.5"), "split.gap: found 1.5; expected an integer of at least 0"),
+    (
+        split("gap: 1"),
+        "split.gap: 1 would be ignored, as split.method is kfold; expected 0, or the method time",
     ),
     (
         split("method: time, column: a, repeats: 2"),

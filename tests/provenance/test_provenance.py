@@ -188,9 +188,10 @@ def edited(tmp_path, monkeypatch):
 
 def test_editing_a_module_changes_the_digests_that_depend_on_it(edited):
     parts = ("fitting", "loop", "network", "optimizer", "penalty", "programs.base", "programs.tensorflow")
-    parts += ("seeds", "standardize", "state", "trainer")
+    parts += ("seeds", "standardize", "state", "trainer", "validation")
     trained = {
         "config.optimizers",
+        "config.split_methods",
         "data.matrix",
         "runtime.processors",
         *(f"training.{part}" for part in parts),
@@ -216,7 +217,8 @@ def test_editing_a_module_changes_the_digests_that_depend_on_it(edited):
 def test_settings_that_change_the_network_change_its_state_and_others_do_not():
     base = model()
 
-    described = dict.fromkeys(("train", "encoding", "test", "layout", "name"), "t") | {"repeat": 1, "fold": 1}
+    parts = ("train", "encoding", "validation", "test", "layout", "name")
+    described = dict.fromkeys(parts, "t") | {"repeat": 1, "fold": 1}
 
     def state(settings, description=described, **changes):
         return identity.state_digest(identity.specification(settings) | changes, description)
@@ -226,11 +228,14 @@ def test_settings_that_change_the_network_change_its_state_and_others_do_not():
     assert identity.specification(same) == identity.specification(base)
     assert state(base) == state(base, cell="other code that writes a cell")
     assert state(base) == state(dict(reversed(base.items())))
-    for name in ("test", "layout", "name"):
+    for name in ("validation", "test", "layout", "name"):
         assert state(base) == state(base, described | {name: "u"})
+    stopping = model(training={"early_stopping": {}})
     others = [
         state(base, described | {"train": "u"}),
         state(base, described | {"encoding": "u"}),
+        state(stopping),
+        state(stopping, described | {"validation": "u"}),
         state(base, described | {"repeat": 2}),
         state(base, described | {"fold": 2}),
         state(base, code="other code"),

@@ -136,7 +136,7 @@ def test_several_targets_have_scores_of_their_own_and_one_in_which_each_counts_t
 
 
 def known_of(study: Study) -> dict[tuple[int, int], Known]:
-    return training_rows.known(study.prepared, study.config["split"]["method"])
+    return training_rows.known(study.prepared, study.config["split"])
 
 
 def test_the_constant_is_what_the_training_rows_know(tmp_path, monkeypatch):

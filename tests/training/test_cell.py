@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 from regfold.errors import RegfoldError
 from regfold.splits import folds
-from regfold.training import cell, diagnosis
+from regfold.training import cell, diagnosis, standardize, validation
 from regfold.training.state import State
 from sklearn.metrics import log_loss
+from sklearn.utils.class_weight import compute_class_weight
 from small_study import Study
 
 
@@ -130,8 +131,8 @@ def test_history_has_the_held_out_loss_of_the_weights_that_are_kept(task):
         loss = log_loss(target, exact / exact.sum(axis=1, keepdims=True), labels=[0, 1, 2])
     else:
         truth = target
-        learnt = folds.training_rows(np.load(study.prepared / "assignment.npy")[0], 1, "kfold")
-        scale = np.load(study.prepared / "target.npy")[learnt].std()
+        optimized, _ = parts(study)
+        scale = np.load(study.prepared / "target.npy")[optimized].std()
         loss = np.mean(((predicted - truth) / scale) ** 2)
     assert float(line["heldout_loss"]) == pytest.approx(loss, rel=1e-5)
     assert float(line["heldout_rmse"]) == pytest.approx(np.sqrt(np.mean((predicted - truth) ** 2)), rel=1e-5)
@@ -195,12 +196,96 @@ def test_folds_of_one_row():
 
 
 def test_one_training_row_and_early_stopping():
-    """Nothing is left to be watched, and a single row has no deviation."""
+    """No row is left for validation, and a single row has no deviation."""
     study = Study(
         "x,y\n1,2\n3,5\n", split={"folds": 2}, training={"early_stopping": {"fraction": 0.5, "patience": 1}}
     )
     about = study.train()
     assert about["n_train"] == 1 and np.isfinite(study.predictions()[1]).all()
+    assert about["n_validation"] == 0 and about["epochs"] == 3
+    assert about["flags"][-1:] == ["no early stopping: a single row, group or time leaves no validation rows"]
+
+
+def parts(study, repeat=1, fold=1, model="m"):
+    """The training rows that the optimizer sees, and the validation rows."""
+    decided = folds.read(study.prepared, study.config["split"])
+    rows, training = decided.training(repeat, fold), study.config["models"][model]["training"]
+    target = np.load(study.prepared / "target.npy")[rows]
+    key = training["seed"], repeat, fold
+    classes = target if target.ndim == 1 else None
+    order, n = validation.arrange(training, study.config["split"], decided.codes_of(rows), classes, key)
+    order = np.flatnonzero(rows)[order]
+    return order[: len(order) - n], order[len(order) - n :]
+
+
+GROUPED = {"method": "group", "column": "group", "folds": 3}
+STOPPING = {"epochs": 8, "early_stopping": {"fraction": 0.25, "patience": 2}}
+
+
+def grouped(task="classes", groups="pqrstuvwx"):
+    lines = table(task=task)
+    return [[*lines[0], "group"], *([*line, groups[i // 4 % 9]] for i, line in enumerate(lines[1:]))]
+
+
+def test_no_statistic_comes_from_validation_rows(statistics):
+    lines = grouped("numbers")
+    study = Study(text(lines), split=GROUPED, training=STOPPING)
+    about = study.train()
+    optimized, validation_rows = parts(study)
+    assert about["n_validation"] == len(validation_rows) and about["n_train"] == 24
+    groups = np.array([line[-1] for line in lines[1:]])
+    assert not set(groups[optimized]) & set(groups[validation_rows])
+    columns = study.schema["columns"]
+    expected = standardize.fit(study.features()[optimized], columns)
+    everything = standardize.fit(study.features()[np.concatenate([optimized, validation_rows])], columns)
+    assert (expected.mean != everything.mean).any()
+    for name in ("keep", "median", "mean", "scale"):
+        np.testing.assert_array_equal(getattr(statistics[0], name), getattr(expected, name))
+    loaded = keras.saving.load_model(study.folder(1, 1) / "model.keras")
+    rows, predicted = study.predictions()
+    np.testing.assert_allclose(loaded.predict(study.features()[rows], verbose=0), predicted, rtol=1e-6)
+
+
+def test_the_validation_loss_has_the_weights_of_the_training_loss():
+    training = {"epochs": 1, "class_weight": "balanced", "early_stopping": {"fraction": 0.4, "patience": 2}}
+    study = Study(text(table()), split={"method": "stratified", "folds": 3}, training=training)
+    study.train()
+    optimized, rows = parts(study)
+    target = np.load(study.prepared / "target.npy")
+    weights = compute_class_weight("balanced", classes=np.arange(3), y=target[optimized])[target[rows]]
+    assert np.ptp(weights) > 0.1
+    loaded = keras.saving.load_model(study.folder(1, 1) / "model.keras")
+    probabilities = loaded.predict(study.features()[rows], verbose=0)[np.arange(len(rows)), target[rows]]
+    expected = np.mean(weights * -np.log(probabilities))
+    assert float(history(study.folder(1, 1))[0]["validation_loss"]) == pytest.approx(expected, rel=1e-5)
+
+
+def test_a_model_with_early_stopping_alone_depends_on_the_groups_of_its_training_rows():
+    models = {"stops": {"training": STOPPING}, "runs": {"training": {"epochs": 2}}}
+    study = Study(text(grouped()), data={"exclude": ["group"]}, split=GROUPED, models=models)
+    before, described = {model: study.train(model=model) for model in models}, study.description(1, 1)
+    Path("folds.csv").write_text(Path("results/folds.csv").read_text())
+
+    def again(lines, split=None):
+        Path("t.csv").write_text(text(lines))
+        study.config["split"] |= split or {}
+        study.prepare()
+        return {model: study.train(model=model) for model in models}
+
+    header, *lines = grouped()
+    after = again([header, *([*line[:-1], f"group {line[-1]}"] for line in lines)])
+    assert study.description(1, 1) == described
+    assert [about["trained_epochs"] for about in after.values()] == [0, 0]
+    assert all(after[model]["weights"] == before[model]["weights"] for model in models)
+    # The same training rows in other groups, then in none.
+    lines, (one, *others) = grouped(), np.concatenate(parts(study, model="stops")) + 1
+    lines[one][-1] = next(lines[i][-1] for i in others if lines[i][-1] != lines[one][-1])
+    no_groups = {"method": "file", "file": "folds.csv", "column": None}
+    for changed, split in ((lines, {}), (grouped(), no_groups)):
+        after = again(changed, split)
+        assert study.description(1, 1)["train"] == described["train"]
+        assert study.description(1, 1)["validation"] != described["validation"]
+        assert after["runs"]["trained_epochs"] == 0 and after["stops"]["trained_epochs"] > 0
 
 
 DIVERGES = {"optimizer": "sgd", "learning_rate": 1e8, "epochs": 30}

@@ -297,9 +297,8 @@ def run_scripts(settings: dict) -> list[dict]:
         SimpleNamespace(params=SimpleNamespace(data=data), output=SimpleNamespace(**made), log=["p.log"])
     )
     split = {"split": resolved["split"], "missing": resolved["data"]["missing"]}
-    output = SimpleNamespace(
-        table="results/folds.csv", assignment=str(prepared / "assignment.npy"), folds="results/folds"
-    )
+    arrays = {name: str(prepared / f"{name}.npy") for name in ("assignment", "codes")}
+    output = SimpleNamespace(table="results/folds.csv", folds="results/folds", **arrays)
     shutil.rmtree("results/folds", ignore_errors=True)
     split_folds.main(
         SimpleNamespace(
@@ -314,7 +313,7 @@ def run_scripts(settings: dict) -> list[dict]:
             about["repeat"],
             about["fold"],
             identity.specification(model),
-            resolved["split"]["method"],
+            resolved["split"],
             checkpoint_seconds=30,
             on_divergence="warn",
         )

@@ -5,9 +5,9 @@ import copy
 from regfold.config import optimizers, schema
 from regfold.config.messages import listed
 from regfold.config.paths import check_build, check_input, check_table
+from regfold.config.split_methods import STRATIFIED, WITH_COLUMN
 from regfold.errors import RegfoldError, quote
 
-COLUMN_METHODS = ("group", "stratified_group", "time", "column")
 SCHEDULE_OPTIONS = {"constant": (), "cosine": ("final",), "exponential": ("decay_rate",)}
 
 # What Windows takes for a device, whatever stands behind the first dot.
@@ -137,7 +137,7 @@ def _check_data(data: dict) -> None:
 
 def _check_split(split: dict, data: dict) -> None:
     method = split["method"]
-    for key, methods in {"column": COLUMN_METHODS, "file": ("file",)}.items():
+    for key, methods in {"column": WITH_COLUMN, "file": ("file",)}.items():
         if split[key] is None and method in methods:
             wanted = "a CSV with the columns row,repeat,fold" if key == "file" else "the name of a column"
             raise RegfoldError(f"split.{key}: missing; split.method is {method}, which needs {wanted}")
@@ -148,6 +148,11 @@ def _check_split(split: dict, data: dict) -> None:
             )
     if method == "file":
         check_input(split["file"], "split.file")
+    if split["gap"] and method != "time":
+        raise RegfoldError(
+            f"split.gap: {split['gap']} would be ignored, as split.method is {method}; expected 0, or the "
+            "method time"
+        )
     if method in SINGLE and split["repeats"] != 1:
         raise RegfoldError(
             f"split.repeats: {split['repeats']} with split.method {method}: {SINGLE[method]}; expected 1"
@@ -157,7 +162,7 @@ def _check_split(split: dict, data: dict) -> None:
             f"split.seed: {split['seed']} with {split['repeats']} repeats is out of range; expected seed + "
             "repeats of at most 4294967296"
         )
-    if method.startswith("stratified") and (why := _regression(data)):
+    if method in STRATIFIED and (why := _regression(data)):
         instead = "group" if method == "stratified_group" else "kfold"
         raise RegfoldError(
             f"split.method: {method} needs classes, but {why}; expected another method, such as {instead}"

@@ -9,11 +9,12 @@ from pathlib import Path
 from regfold.provenance.code import code_digest, module_path, source_digest
 
 # Where the code that trains begins. `processors` decides the number of threads, and with it the last bit.
-TRAINING = ("training.fitting", "runtime.processors")
+TRAINING = ("training.fitting", "training.validation", "runtime.processors")
 LIBRARIES = ("keras", "tensorflow", "numpy")
 # Snakemake compares files up to this size by checksum, and larger ones by time.
 SMALL = 1_000_000
 # What a fold's description says of its training (repeat and fold decide seeds); the rest is of held-out rows.
+# With early stopping `validation` too: what decides which training rows are validation rows.
 TRAINED = ("repeat", "fold", "train", "encoding")
 # What changes how a cell's job works and what it writes, but not the network.
 NOT_TRAINED = ("checkpoint_seconds", "on_divergence", "cell")
@@ -46,10 +47,11 @@ def state_digest(specification: dict, description: dict) -> str:
 
     Args:
         specification: the model's, see `specification`.
-        description: the fold's, see folds.describe.
+        description: the fold's, see Folds.describe.
     """
     settings = {name: value for name, value in specification.items() if name not in NOT_TRAINED}
-    return digest([settings, {name: description[name] for name in TRAINED}])[:32]
+    parts = (*TRAINED, "validation") if settings["training"]["early_stopping"] else TRAINED
+    return digest([settings, {name: description[name] for name in parts}])[:32]
 
 
 def digest(data: object) -> str:

@@ -23,23 +23,22 @@ class Known:
     n_repeated: int
 
 
-def known(prepared: Path, method: str) -> dict[tuple[int, int], Known]:
+def known(prepared: Path, split: dict) -> dict[tuple[int, int], Known]:
     """What is known of each (repeat, fold).
 
     Args:
         prepared: results/prepared.
-        method: split.method of the config.
+        split: the resolved split section.
     """
     classes = files.read_json(prepared / "schema.json")["classes"]
-    target, assignment = np.load(prepared / "target.npy"), np.load(prepared / "assignment.npy")
+    target, decided = np.load(prepared / "target.npy"), folds.read(prepared, split)
     group = identical_rows(np.load(prepared / "digests.npy"))
     found = {}
-    for repeat, fold in folds.cells(assignment):
-        tested = assignment[repeat - 1]
-        training = folds.training_rows(tested, fold, method)
+    for repeat, fold in decided.cells():
+        training, held_out = decided.training(repeat, fold), decided.held_out(repeat, fold)
         truth = target[training]
         constant = np.bincount(truth, minlength=len(classes)) / len(truth) if classes else truth.mean(axis=0)
         seen = np.zeros(len(group), bool)
         seen[group[training]] = True
-        found[repeat, fold] = Known(constant, int(seen[group[tested == fold]].sum()))
+        found[repeat, fold] = Known(constant, int(seen[group[held_out]].sum()))
     return found

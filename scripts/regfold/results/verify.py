@@ -44,9 +44,11 @@ def verify(config: dict, results: Path) -> str:
         prepared = _fresh(fresh, results, config, schema)
         layout = Layout(schema, np.load(fresh / "features.npy", mmap_mode="r"))
     problems += _check_folds(results / "folds.csv", prepared)
-    n_lines, n_cells, n_expected = 0, 0, len(folds.cells(prepared.assignment))
+    decided = folds.read(results / "prepared", config["split"])
+    described = {key: decided.describe(*key, prepared.digests, layout) for key in decided.cells()}
+    n_lines, n_cells, n_expected = 0, 0, len(described)
     for model in config["models"]:
-        predictions, found = _read_cells(results / "cells" / model, prepared, config, layout)
+        predictions, found = _read_cells(results / "cells" / model, prepared, described)
         problems += found
         n_cells += len(predictions)
         if len(predictions) == n_expected:
@@ -63,7 +65,7 @@ def verify(config: dict, results: Path) -> str:
 def _fresh(folder: Path, results: Path, config: dict, schema: dict) -> oos.Prepared:
     """The table as it is now, and the folds as they were when the results were made."""
     assignment = results / "prepared" / "assignment.npy"
-    if not assignment.is_file():
+    if not assignment.is_file() or not assignment.with_name("codes.npy").is_file():
         raise RegfoldError(f"{results}: there are no results yet; run snakemake first")
     prepared = oos.read_prepared(folder, assignment)
     if prepared.assignment.shape[1] != len(prepared.position):
@@ -79,14 +81,11 @@ def _check_folds(path: Path, prepared: oos.Prepared) -> list[str]:
     return _differences(path, expected, expected["row"], "row")
 
 
-def _read_cells(folder: Path, prepared: oos.Prepared, config: dict, layout: Layout):
+def _read_cells(folder: Path, prepared: oos.Prepared, described: dict[tuple[int, int], dict]):
     """All predictions of a model, and what is wrong with its cells."""
     predictions, problems = {}, []
-    for repeat, fold in folds.cells(prepared.assignment):
+    for (repeat, fold), expected in described.items():
         cell = folder / f"{repeat}-{fold}"
-        expected = folds.describe(
-            prepared.assignment, repeat, fold, config["split"]["method"], prepared.digests, layout
-        )
         try:
             about = json.loads((cell / "cell.json").read_text(encoding="utf-8"))
             damaged = cell_files.damaged(cell, about["digests"]["files"])

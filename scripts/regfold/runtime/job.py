@@ -56,7 +56,7 @@ def train(
                     repeat=about["repeat"],
                     fold=about["fold"],
                     specification=specification,
-                    method=config["split"]["method"],
+                    split=config["split"],
                     checkpoint_seconds=training["checkpoint_seconds"],
                     on_divergence=training["on_divergence"],
                 ),

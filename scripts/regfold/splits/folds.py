@@ -1,72 +1,109 @@
 """What each cell's rows are, by an assignment of rows to folds, and the digests of their content."""
 
 import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 
+from regfold.config.split_methods import GROUPED, STRATIFIED
 from regfold.data.layout import Layout
 from regfold.errors import RegfoldError
 
-# Methods whose later folds may not be learnt from: the training rows of a fold come before it.
-ORDERED = ("time",)
-# A description's digests, which cell.json repeats: of the training rows, of how they are encoded, of the
-# held-out rows, and of the whole matrix' columns. The first two decide the network; all, what a cell writes.
-DIGESTS = ("train", "encoding", "test", "layout")
+# A description's digests, which cell.json repeats: of the training rows, of how they are encoded, of what
+# decides which of them are validation rows, of the held-out rows, and of the whole matrix' columns. The first
+# two, and the third with early stopping, decide the network; all, what a cell writes.
+DIGESTS = ("train", "encoding", "validation", "test", "layout")
 
 
-def training_rows(assignment: np.ndarray, fold: int, method: str) -> np.ndarray:
-    """The rows, bool (n,), that the networks of a fold learn from.
+@dataclass(frozen=True)
+class Folds:
+    """Which rows each cell trains on and tests, all rows in canonical order.
 
-    Args:
-        assignment: int32 (n,), the fold (from 1) in which each row is tested in this repeat; 0: in none.
-        fold: the fold whose networks these are.
-        method: split.method of the config.
+    Attributes:
+        assignment: int32 (repeats, n), the fold (from 1) in which each row is tested; 0: in none.
+        codes: int32 (n,), each row's group, or the rank of its time, from 0 and equal for equal times; 0
+            under methods that know neither.
+        method, gap: of the config's split section.
     """
-    if method in ORDERED:
-        return assignment < fold
-    return assignment != fold
+
+    assignment: np.ndarray
+    codes: np.ndarray
+    method: str
+    gap: int
+
+    def cells(self) -> list[tuple[int, int]]:
+        """All (repeat, fold), from 1, in which rows are tested."""
+        return [
+            (repeat, int(fold))
+            for repeat, tested in enumerate(self.assignment, start=1)
+            for fold in np.unique(tested[tested > 0])
+        ]
+
+    def held_out(self, repeat: int, fold: int) -> np.ndarray:
+        """The rows, bool (n,), that a fold tests."""
+        return self.assignment[repeat - 1] == fold
+
+    def training(self, repeat: int, fold: int) -> np.ndarray:
+        """The rows, bool (n,), that a fold's networks are trained on.
+
+        All that it does not test; under `time` those alone that come before, and before the gap.
+        """
+        held_out = self.held_out(repeat, fold)
+        if self.method == "time":
+            return self.codes < self.codes[held_out].min() - self.gap
+        return ~held_out
+
+    def codes_of(self, rows: np.ndarray) -> np.ndarray:
+        """Groups or times of some rows, bool (n,), as these rows alone know them: int64 (n_rows,).
+
+        Times are ranks among the rows' own; groups are numbered as they first appear, so that neither the
+        name of a group nor the groups of other rows matter.
+        """
+        _, first, codes = np.unique(self.codes[rows], return_index=True, return_inverse=True)
+        return codes if self.method == "time" else np.argsort(np.argsort(first))[codes]
+
+    def describe(self, repeat: int, fold: int, digests: np.ndarray, layout: Layout) -> dict:
+        """What a cell depends on besides its settings: its rows' contents and their encoding, as digests.
+
+        Args:
+            digests: uint8 (n, 16), each row's content.
+            layout: what the matrix' columns stand for.
+
+        Returns:
+            `repeat`, `fold`; how many rows it trains on and tests; `width`, the number of matrix columns that
+            its training rows use; and the DIGESTS.
+        """
+        training, held_out = self.training(repeat, fold), self.held_out(repeat, fold)
+        if not training.any():
+            raise RegfoldError(f"split: repeat {repeat}, fold {fold} has no training rows")
+        encoding, width = layout.of_rows(training)
+        return {
+            "repeat": repeat,
+            "fold": fold,
+            "n_train": int(training.sum()),
+            "n_test": int(held_out.sum()),
+            "width": width,
+            "train": rows_digest(digests[training]),
+            "encoding": encoding,
+            "validation": self._division(training),
+            "test": rows_digest(digests[held_out]),
+            "layout": layout.of_table(),
+        }
+
+    def _division(self, training: np.ndarray) -> str:
+        """A digest of what decides, besides rows and settings, which training rows are validation rows."""
+        kind = [self.method in STRATIFIED, self.method in GROUPED, self.method == "time", self.gap]
+        codes = self.codes_of(training).astype("<i8").tobytes()
+        return hashlib.sha256(json.dumps(kind).encode() + codes).hexdigest()[:32]
 
 
-def cells(assignment: np.ndarray) -> list[tuple[int, int]]:
-    """All (repeat, fold), from 1, in which rows are tested."""
-    return [
-        (repeat, int(fold))
-        for repeat, tested in enumerate(assignment, start=1)
-        for fold in np.unique(tested[tested > 0])
-    ]
-
-
-def describe(
-    assignment: np.ndarray, repeat: int, fold: int, method: str, digests: np.ndarray, layout: Layout
-) -> dict:
-    """What a cell depends on besides its settings: its rows' contents and their encoding, as digests.
-
-    Args:
-        assignment: int32 (repeats, n).
-        digests: uint8 (n, 16), each row's content.
-        layout: what the matrix' columns stand for.
-
-    Returns:
-        `repeat`, `fold`; how many rows it learns from and tests; `width`, the number of matrix columns that
-        its training rows use; and the DIGESTS.
-    """
-    tested = assignment[repeat - 1]
-    learnt, held_out = training_rows(tested, fold, method), tested == fold
-    if not learnt.any():
-        raise RegfoldError(f"split: repeat {repeat}, fold {fold} has no training rows")
-    encoding, width = layout.of_rows(learnt)
-    return {
-        "repeat": repeat,
-        "fold": fold,
-        "n_train": int(learnt.sum()),
-        "n_test": int(held_out.sum()),
-        "width": width,
-        "train": rows_digest(digests[learnt]),
-        "encoding": encoding,
-        "test": rows_digest(digests[held_out]),
-        "layout": layout.of_table(),
-    }
+def read(prepared: Path, split: dict) -> Folds:
+    """What split_folds wrote into results/prepared, for the config's split section."""
+    assignment, codes = (np.load(prepared / f"{name}.npy") for name in ("assignment", "codes"))
+    return Folds(assignment, codes, split["method"], split["gap"])
 
 
 def belongs(cell: dict, description: dict) -> bool:

@@ -1,15 +1,16 @@
 """Who tests what: rows assigned to folds as the scikit-learn splitter of the method's name does it."""
 
+import math
 import re
 from collections.abc import Iterable
 
 import numpy as np
 
+from regfold.config.split_methods import GROUPED, STRATIFIED
 from regfold.data.columns import sorted_labels
 from regfold.errors import RegfoldError, quote
 from regfold.splits import split_file
 
-GROUPED = ("group", "stratified_group")
 INTEGER = re.compile(r"[+-]?[0-9]+")
 
 
@@ -21,7 +22,7 @@ def assign(
     values: list[str] | None,
     missing: list[str],
     with_id: bool,
-) -> tuple[np.ndarray, list[str]]:
+) -> tuple[np.ndarray, list[str], np.ndarray]:
     """Assign every row to the fold in which it is tested, as the scikit-learn splitter of that name does.
 
     Args:
@@ -34,15 +35,17 @@ def assign(
         with_id: whether the names are ids (else numbers of rows), for messages.
 
     Returns:
-        the assignment, int32 (repeats, n), folds from 1, 0 for a row not tested; and the folds' names.
+        the assignment, int32 (repeats, n), folds from 1, 0 for a row not tested; the folds' names; and the
+        codes of groups or times, int32 (n,), see Folds.
 
     Raises:
         RegfoldError: if the rows cannot be split so.
     """
     method, n = split["method"], len(rows)
     what = "id" if with_id else "row"
+    codes = np.zeros(n, np.int32)
     if method == "file":
-        return split_file.read(split["file"], rows, what)
+        return *split_file.read(split["file"], rows, what), codes
     if values is not None:
         values = _present(split["column"], values, rows, missing, what)
     if method == "column":
@@ -52,45 +55,47 @@ def assign(
                 f"split.column: column {quote(split['column'])} has one value only, {quote(names[0])}; "
                 f"expected one value for each fold"
             )
-        code = {name: i + 1 for i, name in enumerate(names)}
-        return np.array([[code[v] for v in values]], np.int32), names
-    _check_counts(split, n, target, task, values)
+        fold_of = {name: i + 1 for i, name in enumerate(names)}
+        return np.array([[fold_of[v] for v in values]], np.int32), names, codes
+    if method == "time":
+        codes = _time_codes(split["column"], values)
+    elif method in GROUPED:
+        codes = _codes(values)
+    _check_counts(split, n, target, task, codes)
     assignment = np.zeros((split["repeats"], n), np.int32)
-    order = _time_order(split["column"], values) if method == "time" else np.arange(n)
-    groups = values if method in GROUPED else None
-    if groups is not None and (numbers := _numbers(groups)) is not None:
-        groups = numbers
+    labels = target if task == "classification" else None
     for repeat in range(split["repeats"]):
-        labels = target if task == "classification" else None
-        tested_rows = _tested_rows(method, split["folds"], split["seed"] + repeat, order, labels, groups)
-        for fold, tested in enumerate(tested_rows, start=1):
-            assignment[repeat, order[tested]] = fold
-    return assignment, [str(fold) for fold in range(1, split["folds"] + 1)]
+        for fold, tested in enumerate(_tested_rows(split, split["seed"] + repeat, n, labels, codes), start=1):
+            assignment[repeat, tested] = fold
+    return assignment, [str(fold) for fold in range(1, split["folds"] + 1)], codes
 
 
-def _tested_rows(method: str, folds: int, seed: int, rows, labels, groups) -> Iterable[np.ndarray]:
-    """Positions of the rows that each fold tests."""
+def _tested_rows(split: dict, seed: int, n: int, labels, codes: np.ndarray) -> Iterable[np.ndarray]:
+    """The rows that each fold tests, as positions or bool (n,)."""
+    method, folds = split["method"], split["folds"]
     if method == "kfold":  # two lines, and an import that takes longer than all else in this job
-        shuffled = np.random.RandomState(seed).permutation(len(rows))
-        return np.array_split(shuffled, folds)
+        return np.array_split(np.random.RandomState(seed).permutation(n), folds)
     from sklearn import model_selection as sklearn
 
     if method == "time":
-        splitter = sklearn.TimeSeriesSplit(folds)
-    else:
-        kind = {
-            "stratified": sklearn.StratifiedKFold,
-            "group": sklearn.GroupKFold,
-            "stratified_group": sklearn.StratifiedGroupKFold,
-        }[method]
-        splitter = kind(folds, shuffle=True, random_state=seed)
-    return (tested for _, tested in splitter.split(rows, labels, groups))
+        times = np.arange(codes.max() + 1)
+        splitter = sklearn.TimeSeriesSplit(folds, gap=split["gap"])
+        return (np.isin(codes, tested) for _, tested in splitter.split(times))
+    kind = {
+        "stratified": sklearn.StratifiedKFold,
+        "group": sklearn.GroupKFold,
+        "stratified_group": sklearn.StratifiedGroupKFold,
+    }[method]
+    splitter = kind(folds, shuffle=True, random_state=seed)
+    groups = codes if method in GROUPED else None
+    return (tested for _, tested in splitter.split(np.zeros(n), labels, groups))
 
 
 def _present(column: str, values: list[str], rows: list[str], missing: list[str], what: str) -> list[str]:
+    """The values without the blanks around them. An empty cell is missing, whatever data.missing says."""
     values = [value.strip() for value in values]
     for row, value in zip(rows, values, strict=True):
-        if value in missing:
+        if not value or value in missing:
             raise RegfoldError(
                 f"split.column: column {quote(column)}, {what} {row}: the cell is missing; "
                 f"every row needs a value to be split by"
@@ -98,43 +103,51 @@ def _present(column: str, values: list[str], rows: list[str], missing: list[str]
     return values
 
 
-def _numbers(values: list[str]) -> np.ndarray | None:
-    """The values as numbers, whole ones exactly (they may have 19 digits); None if one is no number."""
+def _numbers(values: list[str]) -> list[int | float] | None:
+    """The values as numbers, whole ones exactly, however long; None if one is not a number."""
     try:
-        if all(INTEGER.fullmatch(value) for value in values):
-            return np.array([int(value) for value in values], np.int64)
-        numbers = np.array([float(value) for value in values])
-    except (ValueError, OverflowError):
+        numbers = [int(value) if INTEGER.fullmatch(value) else float(value) for value in values]
+    except ValueError:
         return None
     # Python reads 1_20 as 120; in a table it is a name.
-    return numbers if np.isfinite(numbers).all() and not any("_" in value for value in values) else None
+    if any("_" in value for value in values):
+        return None
+    return numbers if all(isinstance(n, int) or math.isfinite(n) for n in numbers) else None
 
 
-def _time_order(column: str, values: list[str]) -> np.ndarray:
-    """Rows from the earliest to the latest; rows of one time keep their order."""
-    numbers = _numbers(values)
-    if numbers is not None:
-        return np.argsort(numbers, kind="stable")
+def _codes(values: list[str]) -> np.ndarray:
+    """Each value's rank among the different ones, int32 (n,): numbers if all are (1 is 1.0), else texts."""
+    values = _numbers(values) or values
+    rank = {value: i for i, value in enumerate(sorted(set(values)))}
+    return np.array([rank[value] for value in values], np.int32)
+
+
+def _time_codes(column: str, values: list[str]) -> np.ndarray:
+    """Each time's rank among the different ones, int32 (n,), the earliest first."""
+    if _numbers(values) is not None:
+        return _codes(values)
     try:
         if odd := next((value for value in values if not value[:1].isdigit()), None):
             raise ValueError(quote(odd))  # numpy reads "now" and "NaT"
         # Nanoseconds alone would reach from 1678 to 2262 only, and wrap round silently.
-        nanoseconds, microseconds = (np.array(values, f"datetime64[{unit}]") for unit in ("ns", "us"))
-        return np.lexsort((nanoseconds, microseconds))
+        moments = [np.array(values, f"datetime64[{unit}]").astype(np.int64) for unit in ("us", "ns")]
     except ValueError as error:
         raise RegfoldError(
             f"split.column: column {quote(column)} is no time: {error}; "
             f"expected numbers or ISO dates such as 2024-05-31 or 2024-05-31T12:00"
         ) from None
+    return np.unique(np.stack(moments, axis=1), axis=0, return_inverse=True)[1].astype(np.int32)
 
 
-def _check_counts(split: dict, n: int, target: np.ndarray, task: str, values: list[str] | None) -> None:
+def _check_counts(split: dict, n: int, target: np.ndarray, task: str, codes: np.ndarray) -> None:
     """What scikit-learn would refuse, or only warn of, in the words of the config."""
     folds, method = split["folds"], split["method"]
-    where = f"split.folds: {folds} folds"
-    if folds > (n - 1 if method == "time" else n):
+    where, n_codes = f"split.folds: {folds} folds", int(codes.max()) + 1
+    if folds > n:
         raise RegfoldError(f"{where}, but the table has {n} rows; expected at most as many folds as rows")
-    if method in ("stratified", "stratified_group"):
+    if method == "time":
+        _check_times(split, n_codes)
+    if method in STRATIFIED:
         if task != "classification":
             raise RegfoldError(
                 f"split.method: {method} needs classes, but the task is regression; expected kfold or group"
@@ -145,8 +158,27 @@ def _check_counts(split: dict, n: int, target: np.ndarray, task: str, values: li
                 f"{where}, but the smallest class has {counts.min()} rows; "
                 f"method {method} needs at least as many rows of each class as folds"
             )
-    if method in GROUPED and len(set(values)) < folds:
+    if method in GROUPED:
+        found = f"column {quote(split['column'])} has {n_codes} groups"
+        if n_codes < folds:
+            raise RegfoldError(f"{where}, but {found}; expected at least one group for each fold")
+        if n_codes == folds and split["repeats"] > 1:
+            raise RegfoldError(
+                f"split.repeats: {split['repeats']} repeats of {folds} folds, but {found}: all repeats would "
+                "have the same folds; expected 1 repeat, or fewer folds"
+            )
+
+
+def _check_times(split: dict, n_times: int) -> None:
+    folds, column = split["folds"], quote(split["column"])
+    if folds >= n_times:
         raise RegfoldError(
-            f"{where}, but column {quote(split['column'])} has {len(set(values))} groups; "
-            f"expected at least one group for each fold"
+            f"split.folds: {folds} folds, but column {column} has {n_times} different times; expected more "
+            "times than folds"
+        )
+    before = n_times - folds * (n_times // (folds + 1))
+    if split["gap"] >= before:
+        raise RegfoldError(
+            f"split.gap: {split['gap']}, but before the first of {folds} folds column {column} has {before} "
+            f"different times; expected at most {before - 1}"
         )

@@ -18,13 +18,13 @@ class Split:
     """Who tests what.
 
     Attributes:
-        assignment: int32 (repeats, n), the fold (from 1) in which each row is tested, 0 for none.
-        names: the rows' names; both in canonical order.
-        cells: each cell's description by (repeat, fold), see folds.describe, with its fold's name, and
+        folds: which rows each cell trains on and tests.
+        names: the rows' names, in canonical order.
+        cells: each cell's description by (repeat, fold), see Folds.describe, with its fold's name, and
             nothing else that could change. The cell runs again when its description does.
     """
 
-    assignment: np.ndarray
+    folds: folds.Folds
     names: pa.Array
     cells: dict[tuple[int, int], dict]
 
@@ -46,7 +46,7 @@ def decide(settings: dict, prepared: Path) -> Split:
     if column is not None:
         texts = parquet.read_table(prepared / "table.parquet", columns=[column])[column]
         values = texts.take(rows["position"]).to_pylist()
-    assignment, fold_names = methods.assign(
+    assignment, fold_names, codes = methods.assign(
         settings["split"],
         np.load(prepared / "target.npy"),
         schema["task"],
@@ -57,26 +57,28 @@ def decide(settings: dict, prepared: Path) -> Split:
     )
     digests = np.load(prepared / "digests.npy", mmap_mode="r")
     layout = Layout(schema, np.load(prepared / "features.npy", mmap_mode="r"))
-    common = settings["split"]["method"], digests, layout
+    decided = folds.Folds(assignment, codes, settings["split"]["method"], settings["split"]["gap"])
     cells = {
-        (repeat, fold): folds.describe(assignment, repeat, fold, *common) | {"name": fold_names[fold - 1]}
-        for repeat, fold in folds.cells(assignment)
+        (repeat, fold): decided.describe(repeat, fold, digests, layout) | {"name": fold_names[fold - 1]}
+        for repeat, fold in decided.cells()
     }
-    return Split(assignment, names, cells)
+    return Split(decided, names, cells)
 
 
-def write(split: Split, table: str, assignment: str, folder: str) -> None:
-    """Write folds.csv, the assignment, and results/folds/<repeat>-<fold>.json."""
+def write(split: Split, table: str, assignment: str, codes: str, folder: str) -> None:
+    """Write folds.csv, what `folds.read` reads, and results/folds/<repeat>-<fold>.json."""
     for (repeat, fold), description in split.cells.items():
         files.write_json(Path(folder) / f"{repeat}-{fold}.json", description)
-    with files.atomic(assignment) as temporary, temporary.open("wb") as file:
-        np.save(file, split.assignment)
-    write_csv(folds.folds_table(split.assignment, split.names), table)
+    for path, array in ((assignment, split.folds.assignment), (codes, split.folds.codes)):
+        with files.atomic(path) as temporary, temporary.open("wb") as file:
+            np.save(file, array)
+    write_csv(folds.folds_table(split.folds.assignment, split.names), table)
 
 
 def sentence(method: str, split: Split) -> str:
     """What was decided, for the terminal."""
-    repeats, untested = len(split.assignment), int((split.assignment == 0).all(axis=0).sum())
+    assignment = split.folds.assignment
+    repeats, untested = len(assignment), int((assignment == 0).all(axis=0).sum())
     line = f"split: {method}, {len(split.cells)} cells a model"
     line += f" in {repeats} repeats" if repeats > 1 else ""
     return f"{line}, {untested:,} rows are never tested" if untested else line

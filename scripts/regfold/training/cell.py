@@ -17,8 +17,8 @@ from regfold.data.matrix import padded_length, take_rows
 from regfold.errors import RegfoldError
 from regfold.provenance import identity
 from regfold.splits import folds
-from regfold.training import cell_files, diagnosis, penalty, standardize
-from regfold.training.fitting import Fitting, arranged
+from regfold.training import cell_files, diagnosis, penalty, standardize, validation
+from regfold.training.fitting import Fitting
 from regfold.training.heldout import HeldOut
 from regfold.training.network import assemble, weights_digest
 from regfold.training.seeds import derive
@@ -33,7 +33,7 @@ class Cell:
         model: the model's name.
         repeat, fold: from 1.
         specification: what training depends on besides its rows, see identity.specification.
-        method: split.method.
+        split: the resolved split section.
         checkpoint_seconds: at most so many seconds of training are ever lost.
         on_divergence: "warn" or "fail".
     """
@@ -42,7 +42,7 @@ class Cell:
     repeat: int
     fold: int
     specification: dict
-    method: str
+    split: dict
     checkpoint_seconds: float
     on_divergence: str
 
@@ -94,10 +94,11 @@ def run(
     schema = json.loads((prepared / "schema.json").read_text(encoding="utf-8"))
     specification = cell.specification | {"versions": identity.versions()}
     digest = identity.state_digest(specification, description)
-    learnt, held_out, rows, truth = _read_rows(prepared, cell)
-    preprocessing = diagnosis.preprocessing(rows[: len(learnt)], prepared / "features.npy", held_out, schema)
-    fitting = Fitting(specification, cell.key, schema, rows, truth)
-    del rows
+    held_out, rows, truth, n_validation = _read_rows(prepared, cell)
+    seen = rows[: len(truth) - n_validation]
+    preprocessing = diagnosis.preprocessing(seen, prepared / "features.npy", held_out, schema)
+    fitting = Fitting(specification, cell.key, schema, rows, truth, n_validation)
+    del rows, seen
     store = Store(state_root, digest)
     # Held until the files are written: an orphan of a killed run and its successor write one after the other.
     with store.lock(on_wait=lambda: say(f"regfold: {cell}: waits for a process that works on it")):
@@ -119,12 +120,16 @@ def run(
         hidden = trainer.program.hidden(state.kept, trainer.sample())
         if cell.on_divergence == "fail" and not np.isfinite(predictions).all():
             raise RegfoldError(f"{cell}: predictions are not finite; training.on_divergence is fail")
+        flags = diagnosis.flags(state, hidden, predictions, fitting.target)
+        if specification["training"]["early_stopping"] and not n_validation:
+            flags.append("no early stopping: a single row, group or time leaves no validation rows")
         about = {
             "model": cell.model,
             "repeat": cell.repeat,
             "fold": cell.fold,
             "fold_name": description["name"],
-            "n_train": len(learnt),
+            "n_train": description["n_train"],
+            "n_validation": n_validation,
             "n_test": len(held_out),
             "epochs": state.epoch,
             "best_epoch": state.best_epoch or state.epoch,
@@ -139,7 +144,7 @@ def run(
                 "python": platform.python_version(),
             },
             "device": device,
-            "flags": diagnosis.flags(state, hidden, predictions, fitting.target),
+            "flags": flags,
             "preprocessing": preprocessing,
             "penalties": _finite(penalty.measure_weights(trainer.core) | diagnosis.activity(hidden)),
             "activity_note": penalty.activity_note(specification["penalty"], trainer.batch_size),
@@ -206,13 +211,20 @@ def sentence(about: dict) -> str:
     return "; ".join([f"{what}: {did}", *([about["ending"]] if about["ending"] else []), *about["flags"]])
 
 
-def _read_rows(prepared: Path, cell: Cell) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Indices of training and held-out rows; the training rows, arranged and padded; their truth."""
-    tested = np.load(prepared / "assignment.npy")[cell.repeat - 1]
-    learnt = np.flatnonzero(folds.training_rows(tested, cell.fold, cell.method))
-    learnt = arranged(learnt, cell.specification, cell.key)
-    rows = take_rows(prepared / "features.npy", learnt, padded_length(len(learnt)))
-    return learnt, np.flatnonzero(tested == cell.fold), rows, np.load(prepared / "target.npy")[learnt]
+def _read_rows(prepared: Path, cell: Cell) -> tuple[np.ndarray, np.ndarray, np.ndarray, int]:
+    """Held-out rows' indices; training rows, validation rows last, padded; their truth; how many validate."""
+    decided = folds.read(prepared, cell.split)
+    is_training, target = decided.training(cell.repeat, cell.fold), np.load(prepared / "target.npy")
+    order, n_validation = validation.arrange(
+        cell.specification["training"],
+        cell.split,
+        decided.codes_of(is_training),
+        target[is_training] if target.ndim == 1 else None,
+        cell.key,
+    )
+    training = np.flatnonzero(is_training)[order]
+    rows = take_rows(prepared / "features.npy", training, padded_length(len(training)))
+    return np.flatnonzero(decided.held_out(cell.repeat, cell.fold)), rows, target[training], n_validation
 
 
 def _write_history(path: Path, state: State, heldout: dict[int, tuple[float, float]]) -> None:

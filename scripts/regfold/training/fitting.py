@@ -5,7 +5,6 @@ import numpy as np
 from regfold.data.matrix import padded, padded_length
 from regfold.training import network, standardize
 from regfold.training.programs.base import padded_rows
-from regfold.training.seeds import validation_rows
 from regfold.training.trainer import Trainer
 
 
@@ -16,9 +15,10 @@ class Fitting:
         specification: the model's, see provenance.identity.specification.
         key: (seed, repeat, fold).
         schema: the table's schema.
-        features: float32 (n_padded, width), encoded training rows as `arranged` has them, padded; changed in
+        features: float32 (n_padded, width), encoded training rows, validation rows last, padded; changed in
             place.
         truth: (n_rows,) class codes, or (n_rows, n_targets) numbers.
+        n_validation: how many of the rows are validation rows; no statistic comes from them.
     """
 
     def __init__(
@@ -28,15 +28,17 @@ class Fitting:
         schema: dict,
         features: np.ndarray,
         truth: np.ndarray,
+        n_validation: int,
     ):
         training, classes = specification["training"], schema["classes"]
-        self.statistics = standardize.fit(features[: len(truth)], schema["columns"])
-        self.target = None if classes else standardize.fit_target(truth)
+        n_rows = len(truth) - n_validation
+        self.statistics = standardize.fit(features[:n_rows], schema["columns"])
+        self.target = None if classes else standardize.fit_target(truth[:n_rows])
         features = standardize.apply(features, self.statistics)
         truth = truth.astype(np.int32) if classes else self.target.standardize(truth)
-        weights = _balanced(truth) if classes and training["class_weight"] == "balanced" else None
-        n_validation = _n_validation(training, len(truth))
-        n_rows = len(truth) - n_validation
+        weights = None
+        if classes and training["class_weight"] == "balanced":
+            weights = _balanced(truth[:n_rows], len(classes))[truth]
         rows = padded_rows(features, truth[:n_rows], weights if weights is None else weights[:n_rows])
         validation = None
         if n_validation:
@@ -65,24 +67,10 @@ class Fitting:
         )
 
 
-def arranged(learnt: np.ndarray, specification: dict, key: tuple[int, int, int]) -> np.ndarray:
-    """The training rows' indices, validation rows last, which the optimizer never sees."""
-    n_validation = _n_validation(specification["training"], len(learnt))
-    if not n_validation:
-        return learnt
-    apart = validation_rows(*key, n_validation, len(learnt))
-    return np.concatenate([learnt[~apart], learnt[apart]])
+def _balanced(codes: np.ndarray, n_classes: int) -> np.ndarray:
+    """Each class's weight, float32 (n_classes,), by which all classes count the same, as in scikit-learn.
 
-
-def _n_validation(training: dict, n_rows: int) -> int:
-    """How many training rows are validation rows: its fraction, but one at least, and not all."""
-    if not training["early_stopping"] or n_rows < 2:
-        return 0
-    return min(max(1, round(training["early_stopping"]["fraction"] * n_rows)), n_rows - 1)
-
-
-def _balanced(codes: np.ndarray) -> np.ndarray:
-    """Weights that let each class of the training rows count the same in all (scikit-learn's `balanced`)."""
-    counts = np.bincount(codes)
-    per_class = len(codes) / (np.count_nonzero(counts) * np.maximum(counts, 1))
-    return per_class[codes].astype(np.float32)
+    A class that only validation rows have weighs as one with a single row.
+    """
+    counts = np.bincount(codes, minlength=n_classes)
+    return (len(codes) / (np.count_nonzero(counts) * np.maximum(counts, 1))).astype(np.float32)

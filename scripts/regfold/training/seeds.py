@@ -19,11 +19,3 @@ def derive(seed: int, repeat: int, fold: int, purpose: str, index: int = 0) -> i
 def batch_order(seed: int, repeat: int, fold: int, epoch: int, n_rows: int) -> np.ndarray:
     """The order, int32 (n_rows,), in which epoch `epoch` (from 1) visits the training rows."""
     return np.random.default_rng([seed, repeat, fold, epoch]).permutation(n_rows).astype(np.int32)
-
-
-def validation_rows(seed: int, repeat: int, fold: int, n_watched: int, n_rows: int) -> np.ndarray:
-    """Which training rows, bool (n_rows,), are the `n_watched` that early stopping watches."""
-    generator = np.random.default_rng(derive(seed, repeat, fold, "validation"))
-    watched = np.zeros(n_rows, bool)
-    watched[generator.permutation(n_rows)[:n_watched]] = True
-    return watched

@@ -56,7 +56,7 @@ def plan(config: dict, specifications: dict[str, dict], results: Path, states: P
         prepare(config["data"], config["split"]["column"], fresh)
         split = decide({"split": config["split"], "missing": config["data"]["missing"]}, fresh)
         digests = np.load(fresh / "digests.npy")
-    before = _Before(results, config["split"]["method"])
+    before = _Before(results, config["split"])
     return [
         _step(model, specification, key, split, digests, before, results, states)
         for model, specification in specifications.items()
@@ -67,11 +67,10 @@ def plan(config: dict, specifications: dict[str, dict], results: Path, states: P
 class _Before:
     """The rows of the last run, where they are still there, to say how many of a cell's rows changed."""
 
-    def __init__(self, results: Path, method: str):
-        self.method = method
+    def __init__(self, results: Path, split: dict):
         try:
             self.digests = np.load(results / "prepared" / "digests.npy")
-            self.assignment = np.load(results / "prepared" / "assignment.npy")
+            self.folds = folds.read(results / "prepared", split)
         except (OSError, ValueError):
             self.digests = None
 
@@ -80,13 +79,12 @@ class _Before:
         repeat, fold = cell["repeat"], cell["fold"]
         if (
             self.digests is None
-            or repeat > len(self.assignment)
-            or self.assignment.shape[1] != len(self.digests)
+            or (repeat, fold) not in self.folds.cells()
+            or len(self.folds.codes) != len(self.digests)
         ):
             return f"{part} rows changed"
-        tested = self.assignment[repeat - 1]
-        mask = folds.training_rows(tested, fold, self.method) if part == "training" else tested == fold
-        then = self.digests[mask]
+        rows_of = self.folds.training if part == "training" else self.folds.held_out
+        then = self.digests[rows_of(repeat, fold)]
         if folds.rows_digest(then) != cell["digests"]["train" if part == "training" else "test"]:
             return f"{part} rows changed"
         old, new = (Counter(row.tobytes() for row in rows) for rows in (then, now))
@@ -114,12 +112,12 @@ def _step(
     try:
         cell = files.read_json(folder / "cell.json")
         why += settings_changed(cell, specification)
-        tested = split.assignment[key[0] - 1]
         if cell["digests"]["train"] != description["train"]:
-            learnt = folds.training_rows(tested, key[1], before.method)
-            why.append(before.changed(cell, digests[learnt], "training"))
+            why.append(before.changed(cell, digests[split.folds.training(*key)], "training"))
+        elif cell["digests"]["validation"] != description["validation"]:
+            why.append("the training rows' groups or times changed")
         if cell["digests"]["test"] != description["test"]:
-            why.append(before.changed(cell, digests[tested == key[1]], "held-out"))
+            why.append(before.changed(cell, digests[split.folds.held_out(*key)], "held-out"))
         if any(cell["digests"][name] != description[name] for name in ("encoding", "layout")):
             why.append("the table's columns, levels or classes changed")
         if cell["fold_name"] != description["name"]:
