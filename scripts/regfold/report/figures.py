@@ -120,7 +120,7 @@ def _training(schema, model, models, cells, histories, domain) -> Figure:
     )
 
 
-def _numbers(schema: dict, model: str, suffix: str, made: Predictions, result: dict) -> list[Figure]:
+def _numbers(schema: dict, model: str, suffix: str, oos: Predictions, result: dict) -> list[Figure]:
     targets, which = schema["target"], ""
     names = [f"{label(target)}{suffix}" for target in targets]
     several, shown = len(targets) > 1, range(len(targets))
@@ -140,14 +140,14 @@ def _numbers(schema: dict, model: str, suffix: str, made: Predictions, result: d
             f"Predicted against true {names[i]}",
             "Each held-out row, predicted by the network that has not seen it. The dashed line is a perfect "
             f"prediction.{which}",
-            regression.predicted_against_true(made.truth[:, i], made.prediction[:, i], targets[i]),
+            regression.predicted_against_true(oos.truth[:, i], oos.prediction[:, i], targets[i]),
             420,
         )
         for i in shown
     ]
 
 
-def _classes(schema: dict, model: str, suffix: str, made: Predictions, result: dict) -> list[Figure]:
+def _classes(schema: dict, model: str, suffix: str, oos: Predictions, result: dict) -> list[Figure]:
     classes, repeats, which = schema["classes"], result["repeats"], ""
     if len(classes) > classification.MOST_CLASSES:
         which = (
@@ -161,7 +161,7 @@ def _classes(schema: dict, model: str, suffix: str, made: Predictions, result: d
             f"Confusion matrix{suffix}",
             "Of the held-out rows of each true class, the share that was given each class; below it their "
             "number." + f" Each row counts {repeats} times, once per repeat." * (repeats > 1) + which,
-            classification.confusion_matrix(made.truth, made.prediction, classes),
+            classification.confusion_matrix(oos.truth, oos.prediction, classes),
             420,
         ),
         Figure(
@@ -172,7 +172,7 @@ def _classes(schema: dict, model: str, suffix: str, made: Predictions, result: d
             "points stand for more rows; upright bars are 95 % intervals."
             + " Of each row, the predicted class is shown."
             * (len(classes) > classification.FEW_CLASSES),
-            classification.calibration(made.truth, made.prediction, classes, repeats),
+            classification.calibration(oos.truth, oos.prediction, classes, repeats),
             420,
         ),
     ]

@@ -33,18 +33,18 @@ def write(study: Study, javascript: Callable[[], str], report: str | Path, folde
         report: path of the page.
         folder: where the charts' copies go.
     """
-    made = figures.of_study(study)
-    pictures = figures.write(made, folder)
+    charts = figures.of_study(study)
+    pictures = figures.write(charts, folder)
     with files.atomic(report) as temporary:
-        temporary.write_text(render(study, made, pictures, javascript()), encoding="utf-8")
+        temporary.write_text(render(study, charts, pictures, javascript()), encoding="utf-8")
 
 
-def render(study: Study, made: list[figures.Figure], pictures: dict[str, str], javascript: str) -> str:
+def render(study: Study, charts: list[figures.Figure], pictures: dict[str, str], javascript: str) -> str:
     """The page's text.
 
     Args:
         study: what `study.read` returned.
-        made: the study's figures.
+        charts: the study's figures.
         pictures: figure -> SVG text, for readers without JavaScript.
         javascript: Vega, Vega-Lite and vega-embed.
     """
@@ -61,11 +61,11 @@ def render(study: Study, made: list[figures.Figure], pictures: dict[str, str], j
     program = (javascript + DRAW).replace("</script", "<\\/script").replace("<!--", "<\\!--")
     digest = base64.b64encode(hashlib.sha256(program.encode("utf-8")).digest()).decode("ascii")
     sections = {}
-    for figure in made:
+    for figure in charts:
         picture = base64.b64encode(pictures[figure.name].encode("utf-8")).decode("ascii")
         section = sections.setdefault(figure.section, [])
-        told = any(figure.caption == other.caption for other, _, _ in section)
-        section.append((figure, picture, told))
+        repeated = any(figure.caption == other.caption for other, _, _ in section)
+        section.append((figure, picture, repeated))
     return environment.get_template(TEMPLATE).render(
         study=study,
         schema=study.schema,
@@ -78,7 +78,7 @@ def render(study: Study, made: list[figures.Figure], pictures: dict[str, str], j
         citation=sentences.citation(study),
         tables=tables,
         sections=sections,
-        specs={figure.name: figure.spec("container") for figure in made},
+        specs={figure.name: figure.spec("container") for figure in charts},
         program=program,
         digest=digest,
     )
