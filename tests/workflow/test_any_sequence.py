@@ -165,8 +165,8 @@ def seen(study: Study, key: tuple[int, int]) -> tuple[str, str]:
     """Digests of what a fold's network would be trained on, and of all that its cell would be made from."""
     schema, features = study.schema, study.features()
     target = np.load(study.prepared / "target.npy")
-    tested = np.load(study.prepared / "assignment.npy")[key[0] - 1]
-    learnt = folds.training_rows(tested, key[1], study.config["split"]["method"])
+    decided = folds.read(study.prepared, study.config["split"])
+    learnt, tested = decided.training(*key), decided.held_out(*key)
     meanings = [
         (place, entry["levels"] and entry["levels"][j])
         for place, entry in enumerate(schema["columns"])
@@ -181,7 +181,7 @@ def seen(study: Study, key: tuple[int, int]) -> tuple[str, str]:
         outputs,
     )
     names = [entry["name"] for entry in schema["columns"]], study.description(*key)["name"]
-    held_out = features[tested == key[1]].tobytes(), target[tested == key[1]].tobytes()
+    held_out = features[tested].tobytes(), target[tested].tobytes()
     whole = training, held_out, meanings, names
     return tuple(hashlib.sha256(repr((key, parts)).encode()).hexdigest() for parts in (training, whole))
 
