@@ -7,7 +7,6 @@ from types import SimpleNamespace
 import numpy as np
 import score_predictions
 from regfold import files
-from regfold.results import predictions
 
 HOSTILE = [
     "<script>alert(1)</script>",
@@ -281,7 +280,7 @@ def _history(random, path, epochs, task, bad):
 
 def _oos(path, schema, truth, all_predictions, fold_of):
     single = schema["task"] == "regression" and len(schema["target"]) == 1
-    outputs = predictions.output_names(schema)
+    outputs = schema["classes"] or schema["target"]
     header = [*schema["table_columns"], "oos_row", "oos_repeat", "oos_fold"]
     header += ["oos_label"] if schema["classes"] else []
     header += (

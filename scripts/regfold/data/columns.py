@@ -71,14 +71,6 @@ def feature_names(table: Table, data: dict, split_column: str | None) -> tuple[l
             if name is not None:
                 table.find(name, key)
                 reasons[name] = reason
-    if data["id"] in data["target"]:
-        raise RegfoldError(f"config.yaml: data.id: {quote(data['id'])} is a target; expected another column")
-    excluded = set(data["exclude"])
-    for name in data["target"]:
-        if name in excluded:
-            raise RegfoldError(
-                f"config.yaml: data.exclude: {quote(name)} is a target; expected other columns"
-            )
     if data["categorical"] != "auto":
         for name in data["categorical"]:
             table.find(name, "data.categorical")

@@ -6,11 +6,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.types as types
 
+from regfold.config.messages import listed
+from regfold.config.paths import SKLEARN_TABLES
 from regfold.errors import RegfoldError, nearest, quote
 
 SUFFIXES = (".parquet", ".feather")
-
-SKLEARN_TABLES = ("breast_cancer", "diabetes", "digits", "iris", "linnerud", "wine")
 
 
 def read(path: str) -> tuple[pa.Table, dict[str, str]]:
@@ -45,7 +45,7 @@ def sklearn_table(path: str) -> tuple[pa.Table, dict[str, str]]:
     """
     name = path.removeprefix("sklearn:")
     if name not in SKLEARN_TABLES:
-        hint = nearest(name, SKLEARN_TABLES) or f"; expected one of {', '.join(SKLEARN_TABLES)}"
+        hint = nearest(name, SKLEARN_TABLES) or f"; expected {listed(SKLEARN_TABLES, 'or')}"
         raise RegfoldError(f"config.yaml: data.path: scikit-learn ships no table {quote(name)}{hint}")
     from sklearn import datasets
 

@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from regfold.data import read_text, read_typed
+from regfold.data.oos_names import is_reserved
 from regfold.errors import RegfoldError, nearest, quote
 
 # A cell that reads as a finite decimal number.
@@ -198,9 +199,7 @@ def _check_names(path: str, names: list[str]) -> None:
                 f"{path}: column {number} has no name; expected a header that names every column "
                 "(pandas: to_csv(index=False) leaves the unnamed index out)"
             )
-        if name in ("oos_row", "oos_repeat", "oos_fold", "oos_label", "oos_y", "oos_pred") or name.startswith(
-            ("oos_y_", "oos_pred_")
-        ):
+        if is_reserved(name):
             raise RegfoldError(
                 f"{path}: column {quote(name)} has a name that regfold gives to its own columns; rename it"
             )

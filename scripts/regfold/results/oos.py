@@ -8,6 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as parquet
 
 from regfold import files
+from regfold.data.oos_names import KEYS, LABEL, output_names
 from regfold.errors import RegfoldError, quote
 from regfold.splits import folds
 from regfold.training import cell_files
@@ -55,15 +56,6 @@ def read_prepared(folder: Path, assignment: Path | None = None) -> Prepared:
         target=np.load(folder / "target.npy"),
         assignment=np.load(assignment or folder / "assignment.npy"),
     )
-
-
-def output_names(schema: dict) -> tuple[list[str], list[str]]:
-    """The columns of the truth and of the predictions, as they stand in the file."""
-    if schema["task"] == "classification":
-        endings = [f"_{name}" for name in schema["classes"]]
-    else:
-        endings = [f"_{name}" for name in schema["target"]] if len(schema["target"]) > 1 else [""]
-    return [f"oos_y{ending}" for ending in endings], [f"oos_pred{ending}" for ending in endings]
 
 
 def merge(prepared: Prepared, cells: dict[tuple[int, int], tuple[np.ndarray, np.ndarray]]) -> pa.Table:
@@ -122,13 +114,12 @@ def _lines(
     columns = dict(
         zip(prepared.table.column_names, prepared.table.take(prepared.position[rows]).columns, strict=True)
     )
-    columns["oos_row"] = prepared.names.take(pa.array(rows))
-    columns["oos_repeat"] = _text(np.full(len(rows), repeat))
-    columns["oos_fold"] = _text(fold)
+    keys = prepared.names.take(pa.array(rows)), _text(np.full(len(rows), repeat)), _text(fold)
+    columns |= dict(zip(KEYS, keys, strict=True))
     if schema["task"] == "classification":
         broken = np.isnan(values).any(axis=1)
         labels = np.array([*schema["classes"], ""], object)
-        columns["oos_label"] = pa.array(labels[np.where(broken, -1, values.argmax(axis=1))], pa.string())
+        columns[LABEL] = pa.array(labels[np.where(broken, -1, values.argmax(axis=1))], pa.string())
         truth = [_text((target == code).astype(np.int8)) for code in range(len(schema["classes"]))]
     else:
         truth = [_text(column) for column in target.T]

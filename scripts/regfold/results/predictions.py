@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.csv
 
+from regfold.data.oos_names import KEYS, output_names
 from regfold.errors import RegfoldError, quote
 
 
@@ -40,22 +41,14 @@ class Predictions:
                 yield int(self.repeat[part[0]]), int(self.fold[part[0]]), np.sort(part)
 
 
-def output_names(schema: dict) -> list[str]:
-    """What the network's outputs stand for: the classes, or the targets of a regression."""
-    return schema["classes"] if schema["task"] == "classification" else schema["target"]
-
-
 def read(path: str | Path, schema: dict) -> Predictions:
     """Reads truth and prediction from one OOS file; the table's own columns are not touched.
 
     Raises:
         RegfoldError: the file lacks an `oos_` column that the prepared table asks for.
     """
-    names = output_names(schema)
-    single = schema["task"] == "regression" and len(names) == 1
-    truth = ["oos_y"] if single else [f"oos_y_{name}" for name in names]
-    prediction = ["oos_pred"] if single else [f"oos_pred_{name}" for name in names]
-    types = {"oos_row": pa.string(), "oos_repeat": pa.int64(), "oos_fold": pa.int64()}
+    truth, prediction = output_names(schema)
+    types = dict(zip(KEYS, (pa.string(), pa.int64(), pa.int64()), strict=True))
     types |= dict.fromkeys(truth + prediction, pa.float64())
     try:
         table = pa.csv.read_csv(

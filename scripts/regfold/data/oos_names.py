@@ -1,0 +1,19 @@
+"""The columns that regfold adds to the table's own in an out-of-sample file."""
+
+KEYS = ("oos_row", "oos_repeat", "oos_fold")
+LABEL = "oos_label"
+TRUTH, PREDICTION = "oos_y", "oos_pred"
+
+
+def output_names(schema: dict) -> tuple[list[str], list[str]]:
+    """The columns of the truth and of the predictions: one a class, or one a target."""
+    if schema["task"] == "classification":
+        endings = [f"_{name}" for name in schema["classes"]]
+    else:
+        endings = [f"_{name}" for name in schema["target"]] if len(schema["target"]) > 1 else [""]
+    return [f"{TRUTH}{ending}" for ending in endings], [f"{PREDICTION}{ending}" for ending in endings]
+
+
+def is_reserved(name: str) -> bool:
+    """Whether a table may not have a column of this name, as regfold may add one."""
+    return name in (*KEYS, LABEL, TRUTH, PREDICTION) or name.startswith((f"{TRUTH}_", f"{PREDICTION}_"))
