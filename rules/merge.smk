@@ -24,11 +24,10 @@ rule merge_predictions:
         ),
     log:
         "logs/merge_predictions/{model}.log",
-    benchmark:
-        "benchmarks/merge_predictions/{model}.tsv"
     conda:
         "../envs/regfold.yaml"
     params:
+        usage="benchmarks/merge_predictions/{model}.tsv",
         code=code_digest("merge_predictions"),
     script:
         "../scripts/merge_predictions.py"

@@ -18,13 +18,12 @@ rule render_report:
         figures=directory("results/figures"),
     log:
         "logs/render_report/render_report.log",
-    benchmark:
-        "benchmarks/render_report/render_report.tsv"
     conda:
         "../envs/regfold.yaml"
     params:
         models=MODELS,
         split=config["split"],
+        usage="benchmarks/render_report/render_report.tsv",
         code=code_digest("render_report"),
     script:
         "../scripts/render_report.py"

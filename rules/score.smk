@@ -20,13 +20,12 @@ rule score_predictions:
         summary="results/summary.json",
     log:
         "logs/score_predictions/score_predictions.log",
-    benchmark:
-        "benchmarks/score_predictions/score_predictions.tsv"
     conda:
         "../envs/regfold.yaml"
     params:
         models=MODELS,
         split=config["split"],
+        usage="benchmarks/score_predictions/score_predictions.tsv",
         code=code_digest("score_predictions"),
     script:
         "../scripts/score_predictions.py"

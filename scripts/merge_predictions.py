@@ -2,18 +2,20 @@
 
 from pathlib import Path
 
-from regfold.data.write_text import write_csv
-from regfold.results import oos
-from regfold.runtime import log
+from regfold.runtime import workers
 
 
 def main(snakemake) -> None:
     """Write results/oos/<model>.csv, once the row contract is found to hold."""
-    with log.job(snakemake.log):
+    from regfold.data.write_text import write_csv
+    from regfold.results import oos
+    from regfold.runtime import log, usage
+
+    with log.job(snakemake.log), usage.recorded(snakemake.params.usage):
         prepared = oos.read_prepared(Path(snakemake.input.table).parent)
         cells = oos.read_cells(prepared, [Path(path).parent for path in snakemake.input.cells])
         write_csv(oos.merge(prepared, cells), snakemake.output.oos)
 
 
 if __name__ == "__main__":
-    main(snakemake)  # noqa: F821 (Snakemake defines it)
+    workers.run(main, snakemake, workers.TABLES)  # noqa: F821 (Snakemake defines it)

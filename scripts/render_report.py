@@ -1,11 +1,14 @@
 """Renders the report: one self-contained page, and its charts as SVG and PNG."""
 
-from regfold.report import vega
-from regfold.runtime import log
+from regfold.runtime import workers
 
 
 def main(snakemake) -> None:
-    with log.job(snakemake.log[0]), vega.javascript() as javascript:
+    """Write results/report.html and results/figures/."""
+    from regfold.report import vega
+    from regfold.runtime import log, usage
+
+    with log.job(snakemake.log), usage.recorded(snakemake.params.usage), vega.javascript() as javascript:
         from regfold.report import page  # with Altair, while the JavaScript is being made
         from regfold.results import study  # with Altair, while the JavaScript is being made
 
@@ -23,4 +26,4 @@ def main(snakemake) -> None:
 
 
 if __name__ == "__main__":
-    main(snakemake)  # noqa: F821
+    workers.run(main, snakemake, workers.TABLES)  # noqa: F821 (Snakemake defines it)

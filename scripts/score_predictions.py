@@ -2,13 +2,16 @@
 
 from pathlib import Path
 
-from regfold import files
-from regfold.results import predictions, scores, training_rows
-from regfold.runtime import log
+from regfold.runtime import workers
 
 
 def main(snakemake) -> None:
-    with log.job(snakemake.log[0]):
+    """Write results/scores.csv and results/summary.json."""
+    from regfold import files
+    from regfold.results import predictions, scores, training_rows
+    from regfold.runtime import log, usage
+
+    with log.job(snakemake.log), usage.recorded(snakemake.params.usage):
         schema = files.read_json(snakemake.input.schema)
         cells = [files.read_json(path) for path in snakemake.input.cells]
         paths = {Path(path).stem: path for path in snakemake.input.oos}
@@ -20,4 +23,4 @@ def main(snakemake) -> None:
 
 
 if __name__ == "__main__":
-    main(snakemake)  # noqa: F821
+    workers.run(main, snakemake, workers.TABLES)  # noqa: F821 (Snakemake defines it)

@@ -177,6 +177,7 @@ def build(
                 "file": None,
                 "gap": 0,
             },
+            usage=str(folder / "benchmarks" / "job.tsv"),
         ),
         log=[str(folder / "logs" / "job.log")],
     )
@@ -184,8 +185,7 @@ def build(
 
 def score(study: SimpleNamespace) -> None:
     """What the rule score_predictions does."""
-    params = SimpleNamespace(models=study.params.models, split=study.params.split)
-    score_predictions.main(SimpleNamespace(**vars(study) | {"params": params}))
+    score_predictions.main(study)
 
 
 def _names(names, number):

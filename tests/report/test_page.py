@@ -43,7 +43,7 @@ def built(folder: Path, **settings) -> SimpleNamespace:
 
 
 def read(made: SimpleNamespace) -> study.Study:
-    return study.read(**vars(made.params), **vars(made.input))
+    return study.read(models=made.params.models, split=made.params.split, **vars(made.input))
 
 
 @pytest.fixture(scope="module", params=CASES)

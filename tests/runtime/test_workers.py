@@ -382,7 +382,8 @@ def test_a_worker_serves_its_own_pool_alone_and_makes_room_for_another(light):
 
 def test_there_are_no_more_workers_than_jobs_at_once(light):
     light.serve(most=1)
-    first = light.start("a", what="while not Path('go').exists(): time.sleep(0.01)")
+    first = light.start("a", what="Path('on').touch()\n    while not Path('go').exists(): time.sleep(0.01)")
+    wait_for((light.folder / "on").exists)
     second = light.start("b", pool=2)
     time.sleep(1)
     assert second.poll() is None and light.did("b") is None

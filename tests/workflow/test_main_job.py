@@ -323,6 +323,7 @@ def run_scripts(settings: dict) -> list[dict]:
     merged = SimpleNamespace(
         input=SimpleNamespace(**made, cells=cells),
         output=SimpleNamespace(oos="results/oos/echo.csv"),
+        params=SimpleNamespace(usage="m.tsv"),
         log=["m.log"],
     )
     merge_predictions.main(merged)

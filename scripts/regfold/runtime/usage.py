@@ -27,8 +27,8 @@ def recorded(path: str | os.PathLike) -> Iterator[None]:
 
 
 def _counted() -> dict[str, float]:
-    """What the process has used since it began: seconds of processors, bytes read and written."""
-    return {"processor": os.times().user + os.times().system, **_fields("/proc/self/io")}
+    """What the process has used until now: seconds of processors, children's too; bytes read and written."""
+    return {"processor": sum(os.times()[:4]), **_fields("/proc/self/io")}
 
 
 def _table(seconds: float, used: dict[str, float]) -> str:

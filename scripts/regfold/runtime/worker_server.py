@@ -21,6 +21,19 @@ from typing import NoReturn
 
 from regfold.runtime import log, workers
 
+# What the jobs of a server import; it serves meanwhile.
+MODULES = {
+    workers.TABLES: (
+        "regfold.data.write_text",
+        "regfold.results.oos",
+        "regfold.results.predictions",
+        "regfold.results.training_rows",
+        "regfold.results.scores",
+        "altair",
+        "regfold.report.page",
+        "regfold.results.study",
+    )
+}
 # An idle worker ends after so long: it may hold a GPU that another run waits for.
 IDLE_SECONDS = 30.0
 # A worker ends once it holds so many times what it held after its first job, and so many bytes more.
@@ -134,14 +147,13 @@ def serve(kind: str, listening: int, lifeline: int, most: int) -> NoReturn:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the scripts, which pass it on
     signal.signal(signal.SIGCHLD, _reap)
     if kind == workers.TRAINING:
-        from regfold.runtime import processors
+        from regfold.runtime import job, processors  # noqa: F401
 
         processors.load()
-        from regfold.runtime import job  # noqa: F401
         from regfold.training import cell  # noqa: F401
     with socket.socket(fileno=listening) as listener:
         try:
-            Server(listener, lifeline, most).serve()
+            Server(listener, lifeline, most).serve(MODULES.get(kind, ()))
         finally:
             Path(listener.getsockname()).unlink(missing_ok=True)
     os._exit(0)

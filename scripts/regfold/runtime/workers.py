@@ -36,8 +36,9 @@ from regfold.runtime.signals import on_request_to_stop
 
 # Where the servers' sockets are, for the scripts; "none" from the user: there are to be no workers.
 VARIABLE = "REGFOLD_WORKERS"
+# A server for the rules that train, and one for those that need pandas, scikit-learn and Altair.
 TRAINING, TABLES = "training", "tables"
-RULES = {TRAINING: {"train_fold"}, TABLES: set()}
+RULES = {TRAINING: {"train_fold"}, TABLES: {"merge_predictions", "score_predictions", "render_report"}}
 SCRIPT = Path(__file__).parents[2] / "workers.py"
 BEGUN = b"b"
 
