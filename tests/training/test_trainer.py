@@ -180,7 +180,7 @@ def test_a_regression_with_two_targets_is_that_of_keras(numbers):
 def test_balanced_class_weights_are_those_of_scikit_learn_and_keras(classes):
     from regfold.training.fitting import _balanced
 
-    made = trainer(classes, settings(), weights=_balanced(classes.codes))
+    made = trainer(classes, settings(), weights=_balanced(classes.codes, 3)[classes.codes])
     reference = dense(3, "softmax")
     reference.set_weights(made.core.get_weights())
     train(made)
