@@ -34,6 +34,7 @@ rule all:
     input:
         "results/report.html",
         "results/scores.csv",
+        "results/comparison.csv",
         "results/summary.json",
         "results/folds.csv",
         expand("results/oos/{model}.csv", model=MODELS),

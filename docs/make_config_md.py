@@ -46,7 +46,8 @@ def render(rules: dict) -> str:
         "### Options of the optimizers\n\n`training.optimizer` as a mapping takes, beside `name`, these "
         f"options; Keras' own default holds for those left out.\n\n{_options(optimizer)}"
     )
-    models = sections["models"]
+    compare, models = sections["compare"], sections["models"]
+    parts.append(f"## compare\n\n{compare['description']}\n\n{_table(compare)}")
     parts.append(
         f"## models\n\n{models['description']} Names are made of {models['propertyNames']['title']}."
     )

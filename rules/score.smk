@@ -2,7 +2,8 @@
 
 Input: the out-of-sample files, as users get them; what the cells say of themselves; and which rows each fold
 trains on, for the constant answer to beat and for rows that stand in training and test. Output:
-results/scores.csv, a line for each cell, and results/summary.json.
+results/scores.csv, a line for each cell, results/comparison.csv, a line for each pair of models, and
+results/summary.json.
 """
 
 
@@ -17,6 +18,7 @@ rule score_predictions:
         cells=lambda wildcards: all_cells("cell.json"),
     output:
         scores=report("results/scores.csv", caption="../report/scores.rst", category="Scores"),
+        comparison="results/comparison.csv",
         summary="results/summary.json",
     log:
         "logs/score_predictions/score_predictions.log",
@@ -25,6 +27,7 @@ rule score_predictions:
     params:
         models=MODELS,
         split=config["split"],
+        compare=config["compare"],
         usage="benchmarks/score_predictions/score_predictions.tsv",
         code=code_digest("score_predictions"),
     script:

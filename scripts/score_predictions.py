@@ -1,4 +1,4 @@
-"""Scores the out-of-sample predictions: a line per cell, and a summary of each model."""
+"""Scores the out-of-sample predictions: a line per cell, a summary of each model, and every pair compared."""
 
 from pathlib import Path
 
@@ -6,7 +6,7 @@ from regfold.runtime import workers
 
 
 def main(snakemake) -> None:
-    """Write results/scores.csv and results/summary.json."""
+    """Write results/scores.csv, results/comparison.csv and results/summary.json."""
     from regfold import files
     from regfold.results import predictions, scores, training_rows
     from regfold.runtime import log, usage
@@ -16,10 +16,15 @@ def main(snakemake) -> None:
         cells = [files.read_json(path) for path in snakemake.input.cells]
         paths = {Path(path).stem: path for path in snakemake.input.oos}
         oos = {model: predictions.read(paths[model], schema) for model in snakemake.params.models}
-        known = training_rows.known(Path(snakemake.input.schema).parent, snakemake.params.split)
+        split = snakemake.params.split
+        known = training_rows.known(Path(snakemake.input.schema).parent, split)
+        groups = predictions.groups(snakemake.input.oos[0], split)
         table = scores.table(schema, oos, cells)
         scores.write(snakemake.output.scores, table)
-        files.write_json(snakemake.output.summary, scores.summary(schema, oos, table, known))
+        rope = snakemake.params.compare["rope"]
+        summary = scores.summary(schema, oos, table, known, split["method"], groups, rope)
+        scores.write_comparison(snakemake.output.comparison, summary["comparison"])
+        files.write_json(snakemake.output.summary, summary)
 
 
 if __name__ == "__main__":

@@ -163,6 +163,7 @@ def build(
         output=SimpleNamespace(
             scores=results / "scores.csv",
             summary=results / "summary.json",
+            comparison=results / "comparison.csv",
             report=results / "report.html",
             figures=results / "figures",
         ),
@@ -177,6 +178,7 @@ def build(
                 "file": None,
                 "gap": 0,
             },
+            compare={"rope": 0.01},
             usage=str(folder / "benchmarks" / "job.tsv"),
         ),
         log=[str(folder / "logs" / "job.log")],

@@ -80,6 +80,7 @@ def test_a_config_of_two_lines_has_every_key():
             "file": None,
             "gap": 0,
         },
+        "compare": {"rope": 0.01},
         "models": {
             "m": {
                 "network": {"hidden": [50, 25], "activation": "relu", "build": None},
@@ -260,7 +261,7 @@ def test_names_of_models(name):
 
 def test_the_shipped_config_has_every_key_and_the_schemas_defaults():
     rules = schema.load()["properties"]
-    for section in ("data", "split", "network", "training"):
+    for section in ("data", "split", "network", "training", "compare"):
         assert SHIPPED[section].keys() == rules[section]["properties"].keys()
         required = {key: SHIPPED[section][key] for key in rules[section].get("required", ())}
         assert SHIPPED[section] == schema.defaults(rules[section]) | required

@@ -53,10 +53,15 @@ def penalty(text: str) -> str:
     return models(f"{{m: {{penalty: {{{text}}}}}}}")
 
 
+SECTIONS = "data, split, network, training, compare or models"
+MAPPING = f"expected a mapping with {SECTIONS.replace(' or ', ' and ')}"
 CASES = [
     # The file as a whole.
-    ("[1, 2]", "found a list; expected a mapping with data, split, network, training and models"),
-    ("some text", "found 'some text'; expected a mapping with data, split, network, training and models"),
+    ("[1, 2]", f"found a list; {MAPPING}"),
+    (
+        "some text",
+        f"found 'some text'; {MAPPING}",
+    ),
     ("", "data.path: missing; expected a table's path or sklearn:NAME"),
     ("models: {m: {}}", "data.path: missing; expected a table's path or sklearn:NAME"),
     ("data: {path: t.csv}", f"data.target: missing; expected {COLUMN}, or a list of column names"),
@@ -70,7 +75,7 @@ CASES = [
     (section("epoch", "3"), "epoch: unknown key; did you mean 'epochs' under 'training'?"),
     (section("seed", "3"), "seed: unknown key; it belongs under 'split' or under 'training'"),
     (section("penalty", "{}"), "penalty: unknown key; it belongs under 'models.NAME'"),
-    (section("threads", "3"), "threads: unknown key; expected data, split, network, training or models"),
+    (section("threads", "3"), f"threads: unknown key; expected {SECTIONS}"),
     (training("dropout: 0.1"), "training.dropout: unknown key; it belongs under 'models.NAME.penalty'"),
     (training("momentum: 0.9"), "training.momentum: unknown key; it belongs under 'training.optimizer'"),
     (data("column: a"), "data.column: unknown key; it belongs under 'split'"),
@@ -95,7 +100,7 @@ CASES = [
         training("early_stopping: {patients: 5}"),
         "training.early_stopping.patients: unknown key; did you mean 'patience'?",
     ),
-    (section('"a\\nb"', "1"), "a\\nb: unknown key; expected data, split, network, training or models"),
+    (section('"a\\nb"', "1"), f"a\\nb: unknown key; expected {SECTIONS}"),
     # An unknown key is told before a bad value that stands further up.
     (training("epochs: 0, batchsize: 1"), "training.batchsize: unknown key; did you mean 'batch_size'?"),
     # Keys that YAML does not read as text.

@@ -178,7 +178,11 @@ def test_headline_is_the_lowest_pooled_score_and_says_that_it_was_chosen(tmp_pat
     assert (headline["metric"], headline["score"]) == ("RMSE", l1)
     assert headline["choice"] == "The lowest of 2 models on the same folds; optimistic: chosen for its score."
     citation = sentences.citation(found)
-    assert citation.startswith(f"Out-of-sample RMSE {l1}, pooled over 120 rows (5-fold cross-validation")
+    interval = " to ".join(f"{scores['l1'][f'rmse_{end}']:.3g}" for end in ("low", "high"))
+    assert headline["interval"].startswith(f"95 % interval {interval} (corrected resampled t over 5 folds")
+    assert citation.startswith(
+        f"Out-of-sample RMSE {l1}, {headline['interval']}, pooled over 120 rows (5-fold"
+    )
     assert citation.endswith(
         "Model l1 is the best of 2 models that were compared on the same folds "
         f"(RMSE l1 {l1}, l2 {l2}); optimistic: chosen for its score."
@@ -427,3 +431,40 @@ def test_a_damaged_history_ends_the_report_with_its_name(content, tmp_path):
     path.write_text(content)
     with pytest.raises(RegfoldError, match=f"^{path}: is damaged: .*; remove {path} and run again$"):
         read(made)
+
+
+def test_models_are_compared_with_the_best_one(tmp_path):
+    made = built(tmp_path, n=120, models=("l2", "l1", "plain"))
+    render_report.main(made)
+    found = read(made)
+    pairs = {(pair["model_a"], pair["model_b"]): pair for pair in found.summary["comparison"]}
+    best = found.best
+    lines = {line["model"]: line for line in found.against_best()}
+    assert lines.keys() == {"l2", "l1", "plain"} - {best}
+    for (a, b), pair in pairs.items():
+        if best in (a, b):
+            line, sign = lines[b if a == best else a], -1 if a == best else 1
+            assert line["difference"] == sign * pair["difference"] > 0
+            assert [line["low"], line["high"]] == sorted(sign * pair[name] for name in ("low", "high"))
+            assert line["p_best_better"] == max(pair["p_a_better"], pair["p_b_better"])
+    table = tables.comparison(found)
+    assert [line[:2] for line in table.lines] == [[name, line["sentence"]] for name, line in lines.items()]
+    assert table.note.endswith("All 3 pairs: comparison.csv.")
+    text = Path(made.output.report).read_text(encoding="utf-8")
+    assert text.index("Do the models differ?") < text.index("Score of each fold")
+    assert all(line["sentence"] in text for line in lines.values())
+
+
+@pytest.mark.filterwarnings("ignore:invalid value")  # the example's first fold has no rows before it
+def test_time_splits_have_neither_interval_nor_comparison(tmp_path):
+    made = example_results.build(tmp_path, n=120)
+    made.params.split |= {"method": "time", "column": "island"}
+    example_results.score(made)
+    render_report.main(made)
+    found = read(made)
+    why = "time splits have no exchangeable folds"
+    assert sentences.headline(found)["interval"] == f"No 95 % interval: {why}"
+    assert "interval" not in sentences.citation(found)
+    ((_, sentence, _, *rest),) = tables.comparison(found).lines
+    assert (sentence, rest) == (f"not compared: {why}", ["–"] * 4)
+    assert not (Path(made.output.figures) / "comparison.svg").exists()

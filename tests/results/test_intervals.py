@@ -75,11 +75,11 @@ def interval(n=50, repeats=1, method="kfold", n_units=None, losses=None):
 @pytest.mark.parametrize(
     ("given", "method"),
     [
-        ({"n": 2_000}, "2,000 rows (Bayle et al., 2020)"),
-        ({"n": 5_000, "n_units": 1_250}, "1,250 groups (Bayle et al., 2020)"),
-        ({"n": 500}, "corrected resampled t over 5 folds (Nadeau and Bengio, 2003)"),
-        ({"n": 2_000, "n_units": 20}, "corrected resampled t over 5 folds (Nadeau and Bengio, 2003)"),
-        ({"n": 2_000, "repeats": 3}, "corrected resampled t over 15 folds (Nadeau and Bengio, 2003)"),
+        ({"n": 2_000}, "2,000 rows; Bayle et al., 2020"),
+        ({"n": 5_000, "n_units": 1_250}, "1,250 groups; Bayle et al., 2020"),
+        ({"n": 500}, "corrected resampled t over 5 folds; Nadeau and Bengio, 2003"),
+        ({"n": 2_000, "n_units": 20}, "corrected resampled t over 5 folds; Nadeau and Bengio, 2003"),
+        ({"n": 2_000, "repeats": 3}, "corrected resampled t over 15 folds; Nadeau and Bengio, 2003"),
     ],
 )
 def test_method_follows_the_rows_and_the_split(given, method):
@@ -90,13 +90,13 @@ def test_method_follows_the_rows_and_the_split(given, method):
 
 def test_no_interval_without_a_reason():
     assert interval(method="time").low is None
-    assert interval(method="time").method == "none: time splits have no exchangeable folds"
+    assert interval(method="time").method == "time splits have no exchangeable folds"
     diverged = interval(losses=np.where(np.arange(50) == 7, np.nan, 1.0))
     assert (diverged.low, diverged.high) == (None, None)
-    assert diverged.method == "none: some predictions are not finite"
+    assert diverged.method == "some predictions are not finite"
     one_cell = (np.array([4.0]), np.array([9]), np.array([20]))
     holdout = rmse_interval(np.arange(9.0), np.arange(9), *one_cell, 1, "file")
-    assert holdout.method == "none: one fold shows no spread"
+    assert holdout.method == "one fold shows no spread"
 
 
 def covered(losses, units, n_folds, mse, many):

@@ -58,7 +58,8 @@ def summary(schema: dict, found: dict[str, Predictions], constant=None, n_repeat
         for made in found.values()
         for r, f, _ in made.cells()
     }
-    result = scores.summary(schema, found, scores.table(schema, found, cells_of(found)), known)
+    table = scores.table(schema, found, cells_of(found))
+    result = scores.summary(schema, found, table, known, "kfold", None, 0.01)
     json.dumps(result, allow_nan=False)
     return result
 
@@ -158,7 +159,8 @@ def test_the_constant_is_what_the_training_rows_know(tmp_path, monkeypatch):
             dummy, y[:, None], {"y": y, "label": labels}[target], cv=folds, method=how
         ).reshape(23, -1)
         table = scores.table(study.schema, {"m": found}, cells_of({"m": found}))
-        result = scores.summary(study.schema, {"m": found}, table, known_of(study))["models"]["m"]
+        result = scores.summary(study.schema, {"m": found}, table, known_of(study), "kfold", None, 0.01)
+        result = result["models"]["m"]
         assert result["rmse_of_constant"] == pytest.approx(np.sqrt(np.mean((found.truth - expected) ** 2)))
         oracle = np.sqrt(np.mean((found.truth - found.truth.mean(axis=0)) ** 2))
         assert result["rmse_of_constant"] > oracle * 1.001
@@ -194,9 +196,8 @@ def test_held_out_rows_that_equal_a_training_row_are_counted(tmp_path, monkeypat
     assert "4 of 7 rows equal another row in all features and the target" in study.schema["notes"]
     study.pretend()
     found = {"m": predictions.read(study.merge(), study.schema)}
-    result = scores.summary(
-        study.schema, found, scores.table(study.schema, found, cells_of(found)), known_of(study)
-    )
+    table = scores.table(study.schema, found, cells_of(found))
+    result = scores.summary(study.schema, found, table, known_of(study), "file", None, 0.01)
     assert result["duplicates"] == {"n_tests": 7, "n_in_training": 2, "share": pytest.approx(2 / 7)}
 
 
@@ -266,7 +267,7 @@ def test_oos_file_reads_back_beside_hostile_cells(tmp_path):
 def test_scores_file_and_closing_lines(tmp_path):
     found = {
         "NA": oos(np.zeros(5), [1, 1, 1, 1, 7], [1, 2, 3, 4, 5]),
-        "l2": oos([0, 1, 0], [1, 1, np.nan], [1, 1, 2]),
+        "l2": oos([0, 1, 0, 0, 0], [1, np.nan, 1, 1, 1], [1, 2, 3, 4, 5]),
     }
     table = scores.table(SCHEMA, found, cells_of(found))
     assert terminal.closing_lines(tmp_path) == ""
@@ -322,3 +323,52 @@ def test_numbers_for_people(value, text):
 
 def test_durations_for_people():
     assert [duration(s) for s in (0.05, 8.12, 200, 7500)] == ["0.050 s", "8.1 s", "3 min 20 s", "2 h 5 min"]
+
+
+def test_groups_are_the_columns_values(tmp_path):
+    path = tmp_path / "l1.csv"
+    path.write_text('when,site,oos_row\n1," b ",0\n2,a,1\n3,b,2\n', encoding="utf-8")
+    split = {"method": "group", "column": "site"}
+    assert predictions.groups(path, split).tolist() == [0, 1, 0]
+    assert predictions.groups(path, split | {"method": "column"}).tolist() == [0, 1, 0]
+    for method in ("kfold", "time"):
+        assert predictions.groups(path, split | {"method": method, "column": "when"}) is None
+
+
+NOISE = {"a": 0.5, "b": 0.55, "c": 2.0}
+
+
+def test_summary_and_comparison_file_hold_the_intervals(tmp_path):
+    random = np.random.default_rng(0)
+    truth, fold = random.standard_normal((50, 1)), np.arange(50) % 5 + 1
+    found = {name: oos(truth, truth + random.standard_normal((50, 1)) * s, fold) for name, s in NOISE.items()}
+    result = summary(SCHEMA, found)
+    for model in result["models"].values():
+        assert 0 < model["rmse_low"] < model["rmse"] < model["rmse_high"]
+        assert model["interval"] == "corrected resampled t over 5 folds; Nadeau and Bengio, 2003"
+    scores.write_comparison(tmp_path / "comparison.csv", result["comparison"])
+    header = "model_a,model_b,rmse_a,rmse_b,difference,low,high,p_value,p_a_better,p_equivalent,p_b_better"
+    assert (tmp_path / "comparison.csv").read_text().splitlines()[0] == header
+    read = pd.read_csv(tmp_path / "comparison.csv")
+    assert list(zip(read["model_a"], read["model_b"], strict=True)) == [("a", "b"), ("a", "c"), ("b", "c")]
+    assert read["rmse_b"].tolist() == pytest.approx([result["models"][name]["rmse"] for name in "bcc"])
+    assert read["difference"].to_numpy() == pytest.approx((read["rmse_a"] - read["rmse_b"]).to_numpy())
+    assert (read["low"] < read["difference"]).all() and (read["difference"] < read["high"]).all()
+    alone = summary(SCHEMA, {"a": found["a"]})
+    scores.write_comparison(tmp_path / "comparison.csv", alone["comparison"])
+    assert (tmp_path / "comparison.csv").read_text() == header + "\n"
+
+
+def test_several_targets_are_compared_by_the_score_that_ranks_them():
+    random = np.random.default_rng(0)
+    truth, fold = random.standard_normal((50, 2)) * [1, 1000], np.arange(50) % 5 + 1
+    found = {
+        "good_at_the_small_one": oos(truth, truth + random.standard_normal((50, 2)) * [0.1, 500], fold),
+        "good_at_the_large_one": oos(truth, truth + random.standard_normal((50, 2)) * [0.9, 450], fold),
+    }
+    result = summary(SCHEMA | {"target": ["a", "b"]}, found, constant=[0, 0])
+    line = result["comparison"][0]
+    assert line["difference"] < 0
+    assert line["rmse_a"] == pytest.approx(result["models"]["good_at_the_small_one"]["rmse_standardized"])
+    for model in result["models"].values():
+        assert model["rmse_standardized_low"] < model["rmse_standardized"] < model["rmse_standardized_high"]

@@ -35,8 +35,8 @@ def resolve(raw: dict, source: str = "config.yaml") -> dict:
         source: the file's name, for messages.
 
     Returns:
-        a new, JSON-serialisable dictionary: `data`, `split`, and `models` with `network`, `training` and
-        `penalty` for each; every key is there. To resolve it once more changes nothing.
+        a new, JSON-serialisable dictionary: `data`, `split`, `compare`, and `models` with `network`,
+        `training` and `penalty` for each; every key is there. To resolve it once more changes nothing.
 
     Raises:
         RegfoldError: at the first problem: unknown keys, then single values, both in the config's order, then
@@ -76,7 +76,8 @@ def _resolve(raw: dict) -> dict:
             )
         models[name] = copy.deepcopy(_model(given, own, name))
         _check_model(models[name], own, name, data)
-    return {"data": data, "split": split, "models": models}
+    compare = schema.defaults(keys["compare"]) | given.get("compare", {})
+    return {"data": data, "split": split, "compare": compare, "models": models}
 
 
 def _model(given: dict, own: dict, name: str) -> dict:

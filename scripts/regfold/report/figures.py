@@ -10,7 +10,7 @@ import altair as alt
 from regfold import files
 from regfold.formatting import significant
 from regfold.report import vega
-from regfold.report.charts import classification, common, learning, regression
+from regfold.report.charts import classification, common, differences, learning, regression
 from regfold.report.charts.common import label
 from regfold.results.predictions import Predictions
 from regfold.results.study import Study
@@ -26,7 +26,7 @@ class Figure:
 
     Args:
         name: the stem of its files, unique in the study.
-        section: where it stands on the page: folds, training, predictions or penalties.
+        section: where it stands on the page: comparison, folds, training, predictions or penalties.
         title: what it shows, plain text.
         caption: how to read it, plain text.
         chart: without a width.
@@ -52,7 +52,7 @@ class Figure:
 def of_study(study: Study) -> list[Figure]:
     """All figures of a study, in the page's order."""
     schema, models, cells, histories = study.schema, study.models, study.cells, study.histories
-    figures = [_folds(study)]
+    figures = [*_differences(study), _folds(study)]
     domain = learning.loss_domain([history for every in histories.values() for history in every])
     for model in models:
         figures.append(_training(schema, model, models, cells, histories, domain))
@@ -88,6 +88,29 @@ def write(figures: Sequence[Figure], folder: str | Path) -> dict[str, str]:
             temporary.write_bytes(png)
         texts[figure.name] = svg
     return texts
+
+
+def _differences(study: Study) -> list[Figure]:
+    best, label = study.best, study.ranking.label
+    lines = [
+        line | {"rope": study.summary["rope"] * (line["rmse"] + line["rmse_of_best"]) / 2}
+        for line in study.against_best()
+        if line["low"] is not None
+    ]
+    if not lines:
+        return []
+    return [
+        Figure(
+            "comparison",
+            "comparison",
+            f"Every other model against {best}",
+            "Point: difference of the pooled scores; line: its 95 % interval, grey where no difference "
+            "is measurable (p of 0.05 or more, corrected for the number of pairs). Shaded: differences that "
+            "do not matter in practice (compare.rope).",
+            differences.against_best(lines, label, best),
+            640,
+        )
+    ]
 
 
 def _folds(study: Study) -> Figure:

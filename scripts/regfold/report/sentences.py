@@ -1,7 +1,5 @@
 """The report's sentences: what the number means, what went wrong, and how to cite it."""
 
-import math
-
 from regfold.formatting import first_few, significant
 from regfold.report import tables
 from regfold.report.charts.common import label
@@ -22,15 +20,9 @@ METHODS = {
 }
 
 
-def best_model(study: Study) -> str:
-    """The model with the lowest pooled score; the first where none has a score."""
-    scores = {model: result[study.ranking.name] for model, result in study.models.items()}
-    return min(scores, key=lambda model: math.inf if scores[model] is None else scores[model])
-
-
 def headline(study: Study) -> dict:
     """The number, its spread, and what it means in plain words."""
-    model, metric = best_model(study), study.ranking.name
+    model, metric = study.best, study.ranking.name
     result = study.models[model]
     spread = None
     if result[f"{metric}_fold_sd"] is not None:
@@ -44,9 +36,23 @@ def headline(study: Study) -> dict:
         "score": significant(result[metric]),
         "unit": _unit(study),
         "spread": spread,
+        "interval": interval(result, metric),
         "meaning": _meaning(study, result),
         "choice": f"The lowest of {len(study.models)} models on the same folds; {OPTIMISTIC}." * several,
     }
+
+
+def interval(result: dict, metric: str) -> str:
+    """The 95 % interval of a model's score and the method, or why there is none.
+
+    Args:
+        result: the model's part of summary.json.
+        metric: the metric that ranks models.
+    """
+    if result[f"{metric}_low"] is None:
+        return f"No 95 % interval: {result['interval']}"
+    low, high = (significant(result[f"{metric}_{end}"], 3) for end in ("low", "high"))
+    return f"95 % interval {low} to {high} ({result['interval']})"
 
 
 def _unit(study: Study) -> str:
@@ -80,7 +86,7 @@ def _meaning(study: Study, result: dict) -> str:
 
 def facts(study: Study) -> list[tuple[str, str]]:
     """The few counts that stand beside the headline."""
-    result = study.models[best_model(study)]
+    result = study.models[study.best]
     rows = f"{result['n_rows_tested']:,}"
     if result["n_rows_tested"] < result["n_rows"]:
         rows += f" of {result['n_rows']:,}"
@@ -121,7 +127,7 @@ def notes(study: Study) -> list[str]:
 def method(study: Study) -> str:
     """How the folds were made, in a few words."""
     split = study.split
-    result = study.models[best_model(study)]
+    result = study.models[study.best]
     text = f"{result['folds']}-fold {METHODS[split['method']]}"
     if split["column"]:
         text += f" ({label(split['column'])})"
@@ -132,12 +138,15 @@ def method(study: Study) -> str:
 
 def citation(study: Study) -> str:
     """Sentences for a paper's methods section, which say too that a model was chosen for its score."""
-    model, metric = best_model(study), study.ranking.name
+    model, metric = study.best, study.ranking.name
     result = study.models[model]
     versions = study.cells[model][0]["versions"]
     seed = study.cells[model][0]["settings"]["training"]["seed"]
+    between = ""
+    if result[f"{metric}_low"] is not None:
+        between = f", {interval(result, metric)}"
     text = (
-        f"Out-of-sample {study.ranking.label} {significant(result[metric])}, pooled over "
+        f"Out-of-sample {study.ranking.label} {significant(result[metric])}{between}, pooled over "
         f"{result['n_rows_tested']:,} rows ({method(study)}, split seed {study.split['seed']}), of a "
         f"regularized neural network (model {model}, training seed {seed}), with regfold "
         f"{versions['regfold']}, Keras {versions['keras']} and TensorFlow {versions['tensorflow']}."

@@ -33,14 +33,58 @@ def models(study: Study) -> Table:
         if result[f"{ranking}_fold_sd"] is not None:
             mean, deviation = result[f"{ranking}_fold_mean"], result[f"{ranking}_fold_sd"]
             spread = f"{significant(mean)} ± {significant(deviation, 2)}"
+        interval = "–"
+        if result[f"{ranking}_low"] is not None:
+            interval = " to ".join(significant(result[f"{ranking}_{end}"], 3) for end in ("low", "high"))
         scores = [_number(result[metric.name]) for metric in metrics]
-        lines.append([model, *scores, spread, str(len(result["flagged_cells"]) or "–")])
+        lines.append([model, *scores, interval, spread, str(len(result["flagged_cells"]) or "–")])
     head = [f"{metric.label} {'↑' if metric.greater_is_better else '↓'}" for metric in metrics]
     return Table(
-        ["model", *head, f"{study.ranking.label} of folds: mean ± sd", "flagged folds"],
+        [
+            "model",
+            *head,
+            f"{study.ranking.label}: 95 % interval",
+            f"{study.ranking.label} of folds: mean ± sd",
+            "flagged folds",
+        ],
         lines,
         note="Pooled over all held-out rows. ↓: lower is better; ↑: higher is better.",
     )
+
+
+def comparison(study: Study) -> Table:
+    """A line per other model, against the best one: how much they differ, and how surely."""
+    label, best = study.ranking.label, study.best
+    lines = []
+    for line in study.against_best():
+        cells = ["–" if line["difference"] is None else significant(line["difference"], 3), *["–"] * 4]
+        if line["low"] is not None:
+            cells[1] = f"{significant(line['low'], 3)} to {significant(line['high'], 3)}"
+            cells[2:] = (_share(line[name]) for name in ("p_value", "p_best_better", "p_equivalent"))
+        lines.append([line["model"], line["sentence"], *cells])
+    n_pairs = len(study.summary["comparison"])
+    return Table(
+        [
+            "model",
+            f"against {best}",
+            f"{label} higher by",
+            "95 % interval",
+            "p value",
+            f"P({best} is better)",
+            "P(equivalent)",
+        ],
+        lines,
+        text=(0, 1),
+        note="Paired by row, on the same folds: corrected resampled t test, p values corrected for "
+        "the number of pairs (Holm), and Bayesian correlated t test."
+        + f" All {n_pairs} pairs: comparison.csv."
+        * (n_pairs > len(lines)),
+    )
+
+
+def _share(value: float) -> str:
+    """A probability in two digits, never rounded to 0 or 1."""
+    return "< 0.01" if value < 0.005 else "> 0.99" if value > 0.995 else f"{value:.2f}"
 
 
 def targets(study: Study) -> Table | None:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from itertools import combinations
 
 import numpy as np
+import pandas as pd
 from scipy.special import stdtr, stdtrit
 
 from regfold.formatting import significant
@@ -30,6 +31,27 @@ COLUMNS = (
     "p_b_better",
 )
 MOST_REPEATS = 100
+
+
+def of_scores(scores: pd.DataFrame, metric: str, method: str, rope: float) -> list[dict]:
+    """Every pair of a study's models compared, see `pairs`.
+
+    Args:
+        scores: scores.csv, see `scores.table`.
+        metric: the RMSE that ranks the models, a column of scores.csv.
+        method: `split.method`.
+        rope: region of practical equivalence, relative to the RMSE.
+    """
+    cells = dict(iter(scores.groupby("model", sort=False)))
+    first = next(iter(cells.values()))
+    return pairs(
+        {model: np.square(lines[metric].to_numpy()) for model, lines in cells.items()},
+        first["n_test"].to_numpy(),
+        first["n_train"].to_numpy(),
+        folds=first["fold"].nunique(),
+        rope=rope,
+        method=method,
+    )
 
 
 @dataclass(frozen=True)
@@ -164,7 +186,7 @@ def pairs(
     p_values = holm(np.array([differences[pair].p_value() for pair in tested]))
     lines = []
     for pair, difference in differences.items():
-        values = [*pair, difference.rmse_a, difference.rmse_b, difference.difference]
+        values = [*pair, *map(_finite, (difference.rmse_a, difference.rmse_b, difference.difference))]
         if pair in tested:
             p_value = float(p_values[tested.index(pair)])
             values += [*difference.interval(), p_value, *difference.probabilities()]
@@ -174,6 +196,10 @@ def pairs(
             sentence = "not compared: " + _why_not(difference, method)
         lines.append(dict(zip(COLUMNS, values, strict=True)) | {"sentence": sentence})
     return lines
+
+
+def _finite(value: float) -> float | None:
+    return value if np.isfinite(value) else None
 
 
 def _why_not(difference: Difference, method: str) -> str:

@@ -107,14 +107,14 @@ def rmse_interval(
         method: `split.method`.
     """
     if not np.isfinite(losses).all():
-        return Interval(None, None, "none: some predictions are not finite")
+        return Interval(None, None, "some predictions are not finite")
     if method == "time":
-        return Interval(None, None, "none: time splits have no exchangeable folds")
+        return Interval(None, None, "time splits have no exchangeable folds")
     n_units = int(units.max()) + 1
     if repeats == 1 and n_units >= MANY_UNITS:
         kind = "rows" if n_units == len(losses) else "groups"
-        return Interval(*of_rmse(from_rows(losses, units)), f"{n_units:,} {kind} (Bayle et al., 2020)")
+        return Interval(*of_rmse(from_rows(losses, units)), f"{n_units:,} {kind}; Bayle et al., 2020")
     if len(means) == 1:
-        return Interval(None, None, "none: one fold shows no spread")
+        return Interval(None, None, "one fold shows no spread")
     bounds = of_rmse(from_cells(means, n_test, n_train))
-    return Interval(*bounds, f"corrected resampled t over {len(means)} folds (Nadeau and Bengio, 2003)")
+    return Interval(*bounds, f"corrected resampled t over {len(means)} folds; Nadeau and Bengio, 2003")

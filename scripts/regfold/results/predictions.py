@@ -1,14 +1,16 @@
 """The out-of-sample predictions as users get them: the `oos_` columns of one OOS file, as arrays."""
 
 import csv
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.csv
 
+from regfold.config.split_methods import GROUPED
 from regfold.data.oos_names import KEYS, output_names
 from regfold.errors import RegfoldError, quote
 
@@ -41,6 +43,22 @@ class Predictions:
                 yield int(self.repeat[part[0]]), int(self.fold[part[0]]), np.sort(part)
 
 
+def groups(path: str | Path, split: dict) -> np.ndarray | None:
+    """The group of each line under the split, int64 (n,) from 0 without gaps; None where rows stand alone.
+
+    Folds that a column names are groups too, as rows of one hospital or one day are alike.
+
+    Args:
+        path: the OOS file of any model.
+        split: the resolved `split` section.
+    """
+    if split["method"] not in (*GROUPED, "column"):
+        return None
+    name = split["column"]
+    values = _read(path, {name: pa.string()})[name].to_pandas()
+    return pd.factorize(values.str.strip())[0]
+
+
 def read(path: str | Path, schema: dict) -> Predictions:
     """Reads truth and prediction from one OOS file; the table's own columns are not touched.
 
@@ -50,8 +68,24 @@ def read(path: str | Path, schema: dict) -> Predictions:
     truth, prediction = output_names(schema)
     types = dict(zip(KEYS, (pa.string(), pa.int64(), pa.int64()), strict=True))
     types |= dict.fromkeys(truth + prediction, pa.float64())
+    table = _read(path, types)
+
+    def matrix(columns: list[str]) -> np.ndarray:
+        return np.stack([table[name].to_numpy() for name in columns], axis=1)
+
+    return Predictions(
+        row=np.asarray(table["oos_row"].to_pylist(), dtype=object),
+        repeat=table["oos_repeat"].to_numpy(),
+        fold=table["oos_fold"].to_numpy(),
+        truth=matrix(truth),
+        prediction=matrix(prediction),
+    )
+
+
+def _read(path: str | Path, types: Mapping[str, pa.DataType]) -> pa.Table:
+    """The columns of an OOS file that are named in `types`."""
     try:
-        table = pa.csv.read_csv(
+        return pa.csv.read_csv(
             path,
             read_options=pa.csv.ReadOptions(block_size=1 << 26),  # a line may be so long at most
             parse_options=pa.csv.ParseOptions(newlines_in_values=True),
@@ -64,14 +98,3 @@ def read(path: str | Path, schema: dict) -> Predictions:
         raise RegfoldError(
             f"{path}: column {quote(missing)} is missing; expected an OOS file of this table"
         ) from error
-
-    def matrix(columns: list[str]) -> np.ndarray:
-        return np.stack([table[name].to_numpy() for name in columns], axis=1)
-
-    return Predictions(
-        row=np.asarray(table["oos_row"].to_pylist(), dtype=object),
-        repeat=table["oos_repeat"].to_numpy(),
-        fold=table["oos_fold"].to_numpy(),
-        truth=matrix(truth),
-        prediction=matrix(prediction),
-    )

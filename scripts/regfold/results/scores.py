@@ -11,7 +11,8 @@ from scipy.stats import median_abs_deviation
 from regfold import files
 from regfold.errors import RegfoldError, quote
 from regfold.formatting import significant
-from regfold.results import metrics
+from regfold.results import comparison, metrics
+from regfold.results.intervals import rmse_interval
 from regfold.results.predictions import Predictions
 from regfold.results.training_rows import Known
 
@@ -113,6 +114,14 @@ def write(path: str | Path, scores: pd.DataFrame) -> None:
         text.to_csv(temporary, index=False, lineterminator="\n")
 
 
+def write_comparison(path: str | Path, lines: Sequence[dict]) -> None:
+    """Write comparison.csv from what `summary` returned under "comparison"."""
+    with files.atomic(path) as temporary:
+        pd.DataFrame(lines, columns=list(comparison.COLUMNS)).to_csv(
+            temporary, index=False, lineterminator="\n"
+        )
+
+
 def read(path: str | Path) -> pd.DataFrame:
     """scores.csv as `table` returned it."""
     numeric = pd.read_csv(path, nrows=0).columns.difference(["model", "flags"])
@@ -129,6 +138,9 @@ def summary(
     predictions: Mapping[str, Predictions],
     scores: pd.DataFrame,
     known: Mapping[tuple[int, int], Known],
+    method: str,
+    groups: np.ndarray | None,
+    rope: float,
 ) -> dict:
     """Scores of each model as a whole: pooled over all rows, outputs and repeats, and over its folds.
 
@@ -141,6 +153,9 @@ def summary(
         predictions: model -> its OOS predictions.
         scores: what `table` returned.
         known: what the training rows of each (repeat, fold) say without a network.
+        method: `split.method`.
+        groups: (n,) int, from 0 without gaps: the group of each line of an OOS file; None without groups.
+        rope: `compare.rope`.
     """
     task, target = schema["task"], schema["target"]
     chosen, single = metrics.of(task, len(target)), metrics.of(task)
@@ -153,6 +168,7 @@ def summary(
         result = _of_rows(chosen, oos.truth, oos.prediction, constant, deviation)
         for metric in chosen:
             result |= _over_folds(metric.name, of_model[metric.name])
+        result |= _intervals(chosen, oos, of_model, deviation, method, groups)
         if task == "regression" and len(target) > 1:
             result["targets"] = {
                 name: _of_rows(single, *(values[:, [i]] for values in (oos.truth, oos.prediction, constant)))
@@ -170,6 +186,7 @@ def summary(
             ],
         }
         models[model] = result
+    ranking = metrics.ranking(task, len(target)).name
     n_tests = len(next(iter(predictions.values())).row)
     n_repeated = sum(fold.n_repeated for fold in known.values())
     return {
@@ -179,7 +196,9 @@ def summary(
         "classes": schema["classes"],
         "path": schema["path"],
         "metrics": [metric.name for metric in chosen],
-        "ranked_by": metrics.ranking(task, len(target)).name,
+        "ranked_by": ranking,
+        "rope": rope,
+        "comparison": comparison.of_scores(scores, ranking, method, rope),
         "duplicates": {"n_tests": n_tests, "n_in_training": n_repeated, "share": n_repeated / n_tests},
     }
 
@@ -197,6 +216,34 @@ def _of_rows(
     beaten = metrics.score(rmses, truth, constant, deviation)
     values |= {f"{name}_of_constant": value for name, value in beaten.items()}
     return {name: _finite(value) for name, value in values.items()}
+
+
+def _intervals(
+    chosen: Sequence[metrics.Metric],
+    oos: Predictions,
+    cells: pd.DataFrame,
+    deviation: np.ndarray,
+    method: str,
+    groups: np.ndarray | None,
+) -> dict:
+    """The 95 % interval of each RMSE, and in words where it comes from or why there is none."""
+    found = {}
+    units = np.arange(len(oos.row)) if groups is None else groups
+    for metric in chosen:
+        if metric.function is not metrics.rmse:
+            continue
+        errors = (oos.prediction - oos.truth) / (deviation if metric.standardized else 1.0)
+        interval = rmse_interval(
+            np.square(errors).mean(axis=1),
+            units,
+            np.square(cells[metric.name].to_numpy()),
+            cells["n_test"].to_numpy(),
+            cells["n_train"].to_numpy(),
+            cells["repeat"].nunique(),
+            method,
+        )
+        found |= {f"{metric.name}_low": interval.low, f"{metric.name}_high": interval.high}
+    return found | {"interval": interval.method}
 
 
 def _over_folds(metric: str, values: pd.Series) -> dict[str, float | None]:

@@ -1,5 +1,6 @@
 """What a finished study left in results/, read for the report."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -51,6 +52,36 @@ class Study:
     def ranking(self) -> Metric:
         """The metric that ranks the models."""
         return metrics.ranking(self.schema["task"], len(self.schema["target"]))
+
+    @property
+    def best(self) -> str:
+        """The model with the lowest pooled score; the first where none has a score."""
+        scores = {model: result[self.ranking.name] for model, result in self.models.items()}
+        return min(scores, key=lambda model: math.inf if scores[model] is None else scores[model])
+
+    def against_best(self) -> list[dict]:
+        """A line per other model: how much higher its score is than the best model's, from `comparison`.
+
+        Returns:
+            model, rmse, rmse_of_best, difference, low, high, p_value, p_best_better, p_equivalent, sentence.
+        """
+        lines = []
+        for pair in self.summary["comparison"]:
+            if self.best == pair["model_a"]:
+                own, other, sign = "a", "b", -1
+            elif self.best == pair["model_b"]:
+                own, other, sign = "b", "a", 1
+            else:
+                continue
+            line = {name: pair[name] for name in ("p_value", "p_equivalent", "sentence")}
+            line |= {"model": pair[f"model_{other}"], "p_best_better": pair[f"p_{own}_better"]}
+            line |= {"rmse": pair[f"rmse_{other}"], "rmse_of_best": pair[f"rmse_{own}"]}
+            signed = {name: pair[name] for name in ("difference", "low", "high")}
+            line |= {name: None if value is None else sign * value for name, value in signed.items()}
+            if sign < 0:
+                line["low"], line["high"] = line["high"], line["low"]
+            lines.append(line)
+        return lines
 
     @property
     def classifies(self) -> bool:

@@ -46,6 +46,9 @@ def _model(name: str, summary: dict, lines: list[dict]) -> str:
     for line in lines:
         text += [f"  ! {_cell(line, result)}: {flag}" for flag in line["flags"].split("; ") if flag]
     text.append(f"  Final, out of sample score (RMSE): {significant(result['rmse'])} ({name})")
+    if result["rmse_low"] is not None:
+        low, high = significant(result["rmse_low"], 3), significant(result["rmse_high"], 3)
+        text.append(f"  95 % interval {low} to {high} ({result['interval']})")
     if "targets" in result:
         targets = list(result["targets"].items())
         text += [f"  RMSE of {target}: {significant(its['rmse'])}" for target, its in targets[:MOST_TARGETS]]

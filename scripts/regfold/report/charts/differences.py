@@ -1,0 +1,44 @@
+"""The chart of how every other model differs from the best one."""
+
+import altair as alt
+
+from regfold.formatting import significant
+from regfold.report.charts.common import BLUE, FAINT, GREY, INK, rows
+from regfold.results.intervals import LEVEL
+
+
+def against_best(lines: list[dict], label: str, best: str) -> alt.LayerChart:
+    """An interval per model around how much higher its score is; grey where they are not told apart.
+
+    Args:
+        lines: of each other model `model`, `difference`, `low`, `high`, `p_value`, and `rope`, half the
+            width of the region of practical equivalence, which is shaded.
+        label: of the score.
+        best: the model that they are compared with.
+    """
+    shown = [
+        {
+            "y": line["model"],
+            "x": line["difference"],
+            "low": line["low"],
+            "high": line["high"],
+            "state": "apart" if line["p_value"] < 1 - LEVEL else "not apart",
+            "text": f"{significant(line['low'], 3)} to {significant(line['high'], 3)}",
+        }
+        for line in lines
+    ]
+    bands = [{"y": line["model"], "low": -line["rope"], "high": line["rope"]} for line in lines]
+    y = alt.Y("y:N", sort=[line["model"] for line in lines], title=None, axis=alt.Axis(grid=False))
+    x = alt.X("x:Q", title=f"{label} higher than that of {best} by")
+    color = alt.Color(
+        "state:N", scale=alt.Scale(domain=["apart", "not apart"], range=[BLUE, GREY]), legend=None
+    )
+    tooltip = [alt.Tooltip("y:N", title="model"), alt.Tooltip("text:N", title="95 % interval")]
+    base = alt.Chart(rows(shown)).encode(y=y)
+    band = alt.Chart(rows(bands)).mark_bar(color=FAINT, height=24).encode(y=y, x="low:Q", x2="high:Q")
+    return alt.layer(
+        band,
+        alt.Chart(rows([{"x": 0.0}])).mark_rule(color=INK).encode(x=x),
+        base.mark_rule(strokeWidth=3).encode(x="low:Q", x2="high:Q", color=color, tooltip=tooltip),
+        base.mark_point(filled=True, size=80, opacity=1).encode(x=x, color=color, tooltip=tooltip),
+    ).properties(height=max(60, 34 * len(shown)))
