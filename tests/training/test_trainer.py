@@ -238,7 +238,7 @@ def test_the_validation_loss_is_without_penalties(numbers):
     made = trainer(numbers, model, validation=(rows, truth))
     state = train(made)
     for epoch in (1, 2, 3):
-        outputs = made.program.predict(state.snapshots[epoch], rows)
+        (outputs,) = made.program.predict(base.stacked([state.snapshots[epoch]]), rows)
         assert state.history[epoch - 1, 2] == pytest.approx(np.mean((outputs - truth) ** 2), rel=1e-5)
 
 
@@ -289,6 +289,17 @@ def test_every_optimizer_of_the_config_learns(numbers):
         model = settings(training=training, penalty={"weight_decay": 1e-4}, network={"hidden": [4]})
         loss = train(trainer(numbers, model)).history[:, 0]
         assert loss[-1] < 0.95 * loss[0], (name, loss)
+
+
+def test_an_optimizer_begins_the_same_whatever_the_variables_are_unless_it_copies_them():
+    for name in optimizers.OPTIMIZERS:
+        begun = []
+        for value in (1.0, 2.0):
+            variables = [keras.Variable(np.full((3, 2), value)), keras.Variable(np.full(2, value))]
+            made = optimizer.build({"name": name}, lambda: 0.1, variables)
+            begun.append([v.numpy() for v in made.variables])
+        same = all(map(np.array_equal, *begun))
+        assert same is not optimizer.copies_variables({"name": name}), name
 
 
 def test_weight_decay_shrinks_kernels_and_no_biases(numbers):

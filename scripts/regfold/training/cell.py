@@ -117,7 +117,7 @@ def run(
         if state.ending.startswith("diverged") and cell.on_divergence == "fail":
             raise RegfoldError(f"{cell}: {state.ending}; training.on_divergence is fail")
         network, predictions, losses = _predict(fitting, state, prepared, held_out, schema)
-        hidden = trainer.program.hidden(state.kept, trainer.sample())
+        hidden = trainer.hidden(state)
         if cell.on_divergence == "fail" and not np.isfinite(predictions).all():
             raise RegfoldError(f"{cell}: predictions are not finite; training.on_divergence is fail")
         flags = diagnosis.flags(state, hidden, predictions, fitting.target)
@@ -174,7 +174,7 @@ def _predict(
     held = HeldOut(fitting.trainer.program, rows, fitting.target)
     truth = np.load(prepared / "target.npy")[held_out]
     looked_at = state.snapshots | {state.best_epoch or state.epoch: state.kept}
-    losses = {epoch: held.score(variables, truth) for epoch, variables in looked_at.items()}
+    losses = dict(zip(looked_at, held.scores(list(looked_at.values()), truth), strict=True))
     return network, held.predict(state.kept), losses
 
 

@@ -2,8 +2,11 @@
 
 import numpy as np
 
-from regfold.training.programs.base import Arrays, Program
+from regfold.training.programs.base import Arrays, Program, stacked
 from regfold.training.standardize import TargetScale
+
+# Predictions of several networks at once hold at most so many numbers.
+MOST_NUMBERS = 4_000_000
 
 
 class HeldOut:
@@ -20,17 +23,27 @@ class HeldOut:
 
     def predict(self, variables: Arrays) -> np.ndarray:
         """(n_rows, n_outputs): probabilities, float32, or numbers in the targets' own units, float64."""
-        outputs = self.program.predict(variables, self.features)
+        return self._in_units(self.program.predict(stacked([variables]), self.features)[0])
+
+    def _in_units(self, outputs: np.ndarray) -> np.ndarray:
         return outputs if self.target is None else self.target.restore(outputs)
 
-    def score(self, variables: Arrays, truth: np.ndarray) -> tuple[float, float]:
-        """Loss without penalties, as training has it, and RMSE.
+    def scores(self, networks: list[Arrays], truth: np.ndarray) -> list[tuple[float, float]]:
+        """Loss without penalties, as training has it, and RMSE of each network.
 
         Args:
-            variables: the network's variables.
+            networks: the variables of each.
             truth: (n_rows,) class codes, or float64 (n_rows, n_targets) numbers in units.
         """
-        predicted = self.predict(variables).astype(np.float64)
+        at_once = max(1, MOST_NUMBERS // max(1, self.features.size))
+        scores = []
+        for start in range(0, len(networks), at_once):
+            outputs = self.program.predict(stacked(networks[start : start + at_once]), self.features)
+            scores += [self._score(self._in_units(part), truth) for part in outputs]
+        return scores
+
+    def _score(self, predicted: np.ndarray, truth: np.ndarray) -> tuple[float, float]:
+        predicted = predicted.astype(np.float64)
         if self.target is None:
             truth = np.eye(predicted.shape[1])[truth]
         rmse = float(np.sqrt(np.mean((predicted - truth) ** 2)))

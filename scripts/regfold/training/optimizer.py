@@ -27,6 +27,11 @@ def build(settings: dict, rate: Callable, variables: list, rank: int = 2) -> ker
     return optimizer
 
 
+def copies_variables(settings: dict) -> bool:
+    """Whether the optimizer's own variables begin as copies of the variables that it trains."""
+    return settings["name"] == "schedulefreeadamw"
+
+
 def set_weight_decay(optimizer: keras.optimizers.Optimizer, decay) -> None:
     """The decoupled weight decay of the next steps, a number or a tensor: kernels shrink by decay x rate."""
     optimizer.weight_decay = decay

@@ -9,8 +9,11 @@ import numpy as np
 from regfold.training import loop
 from regfold.training.network import set_values, variables
 from regfold.training.programs import tensorflow
-from regfold.training.programs.base import Program, Rows, strengths
+from regfold.training.programs.base import Program, Rows, stacked, strengths
 from regfold.training.state import State
+
+# Training rows that the hidden units are looked at with.
+SAMPLE = 2048
 
 
 class Trainer:
@@ -112,6 +115,8 @@ class Trainer:
             )
         return state
 
-    def sample(self) -> np.ndarray:
-        """Some standardized training rows to look at the network with: float32 (at most 2048, n_features)."""
-        return self.rows.features[: min(2048, self.rows.n_rows)]
+    def hidden(self, state: State) -> dict[str, np.ndarray]:
+        """Hidden layer -> its outputs, (n, units), for some training rows, with the weights to keep."""
+        sample = self.rows.features[: min(SAMPLE, self.rows.n_rows)]
+        outputs = self.program.hidden(stacked([state.kept]), sample)
+        return {name: values[0] for name, values in outputs.items()}

@@ -65,6 +65,11 @@ def padded_rows(features: np.ndarray, truth: np.ndarray, weights: np.ndarray | N
     return Rows(features, padded(truth, n_padded), weights, len(truth))
 
 
+def stacked(networks: Sequence[Arrays]) -> Arrays:
+    """The variables of several networks, (k, ...) each."""
+    return [np.stack(values) for values in zip(*networks, strict=True)]
+
+
 class Epochs(Protocol):
     """What some epochs that ran in one call tell.
 
@@ -121,7 +126,7 @@ class Program(Protocol):
         """The variables of the networks, (lanes, ...) each, and those of the optimizer."""
 
     def predict(self, variables: Arrays, features: np.ndarray) -> np.ndarray:
-        """The outputs of one network, float32 (n_rows, n_outputs), with these variables (without lanes)."""
+        """The outputs of k networks, float32 (k, n_rows, n_outputs), given their variables, (k, ...) each."""
 
     def hidden(self, variables: Arrays, features: np.ndarray) -> dict[str, np.ndarray]:
-        """The outputs of one network's hidden layers, (n_rows, units) each, by the layers' names."""
+        """The outputs of k networks' hidden layers, (k, n_rows, units) each, by the layers' names."""

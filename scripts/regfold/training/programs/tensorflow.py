@@ -190,6 +190,7 @@ class TensorFlowProgram:
         self.others = [self._stacked(v) for v in network.non_trainable_variables]
         self.rate = None
         self.optimizer = self._new_optimizer()
+        self.fresh_optimizer = [v.numpy() for v in self.optimizer.variables]
         self.n_steps = math.ceil(n_padded / batch_size)
         n_bytes = 4 * sum(math.prod(v.shape) for v in [*self.trainable, *self.others])
         most = min(MOST_EPOCHS, MOST_STEPS // self.n_steps, MOST_BYTES // max(1, n_bytes))
@@ -210,9 +211,10 @@ class TensorFlowProgram:
         }
         for variable, value in zip([*self.trainable, *self.others], variables, strict=True):
             variable.assign(value if self.lanes > 1 else value[0])
-        # Some optimizers begin with copies of the variables: a new one knows its beginning.
-        values = optimizer or self._new_optimizer().variables
-        for variable, value in zip(self.optimizer.variables, values, strict=True):
+        if not optimizer:
+            copies = optimizers.copies_variables(self.settings)
+            optimizer = self._new_optimizer().variables if copies else self.fresh_optimizer
+        for variable, value in zip(self.optimizer.variables, optimizer, strict=True):
             variable.assign(value)
 
     def epochs(self, orders: Sequence[np.ndarray], rates: np.ndarray) -> "TensorFlowEpochs":
@@ -264,15 +266,18 @@ class TensorFlowProgram:
         return self._forward(self._hidden_model)
 
     def _forward(self, model: keras.Model):
-        """A function of (variables, features) that gives the list of a model's outputs."""
-        variables = networks.variables(self.network)
+        """A function of (variables, features) that gives the list of a model's outputs, for k networks."""
+        variables, n_outputs = networks.variables(self.network), len(keras.tree.flatten(model.outputs))
 
-        def outputs(values: list[tf.Tensor], features: tf.Tensor) -> list[tf.Tensor]:
-            with keras.StatelessScope(state_mapping=list(zip(variables, values, strict=True))):
-                return keras.tree.flatten(model(features, training=False))
+        def outputs(networks_values: list[tf.Tensor], features: tf.Tensor) -> list[tf.Tensor]:
+            def of_one(values: list[tf.Tensor]) -> list[tf.Tensor]:
+                with keras.StatelessScope(state_mapping=list(zip(variables, values, strict=True))):
+                    return keras.tree.flatten(model(features, training=False))
+
+            return tf.map_fn(of_one, networks_values, fn_output_signature=[tf.float32] * n_outputs)
 
         signature = [
-            [tf.TensorSpec(v.shape, v.dtype) for v in variables],
+            [tf.TensorSpec((None, *v.shape), v.dtype) for v in variables],
             tf.TensorSpec((None, self.n_features)),
         ]
         return tf.function(outputs, signature, autograph=False)
@@ -282,7 +287,7 @@ class TensorFlowProgram:
         values = [tf.constant(value) for value in variables]
         starts = range(0, max(1, len(features)), CHUNK)
         parts = [[o.numpy() for o in function(values, features[start : start + CHUNK])] for start in starts]
-        return [np.concatenate(part) for part in zip(*parts, strict=True)]
+        return [np.concatenate(part, axis=1) for part in zip(*parts, strict=True)]
 
     # Training
 
