@@ -134,7 +134,7 @@ def test_new_rows_take_the_schemas_columns_and_levels():
     ("text", "message"),
     [
         ("c\na\n", "new.csv: has no column 'x'; expected every feature of t.csv"),
-        ("c,x\na,1\na,tall\n", "new.csv: column 'x', row 1: 'tall' is no number; expected numbers, "
+        ("c,x\na,1\na,tall\n", "new.csv: column 'x', row 1: 'tall' is not a number; expected numbers, "
          "as in t.csv"),
         ("c,x\na,inf\n", "new.csv: column 'x', row 0: 'inf' is infinite; expected a finite number, "
          "or add it to data.missing"),

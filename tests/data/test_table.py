@@ -338,8 +338,8 @@ def test_ordinary_numbers_are_not_noted():
         (range(12), "counts the rows; if it is no feature, list it in data.exclude or data.id"),
         (
             ["1", "2", "3", "n/a"],
-            "is categorical with 4 levels, though most of them are numbers: row 3: 'n/a' is no number; if it "
-            "means missing, add it to data.missing",
+            "is categorical with 4 levels, though most of them are numbers: row 3: 'n/a' is not a number; "
+            "if it means missing, add it to data.missing",
         ),
         (
             [f"name{i}" for i in range(30)],

@@ -238,7 +238,7 @@ TEXT_FILES = [
         "'nan' in a numeric column",
         csv("x,y", "1,a", "nan,b", "3,a", "4,b"),
         {},
-        "t.csv: column 'x', row 1: 'nan' is no number; if it means missing, add it to data.missing",
+        "t.csv: column 'x', row 1: 'nan' is not a number; if it means missing, add it to data.missing",
     ),
     (
         "infinity",
@@ -262,7 +262,8 @@ TEXT_FILES = [
         "text in a column that is not listed",
         csv("x,c,y", "1,a,p", "2,b,q", "tall,a,p"),
         {"categorical": ["c"]},
-        "t.csv: column 'x', row 2: 'tall' is no number; list the column in data.categorical or data.exclude",
+        "t.csv: column 'x', row 2: 'tall' is not a number; list the column in data.categorical or "
+        "data.exclude",
     ),
     (
         "dates",
@@ -293,7 +294,7 @@ TEXT_FILES = [
         "numbers with a slip",
         csv("x,y", *(f"{i},{i % 2}" for i in range(300)), "n/a,1"),
         {},
-        "t.csv: column 'x', row 300: 'n/a' is no number, but most cells are; if it means missing, "
+        "t.csv: column 'x', row 300: 'n/a' is not a number, but most cells are; if it means missing, "
         "add it to data.missing, or list the column in data.categorical or data.exclude",
     ),
     (
@@ -359,13 +360,13 @@ TEXT_FILES = [
         "text in a regression target",
         csv("x,y", "1,1.5", "2,tall", "3,2"),
         {"task": "regression"},
-        "t.csv: column 'y' (target), row 1: 'tall' is no number; a regression expects numbers",
+        "t.csv: column 'y' (target), row 1: 'tall' is not a number; a regression expects numbers",
     ),
     (
         "text among a target's numbers",
         csv("x,y", *(f"{i},{i}.5" for i in range(30)), "1,low"),
         {},
-        "t.csv: column 'y' (target), row 30: 'low' is no number, but most cells are; if it means "
+        "t.csv: column 'y' (target), row 30: 'low' is not a number, but most cells are; if it means "
         "missing, add it to data.missing; if the numbers are classes, set data.task: classification",
     ),
     (
@@ -378,7 +379,7 @@ TEXT_FILES = [
         "'nan' as target",
         csv("x,y", "1,1.5", "2,nan", "3,2"),
         {},
-        "t.csv: column 'y', row 1: 'nan' is no number; if it means missing, add it to data.missing",
+        "t.csv: column 'y', row 1: 'nan' is not a number; if it means missing, add it to data.missing",
     ),
     (
         "target too large to be squared",
@@ -464,7 +465,8 @@ TEXT_FILES = [
         "a cell with a line break",
         csv("x,y", "1,1", '"2\n3",1', "3,2"),
         {"categorical": []},
-        "t.csv: column 'x', row 1: '2\\n3' is no number; list the column in data.categorical or data.exclude",
+        "t.csv: column 'x', row 1: '2\\n3' is not a number; list the column in data.categorical or "
+        "data.exclude",
     ),
 ]
 
@@ -545,14 +547,14 @@ TYPED_FILES = [
         "text that is not listed",
         {"x": [1, 2, 3, 4], "c": [None, "7", "8", "9"]},
         {"categorical": []},
-        "t.parquet: column 'c', row 1: '7' is text, no number; list the column in data.categorical "
+        "t.parquet: column 'c', row 1: '7' is text, not a number; list the column in data.categorical "
         "or data.exclude",
     ),
     (
         "booleans that are not listed",
         {"x": [1, 2, 3, 4], "c": [True, False] * 2},
         {"categorical": []},
-        "t.parquet: column 'c', row 0: 'True' is boolean, no number; list the column in "
+        "t.parquet: column 'c', row 0: 'True' is boolean, not a number; list the column in "
         "data.categorical or data.exclude",
     ),
     (
@@ -580,7 +582,7 @@ TYPED_FILES = [
         "dates as target of a regression",
         {"x": [1, 2, 3, 4], "y": DATES},
         {"task": "regression"},
-        "t.parquet: column 'y' (target), row 0: '2020-01-01T00:00:00.000' is no number; a "
+        "t.parquet: column 'y' (target), row 0: '2020-01-01T00:00:00.000' is not a number; a "
         "regression expects numbers",
     ),
     (

@@ -135,7 +135,7 @@ def trainer_pid(fold: int = 1, model: str = "m") -> int:
 def saved() -> SimpleNamespace:
     (state,) = Path(".regfold/state").glob("*/state.npz")
     with np.load(state) as archive:
-        return SimpleNamespace(**json.loads(archive["about"].tobytes()))
+        return SimpleNamespace(**json.loads(archive["header"].tobytes()))
 
 
 def in_training(study: Study) -> subprocess.Popen:

@@ -123,8 +123,8 @@ def test_a_state_of_another_version_is_ignored(tmp_path):
     with np.load(store.path) as archive:
         arrays = dict(archive)
     for changes in ({"format": FORMAT - 1}, {"format": FORMAT + 1}, {"more": 1}):
-        about = json.loads(arrays["about"].tobytes()) | changes
-        other = arrays | {"about": np.frombuffer(json.dumps(about).encode(), np.uint8)}
+        header = json.loads(arrays["header"].tobytes()) | changes
+        other = arrays | {"header": np.frombuffer(json.dumps(header).encode(), np.uint8)}
         np.savez(store.path, **other)
         assert store.load() is None, changes
         assert "is damaged or from another version" in store.damage

@@ -17,8 +17,8 @@ def numeric(n):
     return [{"kind": "numeric", "start": i, "width": 1} for i in range(n)]
 
 
-def transformed(learnt, rows, columns=None):
-    statistics = standardize.fit(learnt, columns or numeric(learnt.shape[1]))
+def transformed(train_rows, rows, columns=None):
+    statistics = standardize.fit(train_rows, columns or numeric(train_rows.shape[1]))
     return statistics, standardize.apply(rows.copy(), statistics)
 
 
@@ -30,9 +30,9 @@ def test_statistics_are_those_of_scikit_learn():
     random = np.random.default_rng(1)
     rows = (random.normal(size=(200, 6)) * [1, 1e-3, 1e4, 5, 2, 1] + [0, 0, 1e5, -3, 8, 1]).astype(np.float32)
     rows[random.random(rows.shape) < 0.2] = np.nan
-    learnt, held_out = rows[:150], rows[150:]
-    statistics, found = transformed(learnt, held_out)
-    expected = reference().fit(learnt.astype(np.float64))
+    train_rows, held_out = rows[:150], rows[150:]
+    statistics, found = transformed(train_rows, held_out)
+    expected = reference().fit(train_rows.astype(np.float64))
     np.testing.assert_allclose(found, expected.transform(held_out), rtol=1e-4, atol=1e-4)
     np.testing.assert_allclose(statistics.median, expected[0].statistics_, rtol=1e-6)
     np.testing.assert_allclose(1 / statistics.scale, expected[1].scale_, rtol=1e-6)
@@ -61,40 +61,40 @@ def test_any_small_table_is_standardized_as_by_scikit_learn(rows):
 
 
 def test_a_column_that_is_constant_in_the_training_rows_tells_nothing():
-    learnt = np.array([[7, 1], [7, 2], [np.nan, 3]], np.float32)
+    train_rows = np.array([[7, 1], [7, 2], [np.nan, 3]], np.float32)
     held_out = np.array([[7, 2], [1e6, 2], [np.nan, 2]], np.float32)
-    assert transformed(learnt, held_out)[1][:, 0].tolist() == [0, 0, 0]
+    assert transformed(train_rows, held_out)[1][:, 0].tolist() == [0, 0, 0]
 
 
 def test_a_constant_that_float32_cannot_hold_exactly_is_constant():
-    learnt = np.full((1001, 1), 0.1, np.float32)
-    assert transformed(learnt, learnt)[1].ravel().tolist() == [0] * 1001
+    train_rows = np.full((1001, 1), 0.1, np.float32)
+    assert transformed(train_rows, train_rows)[1].ravel().tolist() == [0] * 1001
 
 
 def test_a_column_without_a_training_value_is_zero_and_finite():
-    learnt = np.array([[np.nan, 1], [np.nan, 2]], np.float32)
+    train_rows = np.array([[np.nan, 1], [np.nan, 2]], np.float32)
     held_out = np.array([[np.nan, 1], [55, 1]], np.float32)
-    statistics, found = transformed(learnt, held_out)
+    statistics, found = transformed(train_rows, held_out)
     assert statistics.median[0] == statistics.scale[0] == 0
     assert found[:, 0].tolist() == [0, 0]
 
 
 @pytest.mark.parametrize("size", [1e-44, 1e-39, 1e-30, 1e30, 3e38])
 def test_extreme_numbers_stay_finite(size):
-    learnt = np.array([[0.1], [0.5], [1], [np.nan]], np.float32) * np.float32(size)
-    statistics, found = transformed(learnt, learnt)
+    train_rows = np.array([[0.1], [0.5], [1], [np.nan]], np.float32) * np.float32(size)
+    statistics, found = transformed(train_rows, train_rows)
     assert np.isfinite(statistics.scale).all() and np.isfinite(found).all()
 
 
 def test_a_level_that_only_held_out_rows_have_is_no_column_of_the_network():
     columns = [*numeric(1), {"kind": "categorical", "start": 1, "width": 3}]
-    learnt = np.array([[1, 1, 0, 0], [2, 0, 0, 1], [3, 1, 0, 0]], np.float32)
+    train_rows = np.array([[1, 1, 0, 0], [2, 0, 0, 1], [3, 1, 0, 0]], np.float32)
     unseen = np.array([[2, 0, 1, 0]], np.float32)
-    statistics, found = transformed(learnt, unseen, columns)
+    statistics, found = transformed(train_rows, unseen, columns)
     assert statistics.keep.tolist() == [0, 1, 3]
     assert found.tolist() == [[0, 0, 0]]
     narrow, _ = transformed(
-        learnt[:, [0, 1, 3]],
+        train_rows[:, [0, 1, 3]],
         unseen[:, [0, 1, 3]],
         [*numeric(1), {"kind": "categorical", "start": 1, "width": 2}],
     )
@@ -106,14 +106,14 @@ def test_a_level_that_only_held_out_rows_have_is_no_column_of_the_network():
 @settings(max_examples=30, deadline=None)
 def test_zeros_and_ones_reach_the_network_as_they_are(n_rows, is_level, with_gaps):
     """However rare the ones are, in a category's level or a number; missing numbers become the median."""
-    learnt = np.zeros((n_rows + 2, 1), np.float32)
-    learnt[1] = 1
+    train_rows = np.zeros((n_rows + 2, 1), np.float32)
+    train_rows[1] = 1
     held_out = np.array([[0], [1]], np.float32)
     columns = [{"kind": "categorical" if is_level else "numeric", "start": 0, "width": 1}]
     if with_gaps and not is_level:
-        learnt[2:] = np.nan
+        train_rows[2:] = np.nan
         held_out = np.append(held_out, [[np.nan]]).astype(np.float32)[:, None]
-    _, found = transformed(learnt, held_out, columns)
+    _, found = transformed(train_rows, held_out, columns)
     assert found.ravel().tolist() == [0, 1, 0.5][: len(held_out)]
 
 

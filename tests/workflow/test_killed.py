@@ -138,7 +138,7 @@ def scripts(run: subprocess.Popen) -> list[psutil.Process]:
 
 def saved_epoch(study: Path, name: str) -> int:
     with np.load(study / ".regfold/state" / name / "state.npz") as archive:
-        return json.loads(archive["about"].tobytes())["epoch"]
+        return json.loads(archive["header"].tobytes())["epoch"]
 
 
 def test_twenty_killed_trainings(study, undisturbed):

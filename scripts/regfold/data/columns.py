@@ -118,7 +118,7 @@ def read_column(table: Table, name: str, categorical: Collection[str] | None) ->
         raise RegfoldError(f"{where} holds dates or times; list it in data.exclude, or make it a number")
     if categorical is not None and not listed:
         row = max(0, first_text(values)) if kind is None else first(pc.is_valid(values))
-        found_kind = "no number" if kind is None else f"{kind}, no number"
+        found_kind = "not a number" if kind is None else f"{kind}, not a number"
         raise RegfoldError(
             f"{where}, {table.row(row)}: {table.cell(name, row)} is {found_kind}; list the column in "
             "data.categorical or data.exclude"
@@ -199,7 +199,7 @@ def _check_levels(table: Table, name: str, values: pa.ChunkedArray, levels: list
     many = len(levels) > MOST_LEVELS and len(levels) > len(table) / 2
     if len(levels) > 2 and share_of_numbers(levels) > 0.5:
         row = first_text(values)
-        slip = f"{table.row(row)}: {table.cell(name, row)} is no number"
+        slip = f"{table.row(row)}: {table.cell(name, row)} is not a number"
         if many:
             raise RegfoldError(
                 f"{where}, {slip}, but most cells are; if it means missing, add it to data.missing, or list "

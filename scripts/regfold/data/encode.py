@@ -85,7 +85,7 @@ def encode(table: Table, schema: dict, note: Callable[[str], object] = lambda te
         float32 (n, schema["width"]), in the table's order; a level that the schema has not is all 0.
 
     Raises:
-        RegfoldError: if a column is not there, or a cell of a numeric column is no number.
+        RegfoldError: if a column is not there, or a cell of a numeric column is not a number.
     """
     columns, found_unknown = [], []
     for entry in schema["columns"]:
@@ -109,7 +109,7 @@ def encode(table: Table, schema: dict, note: Callable[[str], object] = lambda te
                 row = first_text(values)
                 raise RegfoldError(
                     f"{table.path}: column {quote(name)}, {table.row(row)}: {table.cell(name, row)} is "
-                    f"no number; expected numbers, as in {schema['path']}"
+                    f"not a number; expected numbers, as in {schema['path']}"
                 )
             check_finite(table, name, values, found)
             column = read_numeric(table, name, found)

@@ -137,7 +137,7 @@ def read(path: str, missing: Iterable[str]) -> Table:
 
 
 def numbers(values: pa.ChunkedArray) -> np.ndarray | None:
-    """Trimmed cells as float64 (n,), NaN where missing; None if a cell is no number.
+    """Trimmed cells as float64 (n,), NaN where missing; None if a cell is not a number.
 
     'nan' and 'inf' count as numbers here: `check_finite` refuses them.
     """
@@ -169,7 +169,7 @@ def check_finite(table: Table, name: str, values: pa.ChunkedArray, numbers: np.n
     where = f"{table.path}: column {quote(name)}, {table.row(odd[0])}"
     cell = table.cell(name, odd[0])
     if np.isnan(numbers[odd[0]]):
-        raise RegfoldError(f"{where}: {cell} is no number; if it means missing, add it to data.missing")
+        raise RegfoldError(f"{where}: {cell} is not a number; if it means missing, add it to data.missing")
     raise RegfoldError(f"{where}: {cell} is infinite; expected a finite number, or add it to data.missing")
 
 

@@ -137,7 +137,7 @@ def _decide(table: Table, name: str) -> tuple[str, str]:
             row = first_text(values)
             raise RegfoldError(
                 f"{table.path}: column {quote(name)} (target), {table.row(row)}: {table.cell(name, row)} is "
-                "no number, but most cells are; if it means missing, add it to data.missing; if the "
+                "not a number, but most cells are; if it means missing, add it to data.missing; if the "
                 "numbers are classes, set data.task: classification"
             )
         return "classification", f"{what} text"
@@ -167,7 +167,7 @@ def _truth(table: Table, names: list[str]) -> np.ndarray:
         if found is None:
             row = first_text(values)
             raise RegfoldError(
-                f"{where}, {table.row(row)}: {table.cell(name, row)} is no number; "
+                f"{where}, {table.row(row)}: {table.cell(name, row)} is not a number; "
                 "a regression expects numbers"
             )
         check_finite(table, name, values, found)

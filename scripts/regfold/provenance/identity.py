@@ -67,9 +67,9 @@ def stamp(path: str | None) -> str | None:
         a digest of a file of at most SMALL bytes, size and time of a larger one; None where there is none.
     """
     try:
-        about = Path(path).stat()
-        if about.st_size > SMALL:
-            return f"{about.st_size} bytes, {about.st_mtime_ns}"
+        status = Path(path).stat()
+        if status.st_size > SMALL:
+            return f"{status.st_size} bytes, {status.st_mtime_ns}"
         return hashlib.sha256(Path(path).read_bytes()).hexdigest()
     except (OSError, TypeError):
         return None

@@ -12,7 +12,7 @@ def read_history(path: str | Path) -> dict[str, np.ndarray]:
     """A cell's history.csv: column -> (epochs,) float64, NaN where a cell is empty.
 
     Raises:
-        RegfoldError: if it is damaged: it is empty, or a line has more or fewer cells, or one is no number.
+        RegfoldError: if it is damaged: empty, or a line has more or fewer cells, or a cell is not a number.
     """
     try:
         with Path(path).open(newline="", encoding="utf-8") as file:

@@ -155,10 +155,10 @@ def read_cell(folder: Path, expected: dict) -> tuple[np.ndarray, np.ndarray]:
     Raises:
         RegfoldError: if a file is missing or damaged, or the cell is not of this fold.
     """
-    about = files.read_json(folder / "cell.json")
-    if damaged := cell_files.damaged(folder, about["digests"]["files"]):
+    metadata = files.read_json(folder / "cell.json")
+    if damaged := cell_files.damaged(folder, metadata["digests"]["files"]):
         raise RegfoldError(f"{folder / damaged[0]}: damaged since it was written; remove it and run again")
-    if not folds.belongs(about, expected):
+    if not folds.belongs(metadata, expected):
         raise RegfoldError(f"{folder}: {OUTDATED}")
     return read_predictions(folder)
 

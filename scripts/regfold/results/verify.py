@@ -87,11 +87,11 @@ def _read_cells(folder: Path, prepared: oos.Prepared, described: dict[tuple[int,
     for (repeat, fold), expected in described.items():
         cell = folder / f"{repeat}-{fold}"
         try:
-            about = json.loads((cell / "cell.json").read_text(encoding="utf-8"))
-            damaged = cell_files.damaged(cell, about["digests"]["files"])
+            metadata = json.loads((cell / "cell.json").read_text(encoding="utf-8"))
+            damaged = cell_files.damaged(cell, metadata["digests"]["files"])
             problems += [f"{cell / name}: damaged or missing; {_set_aside(cell / name)}" for name in damaged]
             if not damaged:
-                if not folds.belongs(about, expected):
+                if not folds.belongs(metadata, expected):
                     problems.append(f"{cell}: {oos.OUTDATED}")
                 found = oos.read_predictions(cell)
                 if wrong := oos.wrong_rows(prepared, repeat, fold, *found):

@@ -1,11 +1,11 @@
 """A training job around its cell: a GPU, threads, signals and progress, before TensorFlow starts."""
 
-import json
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TextIO
 
+from regfold import files
 from regfold.runtime import gpu, processors, signals, usage
 from regfold.runtime.progress import Reporter
 
@@ -37,12 +37,12 @@ def train(
         used: takes what the cell used of time and memory.
         terminal: takes the lines for the user.
     """
-    about = json.loads(description.read_text(encoding="utf-8"))
+    metadata = files.read_json(description)
     training = config["models"][model]["training"]
     pool = processors.pool_of(specification, description, prepared / "schema.json")
     with (
         usage.recorded(used),
-        Reporter(model, about["repeat"], about["fold"], training["epochs"]) as reporter,
+        Reporter(model, metadata["repeat"], metadata["fold"], training["epochs"]) as reporter,
     ):
         device = _device(pool, reporter.queue)
         reporter.begin(device["name"])
@@ -53,15 +53,15 @@ def train(
             result = cell.run(
                 cell.Cell(
                     model=model,
-                    repeat=about["repeat"],
-                    fold=about["fold"],
+                    repeat=metadata["repeat"],
+                    fold=metadata["fold"],
                     specification=specification,
                     split=config["split"],
                     checkpoint_seconds=training["checkpoint_seconds"],
                     on_divergence=training["on_divergence"],
                 ),
                 prepared,
-                about,
+                metadata,
                 STATES,
                 out,
                 device,

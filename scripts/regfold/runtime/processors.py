@@ -1,11 +1,11 @@
 """How a training process uses its processors, set before TensorFlow's first operation."""
 
 import gc
-import json
 import os
 from itertools import pairwise
 from pathlib import Path
 
+from regfold import files
 from regfold.runtime import lean
 
 # Keras imports these where they are installed, for what training does not use; they take half of the start.
@@ -31,10 +31,10 @@ def pool_size(n_features: int, n_outputs: int, hidden: list[int] | None, batch_s
 
 def pool_of(specification: dict, description: Path, schema: Path) -> int:
     """The pool's size for a model's specification, a fold's description and results/prepared/schema.json."""
-    table = json.loads(schema.read_text(encoding="utf-8"))
+    table = files.read_json(schema)
     return pool_size(
         # Not the matrix' width, to which held-out rows add their own levels.
-        json.loads(description.read_text(encoding="utf-8"))["width"],
+        files.read_json(description)["width"],
         len(table["classes"] or table["target"]),
         specification["network"].get("hidden"),
         specification["training"]["batch_size"],

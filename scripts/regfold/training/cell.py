@@ -1,7 +1,6 @@
 """One cell, from rows to files: train one network on a fold's training rows, predict the rows held out."""
 
 import csv
-import json
 import platform
 import time
 from collections.abc import Callable
@@ -91,7 +90,7 @@ def run(
         Interrupted: if `stop` said so.
     """
     started, clock = datetime.now(UTC), time.monotonic()
-    schema = json.loads((prepared / "schema.json").read_text(encoding="utf-8"))
+    schema = files.read_json(prepared / "schema.json")
     specification = cell.specification | {"versions": identity.versions()}
     digest = identity.state_digest(specification, description)
     held_out, rows, truth, n_validation = _read_rows(prepared, cell)
@@ -123,7 +122,7 @@ def run(
         flags = diagnosis.flags(state, hidden, predictions, fitting.target)
         if specification["training"]["early_stopping"] and not n_validation:
             flags.append("no early stopping: a single row, group or time leaves no validation rows")
-        about = {
+        metadata = {
             "model": cell.model,
             "repeat": cell.repeat,
             "fold": cell.fold,
@@ -162,7 +161,7 @@ def run(
             },
         }
         digests = np.load(prepared / "digests.npy", mmap_mode="r")[held_out]
-        return _write(out, about, network, digests, predictions, state, losses)
+        return _write(out, metadata, network, digests, predictions, state, losses)
 
 
 def _predict(
@@ -180,7 +179,7 @@ def _predict(
 
 def _write(
     out: Path,
-    about: dict,
+    metadata: dict,
     network: keras.Model,
     digests: np.ndarray,
     predictions: np.ndarray,
@@ -193,22 +192,23 @@ def _write(
     with files.atomic(out / "predictions.npz") as temporary:
         np.savez(temporary, digest=digests, prediction=predictions)
     _write_history(out / "history.csv", state, losses)
-    about["digests"]["files"] = cell_files.digests(out)
-    files.write_json(out / "cell.json", about)
-    return about
+    metadata["digests"]["files"] = cell_files.digests(out)
+    files.write_json(out / "cell.json", metadata)
+    return metadata
 
 
-def sentence(about: dict) -> str:
+def sentence(metadata: dict) -> str:
     """What a job did, for the terminal."""
-    what = f"{about['model']}, repeat {about['repeat']}, fold {about['fold']}"
-    trained, begun = about["trained_epochs"], about["resumed_from"]
+    what = f"{metadata['model']}, repeat {metadata['repeat']}, fold {metadata['fold']}"
+    trained, begun = metadata["trained_epochs"], metadata["resumed_from"]
     if not trained:
         did = f"0 epochs to train: the training of {begun} epochs was found, its rows are predicted again"
     elif begun:
         did = f"{trained} epochs trained, after {begun} that were found"
     else:
-        did = f"{trained} epochs in {about['times']['seconds_training']:.1f} s"
-    return "; ".join([f"{what}: {did}", *([about["ending"]] if about["ending"] else []), *about["flags"]])
+        did = f"{trained} epochs in {metadata['times']['seconds_training']:.1f} s"
+    parts = [f"{what}: {did}", metadata["ending"], *metadata["flags"]]
+    return "; ".join(part for part in parts if part)
 
 
 def _read_rows(prepared: Path, cell: Cell) -> tuple[np.ndarray, np.ndarray, np.ndarray, int]:

@@ -80,11 +80,11 @@ def preprocessing(rows: np.ndarray, features: Path, held_out: np.ndarray, schema
                 constant.append(name)
             continue
         block = slice(start, start + column["width"])
-        learnt = rows[:, block].any(axis=0)
-        if np.count_nonzero(learnt) == 1:
+        present = rows[:, block].any(axis=0)
+        if np.count_nonzero(present) == 1:
             constant.append(name)
-        if not learnt.all():
-            only = ~learnt & np.load(features, mmap_mode="r")[held_out, block].any(axis=0)
+        if not present.all():
+            only = ~present & np.load(features, mmap_mode="r")[held_out, block].any(axis=0)
             if only.any():
                 unseen[name] = [column["levels"][i] for i in np.flatnonzero(only)]
     return {"imputed": imputed, "constant": constant, "unseen": unseen}

@@ -83,14 +83,14 @@ class Store:
         Raises:
             RegfoldError: if it cannot be written.
         """
-        about = {name: getattr(state, name) for name in ("epoch", "finished", "ending", "best_epoch")}
+        header = {name: getattr(state, name) for name in ("epoch", "finished", "ending", "best_epoch")}
         arrays = {"history": state.history}
         groups = {"variables": state.variables, "optimizer": state.optimizer, "best": state.best_variables}
         groups |= {f"snapshot_{epoch}": values for epoch, values in state.snapshots.items()}
         for name, values in groups.items():
             arrays |= {f"{name}.{index}": value for index, value in enumerate(values)}
-        about |= {"format": FORMAT, "snapshots": sorted(state.snapshots), "arrays": list(arrays)}
-        arrays["about"] = np.frombuffer(json.dumps(about).encode(), np.uint8)
+        header |= {"format": FORMAT, "snapshots": sorted(state.snapshots), "arrays": list(arrays)}
+        arrays["header"] = np.frombuffer(json.dumps(header).encode(), np.uint8)
         with files.atomic(self.path) as temporary, temporary.open("wb") as file:
             np.savez(file, **arrays)
 
@@ -98,8 +98,8 @@ class Store:
         """(epochs done, finished) of the state found, without its arrays; None where there is none to use."""
         try:
             with np.load(self.path) as archive:
-                about = json.loads(archive["about"].tobytes())
-            return (about["epoch"], about["finished"]) if about["format"] == FORMAT else None
+                header = json.loads(archive["header"].tobytes())
+            return (header["epoch"], header["finished"]) if header["format"] == FORMAT else None
         except Exception:  # as in `load`
             return None
 
@@ -111,13 +111,13 @@ class Store:
                 if (damaged := archive.zip.testzip()) is not None:
                     raise ValueError(f"bad checksum of {damaged}")
                 arrays = {name: archive[name] for name in archive.files}
-            about = json.loads(arrays.pop("about").tobytes())
-            if about.pop("format") != FORMAT:
+            header = json.loads(arrays.pop("header").tobytes())
+            if header.pop("format") != FORMAT:
                 raise ValueError("written by another version")
-            if set(about.pop("arrays")) != arrays.keys():
+            if set(header.pop("arrays")) != arrays.keys():
                 raise ValueError("some of its arrays are missing")
             history = arrays.pop("history")
-            epochs = about.pop("snapshots")
+            epochs = header.pop("snapshots")
             groups: dict[str, list[np.ndarray]] = {}
             for name in sorted(arrays, key=lambda name: int(name.rpartition(".")[2])):
                 groups.setdefault(name.rpartition(".")[0], []).append(arrays[name])
@@ -127,7 +127,7 @@ class Store:
                 best_variables=groups.get("best", []),
                 snapshots={epoch: groups.get(f"snapshot_{epoch}", []) for epoch in epochs},
                 history=history,
-                **about,
+                **header,
             )
         except FileNotFoundError:
             return None

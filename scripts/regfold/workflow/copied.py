@@ -46,11 +46,11 @@ def _unrecorded(workflow, path: str) -> bool:
 
 def _belongs(cell: Path, description: Path, specification: dict) -> bool:
     try:
-        about, now = map(files.read_json, (cell, description))
+        metadata, now = map(files.read_json, (cell, description))
         return (
-            folds.belongs(about, now)
-            and about["fold_name"] == now["name"]
-            and not settings_changed(about, specification)
+            folds.belongs(metadata, now)
+            and metadata["fold_name"] == now["name"]
+            and not settings_changed(metadata, specification)
         )
     except (OSError, RegfoldError, TypeError):
         return False

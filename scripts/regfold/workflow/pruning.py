@@ -33,26 +33,26 @@ def prune(results: Path, models: list[str], states: Path) -> str:
     size = sum(_size(folder) for folder in strangers)
     for folder in strangers:
         shutil.rmtree(folder)
-    spare = _spare_states(results, states)
-    size += sum(state[1] for state in spare)
-    n_states = sum(_remove(folder) for folder, *_ in spare)
+    unused = _unused_states(results, states)
+    size += sum(state[1] for state in unused)
+    n_states = sum(_remove(folder) for folder, *_ in unused)
     return f"removed {n_states:,} training states and {len(strangers):,} cells ({size / 2**20:,.1f} MiB)"
 
 
 def bound(results: Path, states: Path) -> None:
-    """After a whole run: remove the oldest spare states, and what killed jobs left half written in results.
+    """After a whole run: remove the oldest unused states, and what killed jobs left half written in results.
 
     States go where they are older or more than what is kept.
     """
     files.sweep(results)
     now, kept = time.time(), 0
-    for folder, size, used in sorted(_spare_states(results, states), key=lambda state: -state[2]):
+    for folder, size, used in sorted(_unused_states(results, states), key=lambda state: -state[2]):
         kept += size
         if kept > KEEP_BYTES or now - used > KEEP_SECONDS:
             _remove(folder)
 
 
-def _spare_states(results: Path, states: Path) -> list[tuple[Path, int, float]]:
+def _unused_states(results: Path, states: Path) -> list[tuple[Path, int, float]]:
     """(folder, bytes, time of last use) of every state that no present cell refers to."""
     needed = set()
     for path in results.glob("cells/*/*/cell.json"):
@@ -60,8 +60,8 @@ def _spare_states(results: Path, states: Path) -> list[tuple[Path, int, float]]:
             needed.add(files.read_json(path)["digests"]["state"])
         except (OSError, RegfoldError, TypeError):
             continue
-    spare = [folder for folder in states.glob("*") if folder.name not in needed]
-    return [(folder, _size(folder), folder.stat().st_mtime) for folder in spare]
+    unused = [folder for folder in states.glob("*") if folder.name not in needed]
+    return [(folder, _size(folder), folder.stat().st_mtime) for folder in unused]
 
 
 def _size(folder: Path) -> int:
