@@ -283,6 +283,8 @@ def test_scores_file_and_closing_lines(tmp_path):
     assert "Fold score (RMSE): 7.000      fold 5 !" in text
     assert "! fold 5: RMSE 7.000 is far above" in text
     assert "Final, out of sample score (RMSE): 3.256 (NA)" in text
+    low, high = (f"{result['models']['NA'][f'rmse_{end}']:.3g}" for end in ("low", "high"))
+    assert f"  95 % interval {low} to {high} (corrected resampled t over 5 folds; Nadeau" in text
     assert "! no better than one constant answer for every row (3.256 against 3.000)" in text
     assert "Final, out of sample score (RMSE): none (l2)" in text
     assert "! fold 2: held-out predictions are not finite" in text
