@@ -25,6 +25,7 @@ include: "rules/train.smk"
 include: "rules/merge.smk"
 include: "rules/score.smk"
 include: "rules/report.smk"
+include: "rules/predict.smk"
 include: "rules/verify.smk"
 include: "rules/plan.smk"
 

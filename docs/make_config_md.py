@@ -48,6 +48,9 @@ def render(rules: dict) -> str:
     )
     compare, models = sections["compare"], sections["models"]
     parts.append(f"## compare\n\n{compare['description']}\n\n{_table(compare)}")
+    predict = sections["predict"]
+    parts.append(f"## predict\n\n{predict['description']}\n\n{_table(predict)}")
+    parts.append(f"## new_data\n\n{sections['new_data']['description']}")
     parts.append(
         f"## models\n\n{models['description']} Names are made of {models['propertyNames']['title']}."
     )

@@ -33,6 +33,7 @@ localrules:
     render_report,
     verify,
     plan,
+    predict,
     prune,
 
 
@@ -57,6 +58,14 @@ def cells(model: str, name: str) -> list[str]:
 def all_cells(*names: str) -> list[str]:
     """The files `names` of every cell of every model."""
     return [path for model in MODELS for name in names for path in cells(model, name)]
+
+
+def new_data(wildcards) -> list[str]:
+    """The table whose rows are to be predicted; it must be given before anything is trained for it."""
+    with errors.ending_the_process():
+        if config["new_data"] is None:
+            raise errors.RegfoldError("predict: no new rows; expected --config new_data=FILE")
+    return [] if config["new_data"].startswith("sklearn:") else [config["new_data"]]
 
 
 def conclude() -> None:

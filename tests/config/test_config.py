@@ -81,6 +81,8 @@ def test_a_config_of_two_lines_has_every_key():
             "gap": 0,
         },
         "compare": {"rope": 0.01},
+        "predict": {"coverage": 0.9},
+        "new_data": None,
         "models": {
             "m": {
                 "network": {"hidden": [50, 25], "activation": "relu", "build": None},
@@ -261,10 +263,11 @@ def test_names_of_models(name):
 
 def test_the_shipped_config_has_every_key_and_the_schemas_defaults():
     rules = schema.load()["properties"]
-    for section in ("data", "split", "network", "training", "compare"):
+    for section in ("data", "split", "network", "training", "compare", "predict"):
         assert SHIPPED[section].keys() == rules[section]["properties"].keys()
         required = {key: SHIPPED[section][key] for key in rules[section].get("required", ())}
         assert SHIPPED[section] == schema.defaults(rules[section]) | required
+    assert SHIPPED["new_data"] is None
     assert SHIPPED["models"] == {"l1": {"penalty": {"activity": {"l1": 1.0e-4}}}}
     assert resolve(SHIPPED)["data"]["path"] == "data/penguins.csv"
 

@@ -53,7 +53,7 @@ def penalty(text: str) -> str:
     return models(f"{{m: {{penalty: {{{text}}}}}}}")
 
 
-SECTIONS = "data, split, network, training, compare or models"
+SECTIONS = "data, split, network, training, compare, predict, new_data or models"
 MAPPING = f"expected a mapping with {SECTIONS.replace(' or ', ' and ')}"
 CASES = [
     # The file as a whole.

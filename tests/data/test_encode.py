@@ -127,7 +127,11 @@ def test_new_rows_take_the_schemas_columns_and_levels():
     notes = []
     matrix = encode.encode(table.read("new.csv", ["", "NA"]), schema, notes.append)
     np.testing.assert_array_equal(matrix, [[0, 1, 7], [0, 0, math.nan], [0, 0, 9]])
-    assert notes == ["new.csv: column 'c' has 2 cells that are no level of t.csv, the first in row 1: 'z'"]
+    assert notes == [
+        "new.csv: 2 cells of columns 'c', 'x': missing",
+        "new.csv: 1 cell of column 'c': levels that t.csv has not, the first in row 1: 'z'",
+        "new.csv: 1 column that t.csv has not, not used: 'other'",
+    ]
 
 
 @pytest.mark.parametrize(

@@ -92,7 +92,10 @@ def test_levels_that_many_columns_do_not_know_are_one_line():
         Path(path).write_text("\n".join([",".join([*names, "y"]), *rows, ""]))
     schema, said = prepare(section(), None, "out"), []
     encode.encode(table.read("new.csv", []), schema, said.append)
-    assert said == ["new.csv: columns 'c0', 'c1', 'c2' and 17 more have cells that are no level of t.csv"]
+    assert said == [
+        "new.csv: 40 cells of columns 'c0', 'c1', 'c2' and 17 more: levels that t.csv has not, the first in "
+        "row 1: 'z'"
+    ]
 
 
 # Size

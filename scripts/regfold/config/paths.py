@@ -10,20 +10,20 @@ TABLE_ENDINGS = (".csv", ".tsv", ".csv.gz", ".tsv.gz", ".parquet", ".feather")
 SKLEARN_TABLES = ("iris", "wine", "breast_cancer", "digits", "diabetes", "linnerud")
 
 
-def check_table(path: str) -> None:
-    """Check that data.path names a table: a file that is there, or one of scikit-learn's."""
+def check_table(path: str, where: str = "data.path") -> None:
+    """Check that a key, `where`, names a table: a file that is there, or one of scikit-learn's."""
     kind, _, name = path.partition(":")
     if kind == "sklearn":
         if name not in SKLEARN_TABLES:
             hint = nearest(name, SKLEARN_TABLES) or f"; expected {listed(SKLEARN_TABLES, 'or')}"
-            raise RegfoldError(f"data.path: scikit-learn brings no table {quote(name)}{hint}")
+            raise RegfoldError(f"{where}: scikit-learn brings no table {quote(name)}{hint}")
         return
     if not path.lower().endswith(TABLE_ENDINGS):
         raise RegfoldError(
-            f"data.path: {quote(path)} has an unknown ending; expected {listed(TABLE_ENDINGS, 'or')}, or "
+            f"{where}: {quote(path)} has an unknown ending; expected {listed(TABLE_ENDINGS, 'or')}, or "
             "sklearn:NAME"
         )
-    check_input(path, "data.path")
+    check_input(path, where)
 
 
 def check_input(path: str, where: str) -> None:

@@ -35,8 +35,9 @@ def resolve(raw: dict, source: str = "config.yaml") -> dict:
         source: the file's name, for messages.
 
     Returns:
-        a new, JSON-serialisable dictionary: `data`, `split`, `compare`, and `models` with `network`,
-        `training` and `penalty` for each; every key is there. To resolve it once more changes nothing.
+        a new, JSON-serialisable dictionary: `data`, `split`, `compare`, `predict`, `new_data`, and `models`
+        with `network`, `training` and `penalty` for each; every key is there. To resolve it once more
+        changes nothing.
 
     Raises:
         RegfoldError: at the first problem: unknown keys, then single values, both in the config's order, then
@@ -77,7 +78,18 @@ def _resolve(raw: dict) -> dict:
         models[name] = copy.deepcopy(_model(given, own, name))
         _check_model(models[name], own, name, data)
     compare = schema.defaults(keys["compare"]) | given.get("compare", {})
-    return {"data": data, "split": split, "compare": compare, "models": models}
+    predict = schema.defaults(keys["predict"]) | given.get("predict", {})
+    new_data = given.get("new_data")
+    if new_data is not None:
+        check_table(new_data, "new_data")
+    return {
+        "data": data,
+        "split": split,
+        "compare": compare,
+        "predict": predict,
+        "new_data": new_data,
+        "models": models,
+    }
 
 
 def _model(given: dict, own: dict, name: str) -> dict:

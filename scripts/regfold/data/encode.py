@@ -3,11 +3,13 @@
 from collections.abc import Callable, Sequence
 
 import numpy as np
+import pyarrow.compute as pc
 
 from regfold.data import memory, notes
 from regfold.data.columns import Column, read_categorical, read_numeric
 from regfold.data.table import Table, check_finite, first_text, numbers
 from regfold.errors import RegfoldError, quote
+from regfold.formatting import first_few
 
 
 def describe(columns: Sequence[Column]) -> list[dict]:
@@ -79,7 +81,8 @@ def encode(table: Table, schema: dict, note: Callable[[str], object] = lambda te
     Args:
         table: the new rows, in any order of columns; columns beside the schema's are ignored.
         schema: the schema (schema.json) of the table that the network was trained on.
-        note: called with each line on columns that have levels which the schema has not.
+        note: called with a line each on cells that are missing, on cells with a level that the schema has
+            not, and on columns that the schema's table has not, where there are any.
 
     Returns:
         float32 (n, schema["width"]), in the table's order; a level that the schema has not is all 0.
@@ -87,7 +90,7 @@ def encode(table: Table, schema: dict, note: Callable[[str], object] = lambda te
     Raises:
         RegfoldError: if a column is not there, or a cell of a numeric column is not a number.
     """
-    columns, found_unknown = [], []
+    columns, missing, unseen, first = [], {}, {}, ""
     for entry in schema["columns"]:
         name = entry["name"]
         if name not in table:
@@ -97,12 +100,10 @@ def encode(table: Table, schema: dict, note: Callable[[str], object] = lambda te
         values = table.values(name)
         if entry["kind"] == "categorical":
             column = read_categorical(name, values, entry["levels"])
-            unknown = np.flatnonzero(column.values < 0)
-            if len(unknown):
-                what = f"cells that are no level of {schema['path']}"
-                first = f"{table.row(unknown[0])}: {table.cell(name, unknown[0])}"
-                one = f"has {len(unknown):,} {what}, the first in {first}"
-                found_unknown.append(notes.Note(name, one, f"have {what}"))
+            rows = np.flatnonzero((column.values < 0) & pc.is_valid(values).to_numpy())
+            if len(rows):
+                unseen[name] = len(rows)
+                first = first or f"{table.row(rows[0])}: {table.cell(name, rows[0])}"
         else:
             found = numbers(values)
             if found is None:
@@ -113,8 +114,25 @@ def encode(table: Table, schema: dict, note: Callable[[str], object] = lambda te
                 )
             check_finite(table, name, values, found)
             column = read_numeric(table, name, found)
+        if column.n_missing:
+            missing[name] = column.n_missing
         columns.append(column)
-    for line in notes.lines(table.path, found_unknown):
-        note(line)
+    if missing:
+        note(f"{table.path}: {_cells(missing)}: missing")
+    if unseen:
+        note(f"{table.path}: {_cells(unseen)}: levels that {schema['path']} has not, the first in {first}")
+    if extra := sorted(set(table.names) - set(schema["table_columns"]), key=table.names.index):
+        what = f"{len(extra):,} column{'s' * (len(extra) > 1)} that {schema['path']} has not"
+        note(f"{table.path}: {what}, not used: {_named(extra)}")
     check_size(table.path, columns, len(table))
     return matrix(columns, np.arange(len(table)))
+
+
+def _cells(counts: dict[str, int]) -> str:
+    """`3 cells of columns 'a', 'b'`, from the number of cells in each column."""
+    total = sum(counts.values())
+    return f"{total:,} cell{'s' * (total > 1)} of column{'s' * (len(counts) > 1)} {_named(list(counts))}"
+
+
+def _named(names: list[str]) -> str:
+    return first_few([quote(name) for name in names], notes.MOST_NAMES)

@@ -1,0 +1,32 @@
+"""Predict the rows of a new table with the folds' networks."""
+
+import os
+from pathlib import Path
+
+from regfold.runtime import log, processors
+
+
+def main(snakemake) -> None:
+    """Write results/predictions/<model>.csv for each model, once all are there; say where they are."""
+    from regfold.data import table
+    from regfold.results import new_rows, oos
+
+    params, prepared = snakemake.params, Path(snakemake.input.schema).parent
+    with log.job(snakemake.log) as terminal:
+        new = table.read(params.new_data, params.missing)
+        os.environ["CUDA_VISIBLE_DEVICES"] = "-1"  # a GPU multiplies with fewer digits
+        processors.load()
+        predicted = new_rows.predict_table(
+            oos.read_prepared(prepared),
+            new,
+            params.models,
+            params.split,
+            params.coverage,
+            note=lambda line: print(f"regfold: {line}", file=terminal),
+        )
+        for line in new_rows.write(predicted, new, Path("results/predictions")):
+            print(f"regfold: {line}", file=terminal)
+
+
+if __name__ == "__main__":
+    main(snakemake)  # noqa: F821 (Snakemake defines it)

@@ -1,0 +1,230 @@
+"""The results of a study in Python: `study = regfold.Study("path/to/study")`."""
+
+import contextlib
+import os
+import warnings
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import yaml
+
+from regfold import files
+from regfold.config.resolve import resolve
+from regfold.data import read_typed
+from regfold.data.oos_names import KEYS, LABEL
+from regfold.data.table import Table
+from regfold.errors import RegfoldError, nearest, quote
+from regfold.results import oos
+from regfold.results import scores as scores_file
+from regfold.results import study as finished
+
+if TYPE_CHECKING:
+    import altair
+    import keras
+
+    from regfold.results.new_rows import Ensemble
+
+CONFIG = "config.yaml"
+# What a data frame is called in a message, in the place of a file.
+FRAME = "frame"
+
+
+class Study:
+    """A finished study: its scores, its out-of-sample predictions and its networks.
+
+    Results are read when they are first asked for; Keras is imported for networks alone.
+
+    Args:
+        folder: the study's folder, with config.yaml and results/.
+
+    Raises:
+        RegfoldError: if there is no finished study, or its config.yaml is wrong.
+    """
+
+    def __init__(self, folder: str | os.PathLike = "."):
+        self.folder = Path(folder).absolute()
+        self.results = self.folder / "results"
+        for path in (self.folder / CONFIG, self.results / "summary.json"):
+            if not path.is_file():
+                raise RegfoldError(f"{path}: no such file; expected the folder of a finished study")
+        try:
+            raw = yaml.safe_load((self.folder / CONFIG).read_text(encoding="utf-8"))
+        except (ValueError, yaml.YAMLError) as error:
+            reason = " ".join(str(error).split())
+            raise RegfoldError(f"{self.folder / CONFIG}: cannot be read: {reason}") from None
+        with contextlib.chdir(self.folder):  # the paths in config.yaml are relative to it
+            self.config = resolve(raw, str(self.folder / CONFIG))
+        self._ensembles: dict[str, Ensemble] = {}
+
+    def __repr__(self) -> str:
+        return f"Study({str(self.folder)!r})"
+
+    @cached_property
+    def summary(self) -> dict:
+        """summary.json: {"models": {name: {"rmse": ..., ...}}, ...}."""
+        return dict(files.read_json(self.results / "summary.json"))
+
+    @property
+    def models(self) -> list[str]:
+        """The models' names."""
+        return list(self.config["models"])
+
+    @cached_property
+    def scores(self) -> pd.DataFrame:
+        """scores.csv: a row for each cell, with its model, repeat, fold and scores."""
+        return self._read("scores.csv", scores_file.read)
+
+    @cached_property
+    def folds(self) -> pd.DataFrame:
+        """folds.csv: row (text), repeat and fold (int64), where each row is tested."""
+        return self._read(
+            "folds.csv", lambda path: pd.read_csv(path, dtype={"row": str}, keep_default_na=False)
+        )
+
+    @cached_property
+    def comparison(self) -> pd.DataFrame:
+        """comparison.csv: a row for each pair of models."""
+        names = dict.fromkeys(("model_a", "model_b"), str)
+        return self._read("comparison.csv", lambda path: pd.read_csv(path, dtype=names))
+
+    def predictions(self, model: str) -> pd.DataFrame:
+        """The out-of-sample file of a model, typed.
+
+        Returns:
+            the table's own columns (numeric features and regression targets as float64, NaN where missing;
+            the others as the text that they are), then oos_row (text), oos_repeat and oos_fold (int64),
+            oos_label (text), truth and predictions (float64).
+        """
+        self._check(model)
+        frame = self._read(
+            f"oos/{model}.csv", lambda path: pd.read_csv(path, dtype=str, keep_default_na=False)
+        )
+        schema = self._prepared.schema
+        own = {entry["name"] for entry in schema["columns"] if entry["kind"] == "numeric"}
+        own |= set() if schema["classes"] else set(schema["target"])
+        for name in frame:
+            if name in KEYS[1:]:
+                frame[name] = frame[name].astype(np.int64)
+            elif name in own:
+                cells = frame[name].str.strip()
+                frame[name] = cells.mask(cells.isin(self.config["data"]["missing"])).astype(np.float64)
+            elif name not in (*schema["table_columns"], KEYS[0], LABEL):
+                frame[name] = frame[name].astype(np.float64)
+        return frame
+
+    def networks(self, model: str) -> list["keras.Model"]:
+        """A model's networks, by repeat and fold; loaded once.
+
+        Each takes encoded rows, float32 (n, width), NaN where missing, and gives class probabilities, or
+        numbers in the targets' units, (n, n_outputs). `predict` takes rows as they are in the table.
+
+        Raises:
+            RegfoldError: if a network is missing, damaged, or was trained with another encoding.
+        """
+        return list(self._ensemble(model).networks.values())
+
+    def predict(self, model: str, frame: pd.DataFrame) -> pd.DataFrame:
+        """Predict new rows with the mean of a model's networks.
+
+        What is missing, unknown or not used in `frame` is counted in warnings.
+
+        Args:
+            model: the model's name.
+            frame: the table's own columns, raw, in any order; no target is needed. (n, columns)
+
+        Returns:
+            the columns that `snakemake predict` writes behind a file's own, with the frame's index, (n, ...):
+            pred, pred_low and pred_high, with _<target> behind where there are several targets; for classes
+            pred_label, pred_<class> and pred_set. Without bounds and sets under split.method time.
+
+        Raises:
+            RegfoldError: if a column is missing, or a number column holds text.
+        """
+        self._check(model)
+        from regfold.results import new_rows
+
+        prepared, split = self._prepared, self.config["split"]
+        features = new_rows.encoded(prepared.schema, self._table(frame), split, _warn)
+        predicted = new_rows.predict(
+            prepared,
+            self._ensemble(model),
+            features,
+            split,
+            self.config["predict"]["coverage"],
+        )
+        return pd.DataFrame(predicted, index=frame.index)
+
+    def figure(self, name: str) -> "altair.LayerChart":
+        """A chart of the report, by the name of its file under results/figures/."""
+        found = {figure.name: figure for figure in self._figures}
+        if name not in found:
+            raise RegfoldError(f"no figure {quote(name)}; expected one of {', '.join(map(quote, found))}")
+        return found[name].chart.properties(width=found[name].width)
+
+    @cached_property
+    def _figures(self) -> list:
+        from regfold.report import figures
+
+        return figures.of_study(
+            finished.read(
+                models=self.models,
+                split=self.config["split"],
+                schema=self.results / "prepared" / "schema.json",
+                scores=self.results / "scores.csv",
+                summary=self.results / "summary.json",
+                oos=[self.results / "oos" / f"{model}.csv" for model in self.models],
+                cells=sorted(self.results.glob("cells/*/*/cell.json")),
+                histories=sorted(self.results.glob("cells/*/*/history.csv")),
+            )
+        )
+
+    @cached_property
+    def _prepared(self) -> oos.Prepared:
+        return self._read("prepared", oos.read_prepared)
+
+    def _ensemble(self, model: str) -> "Ensemble":
+        self._check(model)
+        if model not in self._ensembles:
+            from regfold.results import new_rows
+
+            self._ensembles[model] = new_rows.load(self._prepared, model, self.folder)
+        return self._ensembles[model]
+
+    def _check(self, model: str) -> None:
+        if model not in self.config["models"]:
+            hint = nearest(model, self.models) or f"; expected {', '.join(map(quote, self.models))}"
+            raise RegfoldError(f"no model {quote(model)} in {self.folder / CONFIG}{hint}")
+
+    def _read(self, name: str, read):
+        path = self.results / name
+        try:
+            return read(path)
+        except FileNotFoundError as error:
+            raise RegfoldError(f"{error.filename or path}: no such file; run snakemake first") from None
+
+    def _table(self, frame: pd.DataFrame) -> Table:
+        """A data frame as the table that its file would be."""
+        if not len(frame):
+            raise RegfoldError(f"{FRAME}: has no rows; expected at least 1")
+        twice = frame.columns[frame.columns.duplicated()]
+        if len(twice):
+            raise RegfoldError(
+                f"{FRAME}: two columns are named {quote(twice[0])}; expected names that differ"
+            )
+        try:
+            arrow = pa.Table.from_pandas(frame, preserve_index=False)
+        except (pa.ArrowException, TypeError, ValueError) as error:
+            reason = " ".join(map(str, error.args))
+            raise RegfoldError(
+                f"{FRAME}: {quote(reason, 200)[1:-1]}; expected one type in a column"
+            ) from None
+        text, kinds = read_typed.as_text(arrow.replace_schema_metadata(None), FRAME)
+        return Table(FRAME, text, kinds, tuple(self.config["data"]["missing"]), np.arange(len(frame)))
+
+
+def _warn(line: str) -> None:
+    warnings.warn(line, stacklevel=3)

@@ -1,0 +1,201 @@
+"""Guards predictions of new rows: equal to the fold's own for the study's rows; bad input is one line."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from regfold.data import table
+from regfold.errors import RegfoldError
+from regfold.results import new_rows, oos
+from small_study import Study
+
+MISSING = ["", "NA"]
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+
+def text(n=24, two=False, classes=False):
+    random = np.random.default_rng(0)
+    lines = ["i,c,x,z,y" + ",w" * two]
+    for i in range(n):
+        c, x, z = "ab"[i % 2], "" if i == 3 else f"{random.normal():.3f}", f"{random.normal():.3f}"
+        y = "pqr"[i % 3] if classes else f"{random.normal():.4f}"
+        lines.append(f"r{i},{c},{x},{z},{y}" + f",{100 + i}.5" * two)
+    return "\n".join(lines) + "\n"
+
+
+def trained(content, **settings):
+    settings["data"] = {"id": "i"} | settings.get("data", {})
+    study = Study(content, split={"folds": 2} | settings.pop("split", {}), **settings)
+    for key in study.cells():
+        study.train(*key)
+    return study
+
+
+def predicted(study, path="new.csv", notes=None):
+    note = (lambda line: None) if notes is None else notes.append
+    prepared = oos.read_prepared(study.prepared)
+    new = table.read(path, MISSING)
+    return new_rows.predict_table(prepared, new, ["m"], study.config["split"], 0.9, note)["m"]
+
+
+@pytest.mark.parametrize(
+    ("content", "data"),
+    [
+        (text(classes=True), {}),
+        (text(), {"task": "regression"}),
+        (text(two=True), {"target": ["y", "w"]}),
+    ],
+    ids=["classes", "regression", "two targets"],
+)
+def test_a_fold_predicts_its_own_rows_as_it_did(content, data):
+    study = trained(content, data=data)
+    prepared = oos.read_prepared(study.prepared)
+    features = new_rows.encode(table.read("t.csv", MISSING), prepared.schema)
+    ensemble = new_rows.load(prepared, "m")
+    order = np.argsort(prepared.position)
+    for (repeat, fold), network in ensemble.networks.items():
+        rows, expected = study.predictions(repeat, fold)
+        again = new_rows.forward(network, features)[prepared.position[rows]]
+        np.testing.assert_allclose(again, expected, rtol=1e-6, atol=1e-6)
+    assert sorted(order) == list(range(len(order)))
+    Path("new.csv").write_text(content)
+    columns = predicted(study)
+    each = np.stack([new_rows.forward(network, features) for network in ensemble.networks.values()])
+    names = [f"pred_{c}" for c in "pqr"] if "p\n" in content else None
+    names = names or (["pred_y", "pred_w"] if len(study.schema["target"]) == 2 else ["pred"])
+    np.testing.assert_array_equal(np.stack([columns[name] for name in names], axis=1), each.mean(axis=0))
+
+
+def test_order_of_columns_target_and_extra_columns_change_nothing():
+    study = trained(text())
+    Path("new.csv").write_text("c,x,z\na,1,2\nb,,3\n")
+    plain = predicted(study)
+    Path("new.csv").write_text("note,z,x,c\n!,2,1,a\n?,3,,b\n")
+    notes = []
+    other = predicted(study, notes=notes)
+    assert notes == [
+        "new.csv: 1 cell of column 'x': missing",
+        "new.csv: 1 column that t.csv has not, not used: 'note'",
+    ]
+    assert list(plain) == ["pred", "pred_low", "pred_high"]
+    for name in plain:
+        np.testing.assert_array_equal(plain[name], other[name])
+    assert (plain["pred_low"] < plain["pred_high"]).all()
+
+
+def test_the_file_holds_its_own_cells_and_the_predictions(tmp_path):
+    study = trained(text(classes=True))
+    Path("new.tsv").write_text('x\tc\tz\n 1.50\ta\t007\n\t"b, ""so"""\t1e3\n')
+    columns = predicted(study, "new.tsv")
+    lines = new_rows.write({"m": columns}, table.read("new.tsv", MISSING), Path("results/predictions"))
+    assert lines == ["results/predictions/m.csv: 2 rows predicted"]
+    written = table.read("results/predictions/m.csv", []).text
+    assert written.column_names == ["x", "c", "z", "pred_label", "pred_p", "pred_q", "pred_r", "pred_set"]
+    assert written.select(["x", "c", "z"]).to_pydict() == {
+        "x": [" 1.50", ""],
+        "c": ["a", 'b, "so"'],
+        "z": ["007", "1e3"],
+    }
+    assert [float(v) for v in written["pred_p"].to_pylist()] == columns["pred_p"].tolist()
+    assert set(written["pred_label"].to_pylist()) <= set("pqr")
+
+
+def test_labels_in_a_set_can_be_told_apart():
+    sets = new_rows._sets(["a|b", "c\\", "d"], np.array([[1, 1, 0], [0, 0, 1], [0, 0, 0]], bool))
+    assert sets.tolist() == ["a\\|b|c\\\\", "d", ""]
+
+
+def test_time_has_no_intervals():
+    study = trained(text(), data={"exclude": []}, split={"method": "time", "column": "z"})
+    Path("new.csv").write_text("c,x\na,1\n")
+    notes = []
+    assert list(predicted(study, notes=notes)) == ["pred"]
+    assert notes == [
+        "pred_low and pred_high left out: they assume exchangeable rows, which split.method time does not"
+    ]
+
+
+FINE = "c,x,z\na,1,2\nb,2,3\n"
+BAD = [
+    ("no column", "c,x\na,1\n", "new.csv: has no column 'z'; expected every feature of t.csv"),
+    ("text", "c,x,z\na,1,2\na,tall,2\n", "new.csv: column 'x', row 1: 'tall' is not a number; expected "
+     "numbers, as in t.csv"),
+    ("infinite", "c,x,z\na,inf,2\n", "new.csv: column 'x', row 0: 'inf' is infinite; expected a finite "
+     "number, or add it to data.missing"),
+    ("nan", "c,x,z\na,nan,2\n", "new.csv: column 'x', row 0: 'nan' is not a number; if it means missing, "
+     "add it to data.missing"),
+    ("too large", "c,x,z\na,1e39,2\n", "new.csv: column 'x', row 0: '1e39' is too large; expected numbers "
+     "up to 3.4e38"),
+    ("decimal comma", 'c,x,z\na,"1,5",2\n', "new.csv: column 'x', row 0: '1,5' is not a number; expected "
+     "numbers, as in t.csv"),
+    ("two of a name", "c,x,z,x\na,1,2,3\n", "new.csv: columns 2 and 4 are both named 'x'; expected names "
+     "that differ"),
+    ("no name", "c,x,z,\na,1,2,3\n", "new.csv: column 4 has no name; expected a header that names every "
+     "column (pandas: to_csv(index=False) leaves the unnamed index out)"),
+    ("ragged", "c,x,z\na,1\n", "new.csv: row 0: 2 cells in 'a,1'; expected 3, as in the header"),
+    ("no rows", "c,x,z\n", "new.csv: has no rows"),
+    ("empty", "", "new.csv: is empty"),
+    ("open quote", 'c,x,z\n"a,1,2\n', "new.csv: row 0: a quoted cell"),
+    ("a column of a prediction", "c,x,z,pred_low\na,1,2,3\n", "new.csv: column 'pred_low' has the name of a "
+     "column that is written; rename it"),
+    ("a column of regfold", "c,x,z,oos_row\na,1,2,3\n", "new.csv: column 'oos_row' has a name that regfold "
+     "gives to its own columns; rename it"),
+    ("semicolons", "c;x;z\na;1;2\n", "new.csv: has no column 'c'; expected every feature of t.csv"),
+    ("other case", "C,x,z\na,1,2\n", "new.csv: has no column 'c'; expected every feature of t.csv"),
+]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def regression(tmp_path_factory):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(tmp_path_factory.mktemp("study"))
+        yield trained(text()), Path.cwd()
+
+
+@pytest.mark.parametrize(("content", "message"), [case[1:] for case in BAD], ids=[case[0] for case in BAD])
+def test_bad_new_data_is_one_line(content, message, regression, monkeypatch):
+    study, where = regression
+    monkeypatch.chdir(where)
+    Path("new.csv").write_text(content)
+    with pytest.raises(RegfoldError) as error:
+        predicted(study)
+    assert str(error.value).startswith(message)
+    assert len(str(error.value).splitlines()) == 1
+
+
+def test_bytes_that_are_no_text(regression, monkeypatch):
+    study, where = regression
+    monkeypatch.chdir(where)
+    Path("new.csv").write_bytes(b"c,x,z\n\xff,1,2\n")
+    with pytest.raises(RegfoldError, match=r"^new\.csv: column 'c', row 0: is not UTF-8"):
+        predicted(study)
+
+
+def test_a_network_of_another_encoding_is_refused():
+    study = trained(text())
+    Path("new.csv").write_text(FINE)
+    Path("t.csv").write_text(text().replace("r5,b", "r5,new level"))
+    study.prepare()
+    with pytest.raises(RegfoldError, match=r"^results/cells/m/1-1: made from other rows, columns or levels"):
+        predicted(study)
+
+
+def test_a_damaged_network_is_refused():
+    study = trained(text())
+    Path("new.csv").write_text(FINE)
+    Path("results/cells/m/1-2/model.keras").write_bytes(b"no network")
+    with pytest.raises(RegfoldError, match=r"^results/cells/m/1-2/model\.keras: damaged"):
+        predicted(study)
+    Path("results/cells/m/1-2/cell.json").unlink()
+    with pytest.raises(RegfoldError, match=r"^results/cells/m/1-2: has no cell\.json"):
+        predicted(study)
+
+
+def test_names_of_classes_that_collide_are_refused():
+    schema = {"task": "classification", "classes": ["label", "x"], "target": ["y"], "path": "t.csv"}
+    with pytest.raises(RegfoldError, match="named 'pred_label'; rename the class"):
+        new_rows.column_names(schema, {"method": "kfold"})
