@@ -33,6 +33,7 @@ def prepare(study: Path, n_rows: int, n_features: int) -> None:
     np.save(prepared / "target.npy", (features[:, 0] > 0).astype(np.int32))
     np.save(prepared / "assignment.npy", generator.integers(1, 6, (1, n_rows), dtype=np.int32))
     np.save(prepared / "codes.npy", np.zeros(n_rows, np.int32))
+    np.save(prepared / "digests.npy", generator.integers(256, size=(n_rows, 16), dtype=np.uint8))
     columns = [
         {"name": f"x{j}", "kind": "numeric", "start": j, "width": 1, "levels": None}
         for j in range(n_features)
@@ -64,7 +65,6 @@ def train(early_stopping: bool) -> None:
         description=Path("fold.json"),
         prepared=prepared,
         out=out,
-        threads=2,
         used=Path("benchmarks/m.tsv"),
         terminal=terminal,
     )
