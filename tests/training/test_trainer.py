@@ -504,7 +504,9 @@ class Limited:
 
     def __init__(self, program, most_epochs):
         self.most_epochs = most_epochs
-        self.start, self.epochs, self.values = program.start, program.epochs, program.values
+        self.start, self.epochs, self.values, self.end = (
+            getattr(program, name) for name in ("start", "epochs", "values", "end")
+        )
 
 
 @pytest.mark.parametrize("early_stopping", [None, {"fraction": 0.2, "patience": 3}])

@@ -46,6 +46,7 @@ class Trainer:
     ):
         self.core, self.rows, self.validation = core, rows, validation
         self.training, self.penalty, self.key = training, penalty, key
+        self.sample = rows.features[: min(SAMPLE, rows.n_rows)].copy()
         self.batch_size = min(training["batch_size"], rows.n_rows)
         self.program = self._program(task, n_outputs, network)
 
@@ -81,6 +82,8 @@ class Trainer:
     def fit(self, state: State | None, save: Callable[[State], None], **more) -> State:
         """Train to the end, from the beginning or a state, and leave the network with the weights to keep.
 
+        It can be called once: the training rows are released.
+
         Args:
             state: where to go on; None: from the beginning.
             save, more: see loop.fit.
@@ -99,6 +102,9 @@ class Trainer:
                 save=save,
                 **more,
             )
+        # Nothing looks at the training rows any more, which are most of the memory.
+        self.program.end()
+        self.rows = self.validation = None
         set_values(self.core, state.kept)
         return state
 
@@ -117,6 +123,5 @@ class Trainer:
 
     def hidden(self, state: State) -> dict[str, np.ndarray]:
         """Hidden layer -> its outputs, (n, units), for some training rows, with the weights to keep."""
-        sample = self.rows.features[: min(SAMPLE, self.rows.n_rows)]
-        outputs = self.program.hidden(stacked([state.kept]), sample)
+        outputs = self.program.hidden(stacked([state.kept]), self.sample)
         return {name: values[0] for name, values in outputs.items()}

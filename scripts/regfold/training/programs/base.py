@@ -122,6 +122,9 @@ class Program(Protocol):
             rates: float32 (n_epochs, n_steps), the learning rate of each step.
         """
 
+    def end(self) -> None:
+        """Release the rows of a training."""
+
     def values(self) -> tuple[Arrays, Arrays]:
         """The variables of the networks, (lanes, ...) each, and those of the optimizer."""
 

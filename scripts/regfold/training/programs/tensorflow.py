@@ -217,6 +217,9 @@ class TensorFlowProgram:
         for variable, value in zip(self.optimizer.variables, optimizer, strict=True):
             variable.assign(value)
 
+    def end(self) -> None:
+        self.data = {}
+
     def epochs(self, orders: Sequence[np.ndarray], rates: np.ndarray) -> "TensorFlowEpochs":
         n_steps = math.ceil(self.n_rows / self.batch_size)
         batches = np.zeros((self.most_epochs * self.n_steps, self.batch_size), np.int32)
