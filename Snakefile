@@ -2,6 +2,8 @@
 
 prepare_data -> split_folds -> train_fold (model x repeat x fold) -> merge_predictions (model)
              -> score_predictions -> render_report
+
+fit_baseline (baseline x repeat x fold) stands beside train_fold.
 """
 
 from snakemake.utils import min_version
@@ -22,6 +24,7 @@ include: "rules/common.smk"
 include: "rules/prepare.smk"
 include: "rules/split.smk"
 include: "rules/train.smk"
+include: "rules/baseline.smk"
 include: "rules/merge.smk"
 include: "rules/score.smk"
 include: "rules/report.smk"
@@ -38,5 +41,5 @@ rule all:
         "results/comparison.csv",
         "results/summary.json",
         "results/folds.csv",
-        expand("results/oos/{model}.csv", model=MODELS),
-        lambda wildcards: all_cells(*CELL_FILES),
+        expand("results/oos/{model}.csv", model=PREDICTORS),
+        lambda wildcards: all_cells(MODELS, *CELL_FILES) + all_cells(BASELINES, *BASELINE_FILES),

@@ -51,6 +51,8 @@ def render(rules: dict) -> str:
     predict = sections["predict"]
     parts.append(f"## predict\n\n{predict['description']}\n\n{_table(predict)}")
     parts.append(f"## new_data\n\n{sections['new_data']['description']}")
+    default = json.dumps(sections["baselines"]["default"])
+    parts.append(f"## baselines\n\n{sections['baselines']['description']} Default: `{default}`.")
     parts.append(
         f"## models\n\n{models['description']} Names are made of {models['propertyNames']['title']}."
     )

@@ -21,6 +21,7 @@ PACKAGES = (
     "scikit-learn",
     "scipy",
     "tensorflow",
+    "threadpoolctl",
     "vl-convert-python",
 )
 

@@ -1,4 +1,4 @@
-"""What all rules share: the checked config, the models, which cells there are, and how a run begins and ends."""
+"""What all rules share: the checked config, the models and baselines, which cells there are, and how a run begins and ends."""
 
 import os
 import re
@@ -8,22 +8,29 @@ from regfold.workflow import copied, pruning, rate_limit, run_lock, run_progress
 from regfold import errors
 from regfold.runtime import gpu, workers
 from regfold.provenance import code, identity
+from regfold.config import baselines
 from regfold.config.resolve import resolve
 from regfold.runtime.job import STATES
-from regfold.training.cell_files import CELL_FILES
+from regfold.training.cell_files import BASELINE_FILES, CELL_FILES
 
 with errors.ending_the_process():
     run_lock.release_if_orphaned(workflow)
     GPUS = gpu.limit_local_jobs(workflow)
     config = resolve(config, source=os.path.relpath(workflow.configfiles[-1]))
-    MODELS = list(config["models"])
-    SPECIFICATIONS = {model: identity.specification(config["models"][model]) for model in MODELS}
+    MODELS, BASELINES = list(config["models"]), baselines.of(config)
+    PREDICTORS = baselines.predictors(config)
+    SPECIFICATIONS = identity.specifications(config)
 
 following = run_progress.RunProgress(workflow)
 servers = workers.Workers()
 
 
-# On a cluster only the training is sent away: a job of its own would cost these more than their work.
+def one_of(names: list[str]) -> str:
+    """A pattern that these names match, and nothing else."""
+    return "|".join(map(re.escape, names)) or "(?!)"
+
+
+# On a cluster only training and fitting are sent away: a job of its own would cost these more than their work.
 localrules:
     all,
     prepare_data,
@@ -38,7 +45,7 @@ localrules:
 
 
 wildcard_constraints:
-    model="|".join(re.escape(model) for model in MODELS),
+    model=one_of(PREDICTORS),
     repeat=r"\d+",
     fold=r"\d+",
 
@@ -49,15 +56,15 @@ def code_digest(rule: str) -> str:
 
 
 def cells(model: str, name: str) -> list[str]:
-    """The file `name` of every cell of a model, once split_folds has said which cells there are."""
+    """The file `name` of every cell of a model or baseline, once split_folds has said which cells there are."""
     folder = Path(checkpoints.split_folds.get().output.folds)
     keys = sorted(tuple(map(int, path.stem.split("-"))) for path in folder.glob("*.json"))
     return [f"results/cells/{model}/{repeat}-{fold}/{name}" for repeat, fold in keys]
 
 
-def all_cells(*names: str) -> list[str]:
-    """The files `names` of every cell of every model."""
-    return [path for model in MODELS for name in names for path in cells(model, name)]
+def all_cells(models: list[str], *names: str) -> list[str]:
+    """The files `names` of every cell of these models or baselines."""
+    return [path for model in models for name in names for path in cells(model, name)]
 
 
 def new_data(wildcards) -> list[str]:

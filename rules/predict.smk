@@ -15,7 +15,7 @@ rule predict:
         digests="results/prepared/digests.npy",
         assignment="results/prepared/assignment.npy",
         new_data=new_data,
-        cells=lambda wildcards: all_cells(*CELL_FILES),
+        cells=lambda wildcards: all_cells(MODELS, *CELL_FILES),
     log:
         "logs/predict/predict.log",
     conda:

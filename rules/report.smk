@@ -10,9 +10,9 @@ rule render_report:
         schema="results/prepared/schema.json",
         scores="results/scores.csv",
         summary="results/summary.json",
-        oos=expand("results/oos/{model}.csv", model=MODELS),
-        cells=lambda wildcards: all_cells("cell.json"),
-        histories=lambda wildcards: all_cells("history.csv"),
+        oos=expand("results/oos/{model}.csv", model=PREDICTORS),
+        cells=lambda wildcards: all_cells(PREDICTORS, "cell.json"),
+        histories=lambda wildcards: all_cells(MODELS, "history.csv"),
     output:
         report=report("results/report.html", caption="../report/report.rst", category="Report"),
         figures=directory("results/figures"),
@@ -21,7 +21,7 @@ rule render_report:
     conda:
         "../envs/regfold.yaml"
     params:
-        models=MODELS,
+        models=PREDICTORS,
         split=config["split"],
         usage="benchmarks/render_report/render_report.tsv",
         code=code_digest("render_report"),

@@ -14,8 +14,8 @@ rule score_predictions:
         digests="results/prepared/digests.npy",
         assignment="results/prepared/assignment.npy",
         codes="results/prepared/codes.npy",
-        oos=expand("results/oos/{model}.csv", model=MODELS),
-        cells=lambda wildcards: all_cells("cell.json"),
+        oos=expand("results/oos/{model}.csv", model=PREDICTORS),
+        cells=lambda wildcards: all_cells(PREDICTORS, "cell.json"),
     output:
         scores=report("results/scores.csv", caption="../report/scores.rst", category="Scores"),
         comparison="results/comparison.csv",
@@ -25,7 +25,7 @@ rule score_predictions:
     conda:
         "../envs/regfold.yaml"
     params:
-        models=MODELS,
+        models=PREDICTORS,
         split=config["split"],
         compare=config["compare"],
         usage="benchmarks/score_predictions/score_predictions.tsv",

@@ -10,7 +10,7 @@ that it has never seen, and cell.json, which says how they came about.
 
 rule train_fold:
     input:
-        fold=lambda wildcards: copied.of_train_fold(workflow, SPECIFICATIONS[wildcards.model], **wildcards),
+        fold=lambda wildcards: copied.of_cell(workflow, SPECIFICATIONS[wildcards.model], **wildcards),
         schema=ancient("results/prepared/schema.json"),
         features=ancient("results/prepared/features.npy"),
         target=ancient("results/prepared/target.npy"),
@@ -24,6 +24,8 @@ rule train_fold:
         predictions="results/cells/{model}/{repeat}-{fold}/predictions.npz",
     log:
         "logs/train_fold/{model}/{repeat}-{fold}.log",
+    wildcard_constraints:
+        model=one_of(MODELS),
     conda:
         "../envs/regfold.yaml"
     threads: 1

@@ -10,6 +10,6 @@ rule verify:
     conda:
         "../envs/regfold.yaml"
     params:
-        models=MODELS,
+        models=PREDICTORS,
     script:
         "../scripts/verify.py"

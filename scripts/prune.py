@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from regfold.config import baselines
 from regfold.runtime import job, log
 from regfold.workflow import pruning
 
@@ -9,7 +10,7 @@ from regfold.workflow import pruning
 def main(snakemake) -> None:
     """Say how much was removed."""
     with log.job(snakemake.log) as terminal:
-        removed = pruning.prune(Path("results"), list(snakemake.config["models"]), job.STATES)
+        removed = pruning.prune(Path("results"), baselines.predictors(snakemake.config), job.STATES)
         print(f"regfold: {removed}", file=terminal)
 
 

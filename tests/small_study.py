@@ -34,9 +34,12 @@ class Study:
         text: the table, as CSV.
         settings: keys of the config's sections data and split.
         models: the models' sections.
+        baselines: the config's list.
     """
 
-    def __init__(self, text: str, data=None, split=None, models=None, network=None, training=None):
+    def __init__(
+        self, text: str, data=None, split=None, models=None, network=None, training=None, baselines=()
+    ):
         Path("t.csv").write_text(text, encoding="utf-8", newline="")
         self.config = resolve(
             {
@@ -44,6 +47,7 @@ class Study:
                 "split": split or {},
                 "network": {"hidden": [5]} | (network or {}),
                 "training": {"epochs": 3, "learning_rate": 0.01} | (training or {}),
+                "baselines": list(baselines),
                 "models": models or {"m": {}},
             }
         )
@@ -96,6 +100,21 @@ class Study:
             self.folder(repeat, fold, model),
             NO_DEVICE,
             **more,
+        )
+
+    def fit(self, repeat: int = 1, fold: int = 1, name: str = "baseline_linear") -> dict:
+        """One cell of a baseline; the content of its cell.json."""
+        from regfold.training import baseline
+
+        return baseline.run(
+            name,
+            repeat,
+            fold,
+            identity.specifications(self.config)[name],
+            self.config["split"],
+            self.prepared,
+            self.description(repeat, fold),
+            self.folder(repeat, fold, name),
         )
 
     def rerun(self, model: str = "m") -> set[tuple[int, int]]:

@@ -86,6 +86,7 @@ def make(folder: Path) -> Study:
     settings = {
         "data": {"path": "t.csv", "target": "y"},
         "split": {"folds": FOLDS, "repeats": REPEATS},
+        "baselines": [],
         "models": {f"m{i:02}": {"penalty": {"kernel": {"l1": i * 1e-4}}} for i in range(MODELS)},
     }
     study = Study(folder / "study", copy_project(folder / "project"), settings)

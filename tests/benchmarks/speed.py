@@ -68,6 +68,7 @@ def regfold_study(name: str, path: Path, folder: Path) -> list[str]:
         "split": {"repeats": table.repeats},
         "network": {"hidden": list(table.hidden)},
         "training": {"epochs": table.epochs, "batch_size": table.batch_size},
+        "baselines": [],
         "models": {model: {"penalty": penalty} for model, penalty in table.models.items()},
     }
     (folder / "config.yaml").write_text(yaml.safe_dump(config))

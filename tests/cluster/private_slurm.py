@@ -28,6 +28,7 @@ SETTINGS = {
     "epochs: 500": "epochs: 600",
     "batch_size: 32": "batch_size: 1",
     "checkpoint_seconds: 30": "checkpoint_seconds: 1",
+    "baselines: [linear]": "baselines: []",
 }
 OOS = Path(f"results/oos/{MODEL}.csv")
 

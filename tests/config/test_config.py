@@ -83,6 +83,7 @@ def test_a_config_of_two_lines_has_every_key():
         "compare": {"rope": 0.01},
         "predict": {"coverage": 0.9},
         "new_data": None,
+        "baselines": ["linear"],
         "models": {
             "m": {
                 "network": {"hidden": [50, 25], "activation": "relu", "build": None},

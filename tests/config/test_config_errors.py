@@ -53,7 +53,7 @@ def penalty(text: str) -> str:
     return models(f"{{m: {{penalty: {{{text}}}}}}}")
 
 
-SECTIONS = "data, split, network, training, compare, predict, new_data or models"
+SECTIONS = "data, split, network, training, compare, predict, new_data, baselines or models"
 MAPPING = f"expected a mapping with {SECTIONS.replace(' or ', ' and ')}"
 CASES = [
     # The file as a whole.
@@ -283,6 +283,14 @@ CASES = [
     (
         models("{Com1.l1.x: {}}"),
         "models.Com1.l1.x: Windows cannot write files of this name; expected another name",
+    ),
+    (
+        models("{Baseline_Linear: {}}"),
+        "models.Baseline_Linear: is the name of a baseline; expected another name, or the list baselines",
+    ),
+    (
+        models("{m: {}}\nbaselines: [linear, linear]"),
+        "baselines: 'linear' stands twice; expected each name once",
     ),
     (models("{l1.: {}}"), "models.l1.: Windows cannot write files of this name; expected another name"),
     (penalty("kernel: 1e-4"), "models.m.penalty.kernel: found '1e-4'; expected a mapping with l1 and l2"),

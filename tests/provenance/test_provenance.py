@@ -197,6 +197,7 @@ def test_editing_a_module_changes_the_digests_that_depend_on_it(edited):
         *(f"training.{part}" for part in parts),
     }
     predicted = {
+        "config.baselines",
         "training.cell",
         "training.cell_files",
         "training.diagnosis",

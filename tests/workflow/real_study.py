@@ -150,7 +150,7 @@ class Study:
         return json.loads(self.read(f"results/cells/{name.replace(' ', '/')}/cell.json"))
 
     def cells(self) -> set[str]:
-        """All cells that the folds of now and the models of now have."""
+        """All networks' cells that the folds of now and the models of now have."""
         keys = [path.stem for path in (self.folder / "results/folds").glob("*.json")]
         return {f"{model} {key}" for model in self.config["models"] for key in keys}
 

@@ -23,6 +23,7 @@ def born(folder: Path, project: Path) -> Study:
             "data": {"path": "t.csv", "target": "y"},
             "split": {"folds": 2},
             "training": {"epochs": 30},
+            "baselines": [],
             "models": {"m": {}},
         },
     )

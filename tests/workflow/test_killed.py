@@ -32,6 +32,7 @@ training:
   schedule: cosine
   early_stopping: {{fraction: 0.2, patience: {EPOCHS}}}
   checkpoint_seconds: {CHECKPOINT_SECONDS}
+baselines: []
 models:
   mixed: {{penalty: {{dropout: 0.2, kernel: {{l2: 1.0e-4}}}}}}
 """

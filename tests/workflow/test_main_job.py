@@ -64,6 +64,7 @@ def ugly_study(folder: Path, project: Path, shuffled: int = 0) -> Study:
             "split": {"folds": 2},
             "network": {"hidden": [4]},
             "training": {"epochs": 3, "batch_size": "1e1", "learning_rate": 0.01},
+            "baselines": [],
             "models": MODELS,
         },
     )
@@ -380,6 +381,7 @@ def test_each_line_has_the_prediction_of_its_own_row(tmp_path, monkeypatch, meth
             },
             "split": {"method": method, **SPLITS[method]},
             "training": {"epochs": 1},
+            "baselines": [],
             "models": {"echo": {"network": {"build": "own.py:echo"}}},
         }
     )

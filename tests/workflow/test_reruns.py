@@ -79,6 +79,7 @@ def born(folder: Path, project: Path, split: dict, models: dict) -> Study:
         "split": split,
         "network": {"hidden": [4]},
         "training": {"epochs": 3, "batch_size": 8},
+        "baselines": [],
         "models": models,
     }
     study = Study(folder, project, settings)
@@ -215,6 +216,7 @@ def test_a_level_of_one_held_out_row_moves_no_other_level(project, tmp_path):
             "split": {"method": "column", "column": "part"},
             "network": {"hidden": [4]},
             "training": {"epochs": 3, "batch_size": 8},
+            "baselines": [],
             "models": {"a": {}},
         },
     )

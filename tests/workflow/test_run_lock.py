@@ -18,6 +18,7 @@ CONFIG = """
 data: {path: t.csv, target: y}
 split: {folds: 2}
 training: {epochs: 1000000, checkpoint_seconds: 1}
+baselines: []
 models: {m: {}}
 """
 

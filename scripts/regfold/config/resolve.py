@@ -2,7 +2,7 @@
 
 import copy
 
-from regfold.config import optimizers, schema
+from regfold.config import baselines, optimizers, schema
 from regfold.config.messages import listed
 from regfold.config.paths import check_build, check_input, check_table
 from regfold.config.split_methods import STRATIFIED, WITH_COLUMN
@@ -35,9 +35,9 @@ def resolve(raw: dict, source: str = "config.yaml") -> dict:
         source: the file's name, for messages.
 
     Returns:
-        a new, JSON-serialisable dictionary: `data`, `split`, `compare`, `predict`, `new_data`, and `models`
-        with `network`, `training` and `penalty` for each; every key is there. To resolve it once more
-        changes nothing.
+        a new, JSON-serialisable dictionary: `data`, `split`, `compare`, `predict`, `new_data`, `baselines`,
+        and `models` with `network`, `training` and `penalty` for each; every key is there. To resolve it once
+        more changes nothing.
 
     Raises:
         RegfoldError: at the first problem: unknown keys, then single values, both in the config's order, then
@@ -71,6 +71,10 @@ def _resolve(raw: dict) -> dict:
                 f"models.{name}: differs from {quote(twin)} in upper and lower case only, which file names "
                 "may ignore; expected another name"
             )
+        if name.lower() in baselines.NAMES:
+            raise RegfoldError(
+                f"models.{name}: is the name of a baseline; expected another name, or the list baselines"
+            )
         if name.endswith(".") or name.partition(".")[0].upper() in DEVICES:
             raise RegfoldError(
                 f"models.{name}: Windows cannot write files of this name; expected another name"
@@ -88,6 +92,7 @@ def _resolve(raw: dict) -> dict:
         "compare": compare,
         "predict": predict,
         "new_data": new_data,
+        "baselines": [*given.get("baselines", keys["baselines"]["default"])],
         "models": models,
     }
 

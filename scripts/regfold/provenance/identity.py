@@ -6,11 +6,13 @@ from functools import cache
 from importlib import metadata
 from pathlib import Path
 
+from regfold.config import baselines
 from regfold.provenance.code import code_digest, module_path, source_digest
 
 # Where the code that trains begins. `processors` decides the number of threads, and with it the last bit.
 TRAINING = ("training.fitting", "training.validation", "runtime.processors")
 LIBRARIES = ("keras", "tensorflow", "numpy")
+BASELINE_LIBRARIES = ("scikit-learn", "numpy", "scipy")
 # Snakemake compares files up to this size by checksum, and larger ones by time.
 SMALL = 1_000_000
 # What a fold's description says of its training (repeat and fold decide seeds); the rest is of held-out rows.
@@ -39,6 +41,29 @@ def specification(model: dict) -> dict:
         "code": code_digest(*map(module_path, TRAINING)),
         "cell": code_digest(module_path("training.cell")),
         "versions": versions(),
+    }
+
+
+def specifications(config: dict) -> dict[str, dict]:
+    """What each model and each baseline of a resolved config depends on besides its rows, by name."""
+    models = {name: specification(model) for name, model in config["models"].items()}
+    seed = config["split"]["seed"]
+    return models | {
+        name: baseline_specification(baselines.NAMES[name], seed) for name in baselines.of(config)
+    }
+
+
+def baseline_specification(kind: str, seed: int) -> dict:
+    """All that the fits of one baseline depend on besides their rows: Snakemake compares it.
+
+    Args:
+        kind: linear or boosting.
+        seed: of the inner folds, that of the split.
+    """
+    return {
+        "baseline": {"kind": kind, "seed": seed},
+        "code": code_digest(module_path("training.baseline")),
+        "versions": versions(BASELINE_LIBRARIES),
     }
 
 
@@ -76,9 +101,9 @@ def stamp(path: str | None) -> str | None:
 
 
 @cache
-def versions() -> dict[str, str | None]:
-    """The installed version of each library that a network depends on; None where it is not installed."""
-    return {name: _version(name) for name in LIBRARIES}
+def versions(libraries: tuple[str, ...] = LIBRARIES) -> dict[str, str | None]:
+    """The installed version of each library (that a network depends on); None where it is not installed."""
+    return {name: _version(name) for name in libraries}
 
 
 def _version(name: str) -> str | None:

@@ -54,8 +54,8 @@ def of_study(study: Study) -> list[Figure]:
     schema, models, cells, histories = study.schema, study.models, study.cells, study.histories
     figures = [*_differences(study), _folds(study)]
     domain = learning.loss_domain([history for every in histories.values() for history in every])
-    for model in models:
-        figures.append(_training(schema, model, models, cells, histories, domain))
+    for model in study.networks:
+        figures.append(_training(schema, model, study.networks, cells, histories, domain))
     for model, result in models.items():
         suffix = f" of model {model}" * (len(models) > 1)
         predicted = _classes if study.classifies else _numbers
@@ -67,7 +67,7 @@ def of_study(study: Study) -> list[Figure]:
             "What the penalties act on",
             "Sizes of weights, biases and activations of the kept networks, before they are multiplied by a "
             "penalty's strength. Points: folds; bars: their mean. A penalized size stands further left.",
-            common.measured_penalties(study.all_cells, list(models)),
+            common.measured_penalties(study.network_cells, list(study.networks)),
             560,
         )
     )
@@ -161,7 +161,7 @@ def _numbers(schema: dict, model: str, suffix: str, oos: Predictions, result: di
             f"predicted-{model}-{i + 1}" if several else f"predicted-{model}",
             "predictions",
             f"Predicted against true {names[i]}",
-            "Each held-out row, predicted by the network that has not seen it. The dashed line is a perfect "
+            "Each held-out row, predicted by the fold that has not seen it. The dashed line is a perfect "
             f"prediction.{which}",
             regression.predicted_against_true(oos.truth[:, i], oos.prediction[:, i], targets[i]),
             420,

@@ -38,7 +38,8 @@ def headline(study: Study) -> dict:
         "spread": spread,
         "interval": interval(result, metric),
         "meaning": _meaning(study, result),
-        "choice": f"The lowest of {len(study.models)} models on the same folds; {OPTIMISTIC}." * several,
+        "choice": f"The lowest of {len(study.networks)} models on the same folds; {OPTIMISTIC}."
+        * (len(study.networks) > 1),
     }
 
 
@@ -154,17 +155,24 @@ def citation(study: Study) -> str:
     if "targets" in result:
         each = [f"{label(name)} {significant(scores['rmse'])}" for name, scores in result["targets"].items()]
         text += f" RMSE in each target's own units: {first_few(each, MOST_NAMED)}."
-    if len(study.models) > 1:
+    if len(study.networks) > 1:
         text += (
-            f" Model {model} is the best of {len(study.models)} models that were compared on the same folds "
-            f"({study.ranking.label} {_all_scores(study)}); {OPTIMISTIC}."
+            f" Model {model} is the best of {len(study.networks)} models that were compared on the same "
+            f"folds ({study.ranking.label} {_all_scores(study)}); {OPTIMISTIC}."
+        )
+    if study.baselines:
+        scores = [f"{name} {significant(result[metric])}" for name, result in study.baselines.items()]
+        version = study.cells[next(iter(study.baselines))][0]["versions"]["scikit-learn"]
+        text += (
+            f" {study.ranking.label} of scikit-learn's estimators on the same folds: {', '.join(scores)} "
+            f"(scikit-learn {version})."
         )
     return text
 
 
 def _all_scores(study: Study) -> str:
-    """Every model's score; their range where there are many."""
-    scores = {model: result[study.ranking.name] for model, result in study.models.items()}
+    """Every network's score; their range where there are many."""
+    scores = {model: result[study.ranking.name] for model, result in study.networks.items()}
     if len(scores) <= MOST_NAMED:
         return ", ".join(f"{model} {significant(score)}" for model, score in scores.items())
     found = [score for score in scores.values() if score is not None]

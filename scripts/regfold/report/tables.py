@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
+import pandas as pd
+
 from regfold.formatting import duration, first_few, significant
 from regfold.results.study import Study
 
@@ -111,8 +113,8 @@ def targets(study: Study) -> Table | None:
 def folds(study: Study) -> Table:
     """A line per cell, as in scores.csv."""
     names = {
-        (cell["model"], cell["repeat"], cell["fold"]): cell["fold_name"]
-        for cell in study.all_cells
+        (cell["repeat"], cell["fold"]): cell["fold_name"]
+        for cell in study.network_cells
         if str(cell["fold_name"]) != str(cell["fold"])
     }
     titles = TITLES | {metric.name: metric.label for metric in study.metrics}
@@ -121,8 +123,8 @@ def folds(study: Study) -> Table:
     for line in study.scores[:MOST_LINES].to_dict("records"):
         # A metric may be undefined for a fold; where the predictions are not finite, no metric is finite.
         undefined = math.isfinite(line["rmse"])
-        cells = [_number(None if undefined and line[name] != line[name] else line[name]) for name in numbers]
-        name = names.get((line["model"], line["repeat"], line["fold"]))
+        cells = [_number(None if undefined and pd.isna(line[name]) else line[name]) for name in numbers]
+        name = names.get((line["repeat"], line["fold"]))
         cells[1] += f" ({name})" if name else ""
         lines.append([line["model"], *cells, line["flags"]])
     more = len(study.scores) - MOST_LINES
@@ -134,7 +136,7 @@ def folds(study: Study) -> Table:
 def columns(study: Study) -> Table:
     """A line per feature column: what was read, and what was filled in."""
     imputed: dict[str, list[int]] = {}
-    for cell in study.all_cells:
+    for cell in study.network_cells:
         for name, number in cell["preprocessing"]["imputed"].items():
             imputed.setdefault(name, []).append(number)
     lines = []
@@ -162,7 +164,7 @@ def columns(study: Study) -> Table:
 def unseen(study: Study) -> list[str]:
     """Levels that only held-out rows have: the network could learn nothing of them."""
     where: dict[tuple[str, str], set[str]] = {}
-    for cell in study.all_cells:
+    for cell in study.network_cells:
         for column, levels in cell["preprocessing"]["unseen"].items():
             for level in levels:
                 where.setdefault((column, str(level)), set()).add(f"{cell['repeat']}-{cell['fold']}")
@@ -184,8 +186,8 @@ def left_out(study: Study) -> list[str]:
 
 
 def settings(study: Study) -> Table:
-    """A line per setting and a column per model; one column where all models agree."""
-    by_model = {model: flatten(cells[0]["settings"]) for model, cells in study.cells.items()}
+    """A line per setting and a column per network; one column where all models agree."""
+    by_model = {model: flatten(study.cells[model][0]["settings"]) for model in study.networks}
     keys = list(dict.fromkeys(key for settings in by_model.values() for key in settings))
     split = [["split." + key, str(value)] for key, value in study.split.items() if value is not None]
     several = len(by_model) > 1
@@ -210,12 +212,18 @@ def flatten(values: Mapping, prefix: str = "") -> dict[str, str]:
 
 
 def provenance(study: Study) -> list[tuple[str, str]]:
-    """Versions, devices, seeds and times over all cells; where cells differ, each with its count."""
-    cells = study.all_cells
+    """Versions, devices, seeds and times over the networks' cells; each with its count where they differ."""
+    cells = study.network_cells
     found = [
         (name, _counted([str(cell["versions"].get(name, "–")) for cell in cells]))
         for name in dict.fromkeys(name for cell in cells for name in cell["versions"])
     ]
+    own = {
+        name: version
+        for baseline in study.baselines
+        for name, version in study.cells[baseline][0]["versions"].items()
+    }
+    found += [(name, version) for name, version in own.items() if name not in dict(found)]
     found.append(
         ("device", _counted([f"{c['device']['kind']} {c['device']['name'] or ''}".strip() for c in cells]))
     )

@@ -30,8 +30,8 @@ def table(schema: dict, predictions: Mapping[str, Predictions], cells: Sequence[
         cells: what the cells wrote into their cell.json, in any order.
 
     Returns:
-        columns model, repeat, fold, n_train, n_test, epochs, the task's metrics (NaN where undefined or not
-        finite) and flags (text, "" for none).
+        columns model, repeat, fold, n_train, n_test, epochs (none of a baseline), the task's metrics
+        (NaN where undefined or not finite) and flags (text, "" for none).
 
     Raises:
         RegfoldError: OOS files and cells do not belong together.
@@ -64,7 +64,7 @@ def table(schema: dict, predictions: Mapping[str, Predictions], cells: Sequence[
             f"results/oos: no row of model {quote(model)}, repeat {repeat}, fold {fold}; "
             "expected every cell's rows"
         )
-    return pd.DataFrame(lines)
+    return pd.DataFrame(lines).astype({"epochs": "Int64"})
 
 
 def deviations(truth: np.ndarray) -> np.ndarray:
@@ -127,7 +127,7 @@ def read(path: str | Path) -> pd.DataFrame:
     numeric = pd.read_csv(path, nrows=0).columns.difference(["model", "flags"])
     return pd.read_csv(
         path,
-        dtype={"model": str, "flags": str},
+        dtype={"model": str, "flags": str, "epochs": "Int64"},
         keep_default_na=False,  # a model may be called NA
         na_values={name: ["", "nan"] for name in numeric},
     )

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from regfold import files
+from regfold.config import baselines
 from regfold.results import metrics, predictions
 from regfold.results import scores as scores_file
 from regfold.results.history import read_history
@@ -18,15 +19,15 @@ from regfold.results.predictions import Predictions
 
 @dataclass(frozen=True)
 class Study:
-    """Everything the report speaks of; all mappings are in the order of models.
+    """Everything the report speaks of; all mappings are in the order of models, baselines last.
 
     Args:
         schema: the prepared table's schema.json.
         split: the resolved `split` section of the config.
         scores: scores.csv, see `scores.table`.
         summary: summary.json.
-        oos: model -> its out-of-sample predictions.
-        cells: model -> its cells' cell.json, by repeat and fold.
+        oos: model or baseline -> its out-of-sample predictions.
+        cells: model or baseline -> its cells' cell.json, by repeat and fold.
         histories: model -> its cells' histories, in the order of `cells`.
     """
 
@@ -40,8 +41,18 @@ class Study:
 
     @property
     def models(self) -> dict[str, dict]:
-        """model -> its part of summary.json."""
+        """model or baseline -> its part of summary.json."""
         return {model: self.summary["models"][model] for model in self.oos}
+
+    @property
+    def networks(self) -> dict[str, dict]:
+        """model -> its part of summary.json, without the baselines."""
+        return {model: result for model, result in self.models.items() if model in self.histories}
+
+    @property
+    def baselines(self) -> dict[str, dict]:
+        """baseline -> its part of summary.json."""
+        return {model: result for model, result in self.models.items() if model not in self.histories}
 
     @property
     def metrics(self) -> tuple[Metric, ...]:
@@ -55,8 +66,8 @@ class Study:
 
     @property
     def best(self) -> str:
-        """The model with the lowest pooled score; the first where none has a score."""
-        scores = {model: result[self.ranking.name] for model, result in self.models.items()}
+        """The network with the lowest pooled score; the first where none has a score."""
+        scores = {model: result[self.ranking.name] for model, result in self.networks.items()}
         return min(scores, key=lambda model: math.inf if scores[model] is None else scores[model])
 
     def against_best(self) -> list[dict]:
@@ -88,8 +99,8 @@ class Study:
         return self.schema["task"] == "classification"
 
     @property
-    def all_cells(self) -> list[dict]:
-        return [cell for every in self.cells.values() for cell in every]
+    def network_cells(self) -> list[dict]:
+        return [cell for model in self.networks for cell in self.cells[model]]
 
 
 def read(
@@ -119,5 +130,6 @@ def read(
         histories={
             model: [read_history(history_of[Path(path).parent]) for name, *_, path in found if name == model]
             for model in models
+            if model not in baselines.NAMES
         },
     )

@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.csv
 
 from regfold import files
+from regfold.config import baselines
 from regfold.data.layout import Layout
 from regfold.data.prepare import prepare
 from regfold.errors import RegfoldError, quote
@@ -47,7 +48,7 @@ def verify(config: dict, results: Path) -> str:
     decided = folds.read(results / "prepared", config["split"])
     described = {key: decided.describe(*key, prepared.digests, layout) for key in decided.cells()}
     n_lines, n_cells, n_expected = 0, 0, len(described)
-    for model in config["models"]:
+    for model in baselines.predictors(config):
         predictions, found = _read_cells(results / "cells" / model, prepared, described)
         problems += found
         n_cells += len(predictions)

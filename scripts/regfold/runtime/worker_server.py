@@ -24,6 +24,7 @@ from regfold.runtime import log, workers
 # What the jobs of a server import; it serves meanwhile.
 MODULES = {
     workers.TABLES: (
+        "regfold.training.baseline",
         "regfold.data.write_text",
         "regfold.results.oos",
         "regfold.results.predictions",

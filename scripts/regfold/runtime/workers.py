@@ -38,7 +38,10 @@ from regfold.runtime.signals import on_request_to_stop
 VARIABLE = "REGFOLD_WORKERS"
 # A server for the rules that train, and one for those that need pandas, scikit-learn and Altair.
 TRAINING, TABLES = "training", "tables"
-RULES = {TRAINING: {"train_fold"}, TABLES: {"merge_predictions", "score_predictions", "render_report"}}
+RULES = {
+    TRAINING: {"train_fold"},
+    TABLES: {"fit_baseline", "merge_predictions", "score_predictions", "render_report"},
+}
 SCRIPT = Path(__file__).parents[2] / "workers.py"
 BEGUN = b"b"
 

@@ -65,12 +65,12 @@ def assign(
     assignment = np.zeros((split["repeats"], n), np.int32)
     labels = target if task == "classification" else None
     for repeat in range(split["repeats"]):
-        for fold, tested in enumerate(_tested_rows(split, split["seed"] + repeat, n, labels, codes), start=1):
+        for fold, tested in enumerate(tested_rows(split, split["seed"] + repeat, n, labels, codes), start=1):
             assignment[repeat, tested] = fold
     return assignment, [str(fold) for fold in range(1, split["folds"] + 1)], codes
 
 
-def _tested_rows(split: dict, seed: int, n: int, labels, codes: np.ndarray) -> Iterable[np.ndarray]:
+def tested_rows(split: dict, seed: int, n: int, labels, codes: np.ndarray) -> Iterable[np.ndarray]:
     """The rows that each fold tests, as positions or bool (n,)."""
     method, folds = split["method"], split["folds"]
     if method == "kfold":  # two lines, and an import that takes longer than all else in this job
@@ -169,6 +169,11 @@ def _check_counts(split: dict, n: int, target: np.ndarray, task: str, codes: np.
             )
 
 
+def times_before_first(n_times: int, folds: int) -> int:
+    """How many different times come before those that scikit-learn's TimeSeriesSplit tests first."""
+    return n_times - folds * (n_times // (folds + 1))
+
+
 def _check_times(split: dict, n_times: int) -> None:
     folds, column = split["folds"], quote(split["column"])
     if folds >= n_times:
@@ -176,7 +181,7 @@ def _check_times(split: dict, n_times: int) -> None:
             f"split.folds: {folds} folds, but column {column} has {n_times} different times; expected more "
             "times than folds"
         )
-    before = n_times - folds * (n_times // (folds + 1))
+    before = times_before_first(n_times, folds)
     if split["gap"] >= before:
         raise RegfoldError(
             f"split.gap: {split['gap']}, but before the first of {folds} folds column {column} has {before} "

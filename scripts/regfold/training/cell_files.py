@@ -3,15 +3,24 @@
 from pathlib import Path
 
 from regfold import files
+from regfold.config import baselines
 
 # What the cell made, and whose digests cell.json, the last to be written, holds.
 PRODUCTS = ("model.keras", "history.csv", "predictions.npz")
 CELL_FILES = ("cell.json", *PRODUCTS)
+# A baseline's cell keeps neither its estimator nor a history.
+BASELINE_PRODUCTS = ("predictions.npz",)
+BASELINE_FILES = ("cell.json", *BASELINE_PRODUCTS)
+
+
+def products(folder: Path) -> tuple[str, ...]:
+    """The names of what a cell made, by its folder."""
+    return BASELINE_PRODUCTS if folder.parent.name in baselines.NAMES else PRODUCTS
 
 
 def digests(folder: Path) -> dict[str, str]:
     """The SHA-256 of each product in a cell's folder."""
-    return {name: files.sha256(folder / name) for name in PRODUCTS}
+    return {name: files.sha256(folder / name) for name in products(folder)}
 
 
 def damaged(folder: Path, recorded: dict[str, str]) -> list[str]:
@@ -22,6 +31,6 @@ def damaged(folder: Path, recorded: dict[str, str]) -> list[str]:
     """
     return [
         name
-        for name in PRODUCTS
+        for name in products(folder)
         if not (folder / name).is_file() or files.sha256(folder / name) != recorded[name]
     ]

@@ -24,7 +24,7 @@ def of_prepare_data(workflow, table: str) -> list[str]:
     return [] if table.startswith("sklearn:") else [table]
 
 
-def of_train_fold(workflow, specification: dict, model: str, repeat: str, fold: str) -> str:
+def of_cell(workflow, specification: dict, model: str, repeat: str, fold: str) -> str:
     """The input `fold` of a cell. Without a record it runs again if cell.json tells of another training."""
     description = f"results/folds/{repeat}-{fold}.json"
     cell = f"results/cells/{model}/{repeat}-{fold}/cell.json"

@@ -8,16 +8,17 @@ from pathlib import Path
 import numpy as np
 
 from regfold import files
+from regfold.config import baselines
 from regfold.data.prepare import prepare
 from regfold.errors import RegfoldError
 from regfold.formatting import duration
 from regfold.provenance import identity
 from regfold.splits import folds
 from regfold.splits.split import Split, decide
-from regfold.training.cell_files import CELL_FILES
+from regfold.training import cell_files
 from regfold.training.state import Store
 
-KEPT, PREDICTS, RESUMES, TRAINS = "kept", "predicts again", "resumes", "trains"
+KEPT, PREDICTS, RESUMES, TRAINS, FITS = "kept", "predicts again", "resumes", "trains", "fits"
 
 
 @dataclass(frozen=True)
@@ -25,7 +26,7 @@ class Step:
     """What happens to one cell.
 
     Attributes:
-        what: one of kept, predicts again, resumes, trains.
+        what: one of kept, predicts again, resumes, trains, and fits for a baseline.
         why: the reasons, in words; empty for a cell that is kept.
         epochs: how many epochs are found already.
     """
@@ -45,7 +46,7 @@ def plan(config: dict, specifications: dict[str, dict], results: Path, states: P
 
     Args:
         config: the resolved config.
-        specifications: each model's, see identity.specification.
+        specifications: each model's and baseline's, see identity.specifications.
         results: the results folder.
         states: the folder of training states.
 
@@ -122,7 +123,9 @@ def _step(
             why.append("the table's columns, levels or classes changed")
         if cell["fold_name"] != description["name"]:
             why.append(f"the fold's name changed: {cell['fold_name']} -> {description['name']}")
-        if absent := [name for name in CELL_FILES if not (folder / name).is_file()]:
+        if absent := [
+            name for name in ("cell.json", *cell_files.products(folder)) if not (folder / name).is_file()
+        ]:
             why.append(f"{', '.join(absent)} missing")
     except FileNotFoundError:
         why = ["no results yet"]
@@ -130,6 +133,8 @@ def _step(
         why = ["cell.json is damaged or from another version"]
     if not why:
         return Step(model, *key, KEPT, [])
+    if model in baselines.NAMES:
+        return Step(model, *key, FITS, why)
     digest = identity.state_digest(specification, description)
     epochs, finished = Store(states, digest).progress() or (0, False)
     return Step(model, *key, PREDICTS if finished else RESUMES if epochs else TRAINS, why, epochs)
@@ -139,17 +144,17 @@ def settings_changed(cell: dict, specification: dict) -> list[str]:
     """In what a cell's settings, code and library versions differ from those that it would have now."""
     recorded, digests = cell["settings"], cell["digests"]
     why = []
-    for part in ("network", "training", "penalty"):
-        for name, then, now in _differences(recorded[part], specification[part], part):
+    for part in ("network", "training", "penalty", "baseline"):
+        for name, then, now in _differences(recorded.get(part), specification.get(part), part):
             why.append(f"settings changed: {name} {_show(then)} -> {_show(now)}")
-    if digests["build"] != specification["build"]:
+    if digests.get("build") != specification.get("build"):
         why.append("the file of network.build changed")
     for library, now in specification["versions"].items():
         if cell["versions"].get(library) != now:
             why.append(f"{library} {cell['versions'].get(library)} -> {now}")
     if digests["code"] != specification["code"]:
         why.append("the code that trains changed")
-    elif digests["cell"] != specification["cell"]:
+    elif digests.get("cell") != specification.get("cell"):
         why.append("the code that writes a cell changed")
     return why
 
@@ -184,7 +189,8 @@ def lines(steps: list[Step], seconds: dict[str, float], cores: int) -> list[str]
         found = f" from epoch {epochs}" if what == RESUMES else ""
         text.append(f"{model} {names}: {what}{found}" + (f" ({'; '.join(why)})" if why else ""))
     counts = Counter(step.what for step in steps)
-    text.append("; ".join(f"{counts[what]:,} {what}" for what in (KEPT, PREDICTS, RESUMES, TRAINS)))
+    kinds = [KEPT, PREDICTS, RESUMES, TRAINS] + [FITS] * (counts[FITS] > 0)
+    text.append("; ".join(f"{counts[what]:,} {what}" for what in kinds))
     running = [step for step in steps if step.what != KEPT]
     if running and all(step.what in seconds for step in running):
         total = sum(seconds[step.what] for step in running)
@@ -198,16 +204,19 @@ def lines(steps: list[Step], seconds: dict[str, float], cores: int) -> list[str]
 
 def earlier_seconds(cells: list[Path]) -> dict[str, float]:
     """How long a cell of each kind took in earlier runs: the mean over the cells that are there."""
-    trained, predicted = [], []
+    trained, predicted, fitted = [], [], []
     for path in cells:
         try:
             cell = files.read_json(path)
             times = cell["times"]
+            if cell["model"] in baselines.NAMES:
+                fitted.append(times["seconds_total"])
+                continue
             predicted.append(times["seconds_total"] - times["seconds_training"])
             if cell["trained_epochs"]:
                 per_epoch = times["seconds_training"] / cell["trained_epochs"]
                 trained.append(predicted[-1] + per_epoch * cell["epochs"])
         except (OSError, RegfoldError, TypeError):
             continue
-    found = {PREDICTS: predicted, TRAINS: trained, RESUMES: trained}
+    found = {PREDICTS: predicted, TRAINS: trained, RESUMES: trained, FITS: fitted}
     return {what: sum(values) / len(values) for what, values in found.items() if values}

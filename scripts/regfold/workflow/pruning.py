@@ -18,7 +18,7 @@ def prune(results: Path, models: list[str], states: Path) -> str:
 
     Args:
         results: the results folder.
-        models: the study's models.
+        models: the names of the study's models and baselines.
         states: the folder of training states.
 
     Returns:

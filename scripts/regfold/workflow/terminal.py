@@ -8,6 +8,7 @@ import json
 import math
 from pathlib import Path
 
+from regfold.config import baselines
 from regfold.formatting import significant, visible
 from regfold.results import remarks
 
@@ -32,7 +33,7 @@ def closing_lines(results_dir: str | Path) -> str:
 
 def _model(name: str, summary: dict, lines: list[dict]) -> str:
     result = summary["models"][name]
-    text = [f"Model {name}"]
+    text = [f"{'Baseline' if name in baselines.NAMES else 'Model'} {name}"]
     if len(lines) <= MOST_FOLD_LINES:
         for line in lines:
             mark = " !" if line["flags"] else ""

@@ -1,0 +1,199 @@
+"""One cell of a baseline: fit scikit-learn's estimator on the training rows, predict the rows held out."""
+
+import platform
+import time
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
+from sklearn.linear_model import LogisticRegression, LogisticRegressionCV, Ridge, RidgeCV
+from threadpoolctl import threadpool_limits
+
+from regfold import __version__, files
+from regfold.data.matrix import take_rows
+from regfold.splits import folds, inner
+from regfold.training import cell_files, standardize
+from regfold.training.seeds import derive
+
+# Strengths of the L2 penalty per training row, the strongest first: of equal scores it is chosen. For
+# columns of standard deviation 1 they reach from hardly any penalty to coefficients that are all but 0.
+STRENGTHS = np.logspace(3, -5, 17)
+MOST_ITERATIONS = 1_000
+# So many levels of a category scikit-learn's boosting takes at most.
+MOST_LEVELS = 255
+
+
+def run(
+    name: str,
+    repeat: int,
+    fold: int,
+    specification: dict,
+    split: dict,
+    prepared: Path,
+    description: dict,
+    out: Path,
+) -> dict:
+    """Fit, predict, and write the cell's files: predictions.npz and, last, cell.json.
+
+    Args:
+        name: the baseline's name.
+        repeat, fold: from 1.
+        specification: what the fit depends on besides its rows, see identity.baseline_specification.
+        split: the resolved split section.
+        prepared: results/prepared.
+        description: the fold's description, results/folds/<repeat>-<fold>.json.
+        out: the cell's folder.
+
+    Returns:
+        the content of cell.json.
+    """
+    started, clock = datetime.now(UTC), time.monotonic()
+    schema, decided = files.read_json(prepared / "schema.json"), folds.read(prepared, split)
+    training, held_out = decided.training(repeat, fold), np.flatnonzero(decided.held_out(repeat, fold))
+    target = np.load(prepared / "target.npy")[training]
+    train_rows, test_rows = (
+        take_rows(prepared / "features.npy", rows) for rows in (np.flatnonzero(training), held_out)
+    )
+    # One thread: the order of a sum, and with it the last bit, must not depend on the number of processors.
+    with threadpool_limits(1):
+        if specification["baseline"]["kind"] == "linear":
+            seed = derive(specification["baseline"]["seed"], repeat, fold, "inner folds")
+            classes = target if schema["classes"] else None
+            inner_folds = inner.folds(split, decided.codes_of(training), classes, seed)
+            predictions, strength = linear(train_rows, target, test_rows, schema, inner_folds)
+            flags = [] if inner_folds else ["too few training rows to choose the strength of the penalty"]
+        else:
+            predictions, strength, flags = boosting(train_rows, target, test_rows, schema), None, []
+    with files.atomic(out / "predictions.npz") as temporary:
+        digests = np.load(prepared / "digests.npy", mmap_mode="r")[held_out]
+        np.savez(temporary, digest=digests, prediction=predictions)
+    about = {
+        "model": name,
+        "repeat": repeat,
+        "fold": fold,
+        "fold_name": description["name"],
+        "n_train": description["n_train"],
+        "n_test": len(held_out),
+        "epochs": None,
+        "strength": strength,
+        "settings": {"baseline": specification["baseline"]},
+        "versions": {
+            "regfold": __version__,
+            **specification["versions"],
+            "python": platform.python_version(),
+        },
+        "flags": flags,
+        "digests": {
+            **{part: description[part] for part in folds.DIGESTS},
+            "code": specification["code"],
+            "files": cell_files.digests(out),
+        },
+        "times": {
+            "started": started.isoformat(timespec="seconds"),
+            "finished": datetime.now(UTC).isoformat(timespec="seconds"),
+            "seconds_total": round(time.monotonic() - clock, 3),
+        },
+    }
+    files.write_json(out / "cell.json", about)
+    return about
+
+
+def linear(
+    train_rows: np.ndarray,
+    target: np.ndarray,
+    test_rows: np.ndarray,
+    schema: dict,
+    inner_folds: Sequence[tuple[np.ndarray, np.ndarray]],
+) -> tuple[np.ndarray, float | None]:
+    """Ridge or logistic regression on the columns as the networks have them.
+
+    The strength of the L2 penalty is the one with the lowest squared error (cross-entropy) on the inner
+    folds; without these it is scikit-learn's default.
+
+    Args:
+        train_rows, test_rows: float32 (n, width), encoded rows; NaN is a missing number. Used up.
+        target: of the training rows: (n_train,) class codes, or (n_train, n_targets) numbers.
+        schema: the table's schema.
+        inner_folds: positions of training and of test rows.
+
+    Returns:
+        the predictions, (n_test, n_outputs): probabilities, float32, or numbers in the targets' units,
+        float64; and the strength: `alpha` of the ridge regression, 1 / `C` of the logistic one, None where
+        there is no fit because the training rows have one class.
+    """
+    statistics = standardize.fit(train_rows, schema["columns"])
+    x, new = (standardize.apply(rows, statistics).astype(np.float64) for rows in (train_rows, test_rows))
+    strengths = len(x) * STRENGTHS
+    if schema["classes"]:
+        if (target == target[0]).all():
+            return _probabilities(np.ones((len(new), 1)), target[:1], schema), None
+        if not inner_folds:
+            model = LogisticRegression(max_iter=MOST_ITERATIONS).fit(x, target)
+            return _probabilities(model.predict_proba(new), model.classes_, schema), 1.0
+        model = LogisticRegressionCV(
+            Cs=1 / strengths,
+            cv=inner_folds,
+            scoring="neg_log_loss",
+            l1_ratios=(0.0,),
+            max_iter=MOST_ITERATIONS,
+            use_legacy_attributes=False,
+        ).fit(x, target)
+        return _probabilities(model.predict_proba(new), model.classes_, schema), float(1 / model.C_)
+    scale = standardize.fit_target(target)
+    y = (target - scale.mean) / scale.deviation
+    if inner_folds:
+        model = RidgeCV(alphas=strengths, cv=inner_folds, scoring="neg_mean_squared_error").fit(x, y)
+    else:
+        model = Ridge().fit(x, y)
+    strength = model.alpha_ if inner_folds else model.alpha
+    return scale.restore(model.predict(new).reshape(len(new), -1)), float(strength)
+
+
+def boosting(train_rows: np.ndarray, target: np.ndarray, test_rows: np.ndarray, schema: dict) -> np.ndarray:
+    """Histogram gradient boosting with scikit-learn's defaults, but 100 trees (a class) whatever the rows.
+
+    scikit-learn's own early stopping, on from 10,000 rows, would stop on rows at random, not on whole groups.
+    Missing numbers are left to the trees, and so are categories. Several targets have a model each.
+
+    Args and returns: as `linear`.
+    """
+    x, categorical = _categories(train_rows, train_rows, schema["columns"])
+    new, _ = _categories(test_rows, train_rows, schema["columns"])
+    options = {"categorical_features": categorical, "early_stopping": False, "random_state": 0}
+    if schema["classes"]:
+        if (target == target[0]).all():
+            return _probabilities(np.ones((len(new), 1)), target[:1], schema)
+        model = HistGradientBoostingClassifier(**options).fit(x, target)
+        return _probabilities(model.predict_proba(new), model.classes_, schema)
+    fitted = (HistGradientBoostingRegressor(**options).fit(x, column) for column in target.T)
+    return np.stack([model.predict(new) for model in fitted], axis=1)
+
+
+def _categories(
+    rows: np.ndarray, train_rows: np.ndarray, columns: Sequence[dict]
+) -> tuple[np.ndarray, list[bool]]:
+    """Encoded rows with one column for a category, its level's position, NaN for none; which these are.
+
+    A category of more levels in the training rows than trees take stays as it is.
+    """
+    parts, categorical = [], []
+    for column in columns:
+        block = slice(column["start"], column["start"] + column["width"])
+        whole = column["kind"] == "categorical" and (
+            np.count_nonzero(train_rows[:, block].any(axis=0)) <= MOST_LEVELS
+        )
+        part = rows[:, block]
+        if whole:
+            part = np.where(part.any(axis=1), part.argmax(axis=1), np.nan)[:, None]
+        parts.append(part)
+        categorical += [whole] * part.shape[1]
+    return np.concatenate(parts, axis=1, dtype=np.float32), categorical
+
+
+def _probabilities(found: np.ndarray, classes: np.ndarray, schema: dict) -> np.ndarray:
+    """Probabilities of the training rows' classes as those of all classes, float32 (n, n_classes)."""
+    probabilities = np.zeros((len(found), len(schema["classes"])), np.float32)
+    probabilities[:, classes] = found
+    return probabilities
