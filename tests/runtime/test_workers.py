@@ -233,7 +233,7 @@ def test_a_worker_that_always_dies_is_told_in_one_line(server, tmp_path, monkeyp
 
 def test_a_worker_that_is_killed_costs_its_cell_a_line_and_no_bit(server, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    study = study_of(NOTHING, epochs=3000, checkpoint_seconds=0.1)
+    study = study_of(NOTHING, epochs=60_000, checkpoint_seconds=0.1)
     expected = study.train()["weights"]
     forget(study)
     script = in_training(study)
@@ -264,6 +264,7 @@ def test_a_cell_whose_script_was_killed_saves_and_ends_and_its_worker_goes_on(se
     progress = Path(".regfold/progress/m/1-1.json")
     wait_for(lambda: json.loads(progress.read_text())["state"] == "failed")
     assert json.loads(progress.read_text())["epoch"] <= saved().epoch
+    wait_for(lambda: psutil.Process(pid).status() == psutil.STATUS_SLEEPING)  # it waits for its next job
     (tmp_path / "next").mkdir()
     monkeypatch.chdir(tmp_path / "next")
     assert call(study_of(NOTHING)).status == 0

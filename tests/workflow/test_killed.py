@@ -26,7 +26,7 @@ EPOCHS, CHECKPOINT_SECONDS = 20_000, 0.5
 CONFIG = f"""
 data: {{path: table.csv, target: y}}
 split: {{folds: 2}}
-network: {{hidden: [32, 16]}}
+network: {{hidden: [128, 128]}}
 training:
   epochs: {EPOCHS}
   schedule: cosine
