@@ -24,6 +24,7 @@ rule predict:
         models=MODELS,
         new_data=config["new_data"],
         missing=config["data"]["missing"],
+        form={key: config["data"][key] for key in ("separator", "decimal", "encoding", "sheet")},
         split=config["split"],
         coverage=config["predict"]["coverage"],
     script:

@@ -13,7 +13,7 @@ def main(snakemake) -> None:
 
     params, prepared = snakemake.params, Path(snakemake.input.schema).parent
     with log.job(snakemake.log) as terminal:
-        new = table.read(params.new_data, params.missing)
+        new = table.read(params.new_data, params.missing, **params.form)
         os.environ["CUDA_VISIBLE_DEVICES"] = "-1"  # a GPU multiplies with fewer digits
         processors.load()
         predicted = new_rows.predict_table(

@@ -58,7 +58,8 @@ def test_the_name_of_a_column_and_of_a_table_is_said_without_its_controls(tmp_pa
     name = f"t{CLEAR}.csv"
     (tmp_path / name).write_text("x,y\n" + "".join(f"{i % 7}.5,a{i % 2}{RIGHT_TO_LEFT}\n" for i in range(20)))
     data = {"path": name, "target": ["y"], "task": "auto", "id": None, "exclude": [], "categorical": "auto"}
-    data |= {"missing": [""], "missing_target": "error"}
+    data |= {"missing": [""], "missing_target": "error", "dates": [], "sheet": None}
+    data |= dict.fromkeys(("separator", "decimal", "encoding"), "auto")
     params = SimpleNamespace(data={"data": data, "split_column": None, "with_class_weight": []})
     output = SimpleNamespace(schema="out/schema.json")
     prepare_data.main(SimpleNamespace(params=params, output=output, log=["x.log"]))

@@ -70,6 +70,11 @@ def test_a_config_of_two_lines_has_every_key():
             "categorical": "auto",
             "missing": ["", "NA", "?"],
             "missing_target": "error",
+            "dates": [],
+            "separator": "auto",
+            "decimal": "auto",
+            "encoding": "auto",
+            "sheet": None,
         },
         "split": {
             "method": "kfold",

@@ -320,9 +320,26 @@ CASES = [
         "data.path: no file 'nowhere/t.csv'; expected a file, relative to the folder where snakemake runs",
     ),
     (
-        "data: {path: t.xlsx, target: y}\nmodels: {m: }",
-        "data.path: 't.xlsx' has an unknown ending; expected .csv, .tsv, .csv.gz, .tsv.gz, .parquet or "
-        ".feather, or sklearn:NAME",
+        "data: {path: t.xls, target: y}\nmodels: {m: }",
+        "data.path: 't.xls' has an unknown ending; save it as .xlsx or as CSV UTF-8; expected .csv, .tsv, "
+        ".csv.gz, .tsv.gz, .xlsx, .parquet or .feather, or sklearn:NAME",
+    ),
+    (
+        "data: {path: 'sklearn:iris', target: y, decimal: ','}\nmodels: {m: }",
+        "data.decimal: ',' would be ignored, as 'sklearn:iris' is not .csv, .tsv, .csv.gz or .tsv.gz; "
+        "expected auto",
+    ),
+    (
+        "data: {path: t.csv, target: y, sheet: A}\nmodels: {m: }",
+        "data.sheet: 'A' would be ignored, as 't.csv' is not .xlsx; expected null",
+    ),
+    (
+        "data: {path: t.csv, target: y, separator: ',', decimal: ','}\nmodels: {m: }",
+        "data.decimal: ',' is data.separator too; expected '.', or another separator",
+    ),
+    (
+        "data: {path: t.csv, target: y, dates: [d], exclude: [d]}\nmodels: {m: }",
+        "data.dates: 'd' is in data.exclude; expected feature columns",
     ),
     (
         "data: {path: folder.csv, target: y}\nmodels: {m: }",

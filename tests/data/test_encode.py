@@ -30,6 +30,11 @@ def section(path, **changes):
         "categorical": "auto",
         "missing": ["", "NA", "?"],
         "missing_target": "error",
+        "dates": [],
+        "separator": "auto",
+        "decimal": "auto",
+        "encoding": "auto",
+        "sheet": None,
     } | changes
 
 
@@ -103,9 +108,12 @@ def test_blocks_stand_where_the_schema_says():
             "width": 3,
             "levels": ["a", "b", None],
             "n_missing": 1,
+            "date_of": None,
         },
-        {"name": "x", "kind": "numeric", "start": 3, "width": 1, "levels": None, "n_missing": 1},
-        {"name": "d", "kind": "categorical", "start": 4, "width": 2, "levels": ["p", "q"], "n_missing": 0},
+        {"name": "x", "kind": "numeric", "start": 3, "width": 1, "levels": None, "n_missing": 1}
+        | {"date_of": None},
+        {"name": "d", "kind": "categorical", "start": 4, "width": 2, "levels": ["p", "q"], "n_missing": 0}
+        | {"date_of": None},
     ]
     nan = math.nan
     np.testing.assert_array_equal(matrix, [[1, 0, 0, 1, 1, 0], [0, 0, 1, 0, 1, 0], [0, 1, 0, nan, 0, 1]])

@@ -28,6 +28,11 @@ def section(**keys) -> dict:
         "categorical": "auto",
         "missing": ["", "NA"],
         "missing_target": "error",
+        "dates": [],
+        "separator": "auto",
+        "decimal": "auto",
+        "encoding": "auto",
+        "sheet": None,
     } | keys
 
 

@@ -25,6 +25,11 @@ def settings(path: str, **changes) -> dict:
         "categorical": "auto",
         "missing": ["", "NA", "?"],
         "missing_target": "error",
+        "dates": [],
+        "separator": "auto",
+        "decimal": "auto",
+        "encoding": "auto",
+        "sheet": None,
     } | changes
 
 
@@ -120,19 +125,89 @@ TEXT_FILES = [
         "not UTF-8",
         b"x,y\n1,a\n2,b\xe4\n",
         {},
-        "t.csv: column 'y', row 1: is not UTF-8; expected a table saved as UTF-8",
+        "t.csv: column 'y', row 1: is not UTF-8; if 'bä' is what stands there, set data.encoding: cp1252; "
+        "otherwise save the table as UTF-8",
     ),
     (
         "header not UTF-8",
         b"x\xe4,y\n1,a\n2,b\n",
         {},
-        "t.csv: the header is not UTF-8; expected a table saved as UTF-8",
+        "t.csv: the header is not UTF-8; if 'xä' is what stands there, set data.encoding: cp1252; otherwise "
+        "save the table as UTF-8",
     ),
     (
-        "UTF-16",
-        "x,y\n1,2\n".encode("utf-16"),
+        "UTF-16 without a mark",
+        "x,y\n1,2\n".encode("utf-16-le"),
         {},
-        "t.csv: the header is not UTF-8; expected a table saved as UTF-8",
+        "t.csv: is not UTF-8, but looks like UTF-16 without a byte order mark; set data.encoding: utf-16, or "
+        "save it as UTF-8",
+    ),
+    (
+        "not cp1252",
+        b"x,y\n1,a\n2,b\x81\n",
+        {"encoding": "cp1252"},
+        "t.csv: is not cp1252; expected another data.encoding, or a table saved as UTF-8",
+    ),
+    (
+        "either separator",
+        csv("a;x,y", "1;2,3", "4;5,6"),
+        {},
+        "t.csv: its cells may be separated by ',' or ';': each cuts the first rows evenly; set "
+        "data.separator to the one that is right",
+    ),
+    (
+        "points and commas",
+        csv("x;z;y", "1.5;1,5;a", "2.5;3,5;b"),
+        {},
+        "t.csv: column 'x', row 0 has a decimal point ('1.5'), and column 'z', row 0 a decimal comma "
+        "('1,5'); set data.decimal to the one that is right, '.' or ','",
+    ),
+    (
+        "a comma that may be a decimal one",
+        csv("x\tz\ty", "1,5\t1\ta", "2,5\t2\tb"),
+        {},
+        "t.csv: column 'x', row 0: '1,5' may have a decimal comma; set data.decimal: ',' if so, "
+        "otherwise '.'",
+    ),
+    *(
+        (
+            f"{cell} with a semicolon",
+            csv("x;y", f"{cell};a", "2;b", f"{cell};a"),
+            {},
+            f"t.csv: column 'x', row 0: '{cell}' has a decimal mark or stands for thousands; set "
+            f"data.decimal: '{cell[1]}' for the former, and write no separators for the latter",
+        )
+        for cell in ("1,234", "1.234")
+    ),
+    *(
+        (
+            f"thousands: {cell}",
+            csv("x;y", f"{cell};a", "2;b", f"{cell};a"),
+            {"decimal": mark},
+            f"t.csv: column 'x', row 0: '{cell}' has thousands separators; expected numbers without them, or "
+            "the column in data.categorical or data.exclude",
+        )
+        for cell, mark in (("1.234,5", ","), ("1,234.5", "."), ("1.234", ","), ("12 345", "."))
+    ),
+    (
+        "thousands in the target",
+        csv("x;y", *["1;1.234,5", "2;2,5", "3;1.000,0"] * 3),
+        {"task": "regression"},
+        "t.csv: column 'y', row 0: '1.234,5' has thousands separators; expected numbers without them, or the "
+        "column in data.categorical or data.exclude",
+    ),
+    (
+        "no date",
+        csv("d,y", "2024-02-29,a", "2023-02-29,b", ",a"),
+        {"dates": ["d"]},
+        "t.csv: column 'd' (data.dates), row 1: '2023-02-29' is not an ISO date; expected dates such as "
+        "2020-05-31 or 2020-05-31T12:00, or the column in data.exclude",
+    ),
+    (
+        "a date's feature that is there",
+        csv("d,d_year,y", *["2024-02-29,1,a", "2023-02-28,2,b"] * 2),
+        {"dates": ["d"]},
+        "t.csv: column 'd' (data.dates) gives 'd_year', the name of another column; rename that one",
     ),
     (
         "a column without a name",
@@ -176,9 +251,9 @@ TEXT_FILES = [
     (
         "semicolons",
         csv("x;y", "1;2", "3;4"),
-        {},
+        {"separator": "tab"},
         "config.yaml: data.target: no column 'y' in t.csv; it has one column, 'x;y': expected "
-        "cells separated by commas (.csv) or tabs (.tsv)",
+        "cells separated by ',', ';', tabs or '|', as data.separator says",
     ),
     (
         "target that is not there",
@@ -269,7 +344,8 @@ TEXT_FILES = [
         "dates",
         csv("d,y", "2024-01-31,a", ",b", "2024-02-01,a", "2024-01-31,b"),
         {},
-        "t.csv: column 'd' holds dates or times; list it in data.exclude, or make it a number",
+        "t.csv: column 'd' holds dates or times; list it in data.dates (for its year, "
+        "month, weekday and days) or data.exclude",
     ),
     (
         "times beside a list of categories",
@@ -519,14 +595,16 @@ TYPED_FILES = [
         "dates",
         {"x": DATES},
         {},
-        "t.parquet: column 'x' holds dates or times; list it in data.exclude, or make it a number",
+        "t.parquet: column 'x' holds dates or times; list it in data.dates (for its year, "
+        "month, weekday and days) or data.exclude",
     ),
     *(
         (
             f"dates in a column named {name}",  # 'auto' is no list of names
             {"x": [1, 2, 3, 4], name: DATES},
             {},
-            f"t.parquet: column '{name}' holds dates or times; list it in data.exclude, or make it a number",
+            f"t.parquet: column '{name}' holds dates or times; list it in data.dates (for its year, "
+            "month, weekday and days) or data.exclude",
         )
         for name in ("t", "a", "u", "o", "auto")
     ),
@@ -534,7 +612,8 @@ TYPED_FILES = [
         "dates as text",
         {"x": ["2020-01-01", "2020-01-02"] * 2},
         {},
-        "t.parquet: column 'x' holds dates or times; list it in data.exclude, or make it a number",
+        "t.parquet: column 'x' holds dates or times; list it in data.dates (for its year, "
+        "month, weekday and days) or data.exclude",
     ),
     (
         "dates as target",
@@ -674,9 +753,9 @@ PATHS = [
     ),
     (
         "an unknown ending",
-        "t.xlsx",
-        "config.yaml: data.path: 't.xlsx' has an unknown ending; expected one of .csv, .csv.gz, "
-        ".tsv, .tsv.gz, .parquet, .feather",
+        "t.xls",
+        "config.yaml: data.path: 't.xls' has an unknown ending; expected one of .csv, .csv.gz, "
+        ".tsv, .tsv.gz, .xlsx, .parquet, .feather",
     ),
     (
         "no Parquet",
@@ -721,7 +800,7 @@ PATHS = [
 def write_paths() -> None:
     whole = gzip.compress(GOOD.encode() * 10_000)
     Path("folder").mkdir()
-    for name in ("t.xlsx", "bad.parquet", "bad.feather", "bad.csv.gz", "penguins.csv"):
+    for name in ("t.xls", "bad.parquet", "bad.feather", "bad.csv.gz", "penguins.csv"):
         Path(name).write_text(GOOD)
     Path("half.csv.gz").write_bytes(whole[: len(whole) // 2])
     Path("damaged.csv.gz").write_bytes(whole[:-8] + bytes(8))

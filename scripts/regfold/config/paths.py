@@ -6,7 +6,8 @@ from pathlib import Path
 from regfold.config.messages import listed
 from regfold.errors import RegfoldError, nearest, quote
 
-TABLE_ENDINGS = (".csv", ".tsv", ".csv.gz", ".tsv.gz", ".parquet", ".feather")
+TEXT_ENDINGS = (".csv", ".tsv", ".csv.gz", ".tsv.gz")
+TABLE_ENDINGS = (*TEXT_ENDINGS, ".xlsx", ".parquet", ".feather")
 SKLEARN_TABLES = ("iris", "wine", "breast_cancer", "digits", "diabetes", "linnerud")
 
 
@@ -19,9 +20,11 @@ def check_table(path: str, where: str = "data.path") -> None:
             raise RegfoldError(f"{where}: scikit-learn brings no table {quote(name)}{hint}")
         return
     if not path.lower().endswith(TABLE_ENDINGS):
+        is_sheet = path.lower().endswith((".xls", ".ods"))
+        remedy = "; save it as .xlsx or as CSV UTF-8" if is_sheet else ""
         raise RegfoldError(
-            f"{where}: {quote(path)} has an unknown ending; expected {listed(TABLE_ENDINGS, 'or')}, or "
-            "sklearn:NAME"
+            f"{where}: {quote(path)} has an unknown ending{remedy}; expected "
+            f"{listed(TABLE_ENDINGS, 'or')}, or sklearn:NAME"
         )
     check_input(path, where)
 

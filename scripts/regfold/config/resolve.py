@@ -4,7 +4,7 @@ import copy
 
 from regfold.config import baselines, optimizers, schema
 from regfold.config.messages import listed
-from regfold.config.paths import check_build, check_input, check_table
+from regfold.config.paths import TEXT_ENDINGS, check_build, check_input, check_table
 from regfold.config.split_methods import STRATIFIED, WITH_COLUMN
 from regfold.errors import RegfoldError, quote
 
@@ -137,20 +137,30 @@ def _check_data(data: dict) -> None:
             f"data.task: classification with {len(data['target'])} target columns; expected one target, or "
             "regression"
         )
+    for keys, endings in ((("separator", "decimal", "encoding"), TEXT_ENDINGS), (("sheet",), (".xlsx",))):
+        for key in keys:
+            usual = schema.load()["properties"]["data"]["properties"][key]["default"]
+            if data[key] != usual and not data["path"].lower().endswith(endings):
+                raise RegfoldError(
+                    f"data.{key}: {quote(data[key])} would be ignored, as {quote(data['path'])} is not "
+                    f"{listed(endings, 'or')}; expected {usual or 'null'}"
+                )
+    if data["separator"] == data["decimal"] == ",":
+        raise RegfoldError("data.decimal: ',' is data.separator too; expected '.', or another separator")
     excluded = set(data["exclude"])
     for name in data["target"]:
         if name == data["id"]:
             raise RegfoldError(f"data.id: {quote(name)} is a target; expected a column that names the rows")
         if name in excluded:
             raise RegfoldError(f"data.exclude: {quote(name)} is a target; expected other columns")
-    if data["categorical"] != "auto":
-        roles = dict.fromkeys(data["exclude"], "in data.exclude") | {data["id"]: "data.id"}
-        roles |= dict.fromkeys(data["target"], "a target")
-        for name in data["categorical"]:
+    categorical = [] if data["categorical"] == "auto" else data["categorical"]
+    roles = dict.fromkeys(data["exclude"], "in data.exclude") | {data["id"]: "data.id"}
+    roles |= dict.fromkeys(data["target"], "a target")
+    for key, names in (("categorical", categorical), ("dates", data["dates"])):
+        for name in names:
             if name in roles:
-                raise RegfoldError(
-                    f"data.categorical: {quote(name)} is {roles[name]}; expected feature columns"
-                )
+                raise RegfoldError(f"data.{key}: {quote(name)} is {roles[name]}; expected feature columns")
+        roles |= dict.fromkeys(names, f"in data.{key}")
 
 
 def _check_split(split: dict, data: dict) -> None:

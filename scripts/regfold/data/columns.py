@@ -9,13 +9,14 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from regfold.data.decimals import DECIMAL, first, first_text, is_grouped, numbers
 from regfold.data.notes import Note
-from regfold.data.table import DECIMAL, Table, check_finite, first, first_text, numbers
+from regfold.data.table import Table, check_finite
 from regfold.errors import RegfoldError, quote
 
 # A column of text with more levels than this, and more than half as many as rows, is taken for names.
 MOST_LEVELS = 200
-NUMBER = re.compile(DECIMAL, re.ASCII)
+NUMBER = re.compile(DECIMAL["."], re.ASCII)
 # ISO dates, times, and both.
 _DATE = r"\d{4}-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])"
 _TIME = r"([01]\d|2[0-3]):[0-5]\d(:[0-5]\d([.,]\d+)?)?"
@@ -35,6 +36,7 @@ class Column:
         values: numeric: float32 (n,), NaN where missing; categorical: int32 (n,) positions in `levels`, -1
             for a level that is not among them.
         n_missing: the number of cells without a value.
+        date_of: the column of dates that the values were made of, see dates.py; None for all others.
     """
 
     name: str
@@ -42,6 +44,7 @@ class Column:
     levels: list[str | None] | None
     values: np.ndarray
     n_missing: int
+    date_of: str | None = None
 
     @property
     def width(self) -> int:
@@ -71,12 +74,12 @@ def feature_names(table: Table, data: dict, split_column: str | None) -> tuple[l
             if name is not None:
                 table.find(name, key)
                 reasons[name] = reason
-    if data["categorical"] != "auto":
-        for name in data["categorical"]:
-            table.find(name, "data.categorical")
+    for key in ("categorical", "dates"):
+        for name in data[key] if data[key] != "auto" else ():
+            table.find(name, f"data.{key}")
             if name in reasons:
                 raise RegfoldError(
-                    f"config.yaml: data.categorical: {quote(name)} is no feature ({reasons[name]}); "
+                    f"config.yaml: data.{key}: {quote(name)} is no feature ({reasons[name]}); "
                     "expected feature columns"
                 )
     features = [name for name in table.names if name not in reasons]
@@ -109,15 +112,22 @@ def read_column(table: Table, name: str, categorical: Collection[str] | None) ->
         note = Note(name, "has no value at all", "have no value at all")
         return Column(name, "numeric", None, empty, len(table)), [note]
     kind = table.kinds.get(name)
-    found = None if listed or kind in ("text", "boolean", "category", "time") else numbers(values)
+    found = (
+        None if listed or kind in ("text", "boolean", "category", "time") else numbers(values, table.decimal)
+    )
     if found is not None:
         check_finite(table, name, values, found)
         return read_numeric(table, name, found), _notes_on_numbers(table, name, found)
     levels = sorted_labels(pc.unique(values).drop_null().to_pylist())
     if not listed and hold_times(kind, levels):
-        raise RegfoldError(f"{where} holds dates or times; list it in data.exclude, or make it a number")
+        are_dates = all(re.match(_DATE, level) for level in levels)
+        features = "data.dates (for its year, month, weekday and days) or data.exclude"
+        remedy = features if are_dates else "data.exclude, or make it a number"
+        raise RegfoldError(f"{where} holds dates or times; list it in {remedy}")
+    if not listed:
+        check_thousands(table, name, values)
     if categorical is not None and not listed:
-        row = max(0, first_text(values)) if kind is None else first(pc.is_valid(values))
+        row = max(0, first_text(values, table.decimal)) if kind is None else first(pc.is_valid(values))
         found_kind = "not a number" if kind is None else f"{kind}, not a number"
         raise RegfoldError(
             f"{where}, {table.row(row)}: {table.cell(name, row)} is {found_kind}; list the column in "
@@ -168,6 +178,22 @@ def sorted_labels(labels: Iterable[str]) -> list[str]:
     return sorted(set(labels), key=place)
 
 
+def check_thousands(table: Table, name: str, values: pa.ChunkedArray) -> None:
+    """Refuse a column of a text file in which most cells are numbers, and some have thousands separators.
+
+    Raises:
+        RegfoldError: it names the column and the row.
+    """
+    if name in table.kinds or (row := first(grouped := is_grouped(values, table.decimal))) < 0:
+        return
+    plain = pc.match_substring_regex(values, DECIMAL[table.decimal])
+    if pc.mean(pc.or_(grouped, plain)).as_py() > 0.5:
+        raise RegfoldError(
+            f"{table.path}: column {quote(name)}, {table.row(row)}: {table.cell(name, row)} has thousands "
+            "separators; expected numbers without them, or the column in data.categorical or data.exclude"
+        )
+
+
 def hold_times(kind: str | None, labels: list[str]) -> bool:
     """Whether a column of this kind with these texts holds dates or times: by its type, or in ISO form."""
     if kind not in (None, "text"):
@@ -188,17 +214,17 @@ def exact(number: str) -> Decimal:
         return Decimal(float(number))
 
 
-def share_of_numbers(labels: list[str]) -> float:
+def share_of_numbers(labels: list[str], decimal: str) -> float:
     """Which share of the texts reads as numbers."""
-    return pc.mean(pc.match_substring_regex(pa.array(labels, pa.string()), DECIMAL)).as_py()
+    return pc.mean(pc.match_substring_regex(pa.array(labels, pa.string()), DECIMAL[decimal])).as_py()
 
 
 def _check_levels(table: Table, name: str, values: pa.ChunkedArray, levels: list[str]) -> list[Note]:
     """Refuse a column of text that is most likely names, or numbers with a slip; else give notes."""
     where = f"{table.path}: column {quote(name)}"
     many = len(levels) > MOST_LEVELS and len(levels) > len(table) / 2
-    if len(levels) > 2 and share_of_numbers(levels) > 0.5:
-        row = first_text(values)
+    if len(levels) > 2 and share_of_numbers(levels, table.decimal) > 0.5:
+        row = first_text(values, table.decimal)
         slip = f"{table.row(row)}: {table.cell(name, row)} is not a number"
         if many:
             raise RegfoldError(

@@ -1,19 +1,21 @@
 """Columns to one float32 matrix: numbers as they are, one column for each level of a category."""
 
+import functools
 from collections.abc import Callable, Sequence
 
 import numpy as np
 import pyarrow.compute as pc
 
-from regfold.data import memory, notes
+from regfold.data import dates, memory, notes
 from regfold.data.columns import Column, read_categorical, read_numeric
-from regfold.data.table import Table, check_finite, first_text, numbers
+from regfold.data.decimals import first_text, numbers
+from regfold.data.table import Table, check_finite
 from regfold.errors import RegfoldError, quote
 from regfold.formatting import first_few
 
 
 def describe(columns: Sequence[Column]) -> list[dict]:
-    """The schema's entries for columns in matrix order: name, kind, start, width, levels, n_missing."""
+    """The schema's entries in matrix order: name, kind, start, width, levels, n_missing, date_of."""
     entries, start = [], 0
     for column in columns:
         entries.append(
@@ -24,6 +26,7 @@ def describe(columns: Sequence[Column]) -> list[dict]:
                 "width": column.width,
                 "levels": column.levels,
                 "n_missing": column.n_missing,
+                "date_of": column.date_of,
             }
         )
         start += column.width
@@ -88,26 +91,30 @@ def encode(table: Table, schema: dict, note: Callable[[str], object] = lambda te
         float32 (n, schema["width"]), in the table's order; a level that the schema has not is all 0.
 
     Raises:
-        RegfoldError: if a column is not there, or a cell of a numeric column is not a number.
+        RegfoldError: if a column is not there, or a cell of it is not a number or date where one is expected.
     """
     columns, missing, unseen, first = [], {}, {}, ""
+    date_columns = functools.cache(lambda name: {column.name: column for column in dates.read(table, name)})
     for entry in schema["columns"]:
-        name = entry["name"]
+        source = entry["date_of"]
+        name = source or entry["name"]
         if name not in table:
             raise RegfoldError(
                 f"{table.path}: has no column {quote(name)}; expected every feature of {schema['path']}"
             )
         values = table.values(name)
-        if entry["kind"] == "categorical":
+        if source is not None:
+            column = date_columns(source)[entry["name"]]
+        elif entry["kind"] == "categorical":
             column = read_categorical(name, values, entry["levels"])
             rows = np.flatnonzero((column.values < 0) & pc.is_valid(values).to_numpy())
             if len(rows):
                 unseen[name] = len(rows)
                 first = first or f"{table.row(rows[0])}: {table.cell(name, rows[0])}"
         else:
-            found = numbers(values)
+            found = numbers(values, table.decimal)
             if found is None:
-                row = first_text(values)
+                row = first_text(values, table.decimal)
                 raise RegfoldError(
                     f"{table.path}: column {quote(name)}, {table.row(row)}: {table.cell(name, row)} is "
                     f"not a number; expected numbers, as in {schema['path']}"

@@ -1,5 +1,6 @@
 """From the user's table to results/prepared/: matrix, truth, digests, rows and schema."""
 
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 
@@ -9,13 +10,16 @@ import pyarrow.compute as pc
 import pyarrow.parquet as parquet
 
 from regfold import files
-from regfold.data import notes
+from regfold.data import dates, notes
 from regfold.data.columns import feature_names, read_column
 from regfold.data.digests import identical_rows, row_digests
 from regfold.data.encode import check_size, describe, matrix
 from regfold.data.table import Table, read
 from regfold.data.target import drop_missing, read_target
 from regfold.errors import RegfoldError, quote
+
+# The keys of the data section that say how the table's file is written.
+FORM = ("separator", "decimal", "encoding", "sheet")
 
 
 def prepare(data: dict, split_column: str | None, out_dir: str | Path) -> dict:
@@ -47,14 +51,14 @@ def prepare(data: dict, split_column: str | None, out_dir: str | Path) -> dict:
 
 def _prepare(data: dict, split_column: str | None, out_dir: str | Path) -> dict:
     out_dir = Path(out_dir)
-    table = read(data["path"], data["missing"])
+    table = read(data["path"], data["missing"], **{key: data[key] for key in FORM})
     n_read = len(table)
     names, left_out = feature_names(table, data, split_column)
     table = with_ids(table, data["id"])
     table, n_dropped = drop_missing(table, data["target"], data["missing_target"])
     order = canonical_order(table, data["id"])
     target = read_target(table, data["target"], data["task"])
-    rows, table_columns = _rows(table, order), table.names
+    rows, table_columns, form = _rows(table, order), table.names, table.form
     columns, found = [], []
     categorical = None if data["categorical"] == "auto" else frozenset(data["categorical"])
     # The table's file comes into its place only if all columns are good; but it is written first, because the
@@ -65,6 +69,9 @@ def _prepare(data: dict, split_column: str | None, out_dir: str | Path) -> dict:
         for start in range(0, len(names), step):
             some = names[start : start + step]
             for name in some:
+                if name in data["dates"]:
+                    columns += dates.read(table, name)
+                    continue
                 column, said = read_column(table, name, categorical)
                 columns.append(column)
                 found += said
@@ -73,6 +80,7 @@ def _prepare(data: dict, split_column: str | None, out_dir: str | Path) -> dict:
         check_size(data["path"], columns, len(order))
     schema = {
         "path": data["path"],
+        "form": form,
         "n_read": n_read,
         "n_rows": len(order),
         "n_dropped": n_dropped,
@@ -113,7 +121,7 @@ def with_ids(table: Table, name: str | None) -> Table:
     """The table with its rows' ids, if a column holds them."""
     if name is None:
         return table
-    return Table(table.path, table.text, table.kinds, table.missing, table.rows, table.values(name))
+    return replace(table, ids=table.values(name))
 
 
 def canonical_order(table: Table, name: str | None) -> np.ndarray:
@@ -155,7 +163,7 @@ def _raise_duplicate(table: Table, where: str) -> None:
         places.setdefault(table_id, []).append(position)
     twice = {table_id: found for table_id, found in places.items() if len(found) > 1}
     table_id, found = next(iter(twice.items()))
-    rows = Table(table.path, table.text, table.kinds, table.missing, table.rows).row_list(found)
+    rows = replace(table, ids=None).row_list(found)
     more = f" ({len(twice)} ids are not unique)" if len(twice) > 1 else ""
     raise RegfoldError(
         f"{where}: {quote(table_id)} names {rows}{more}; expected an id of its own for every row"
@@ -203,9 +211,10 @@ def expect_classes(schema: dict, models: list[str]) -> None:
 def summary(schema: dict) -> list[str]:
     """What was found in a table, in lines for the terminal: one, and one for each thing to know."""
     features = len(schema["columns"])
+    form = f"; {schema['form']}" if schema["form"] else ""
     lines = [
         f"{schema['path']}: {schema['n_rows']:,} rows, {features:,} feature{'s' if features != 1 else ''} "
-        f"({schema['width']:,} columns encoded), {schema['task_reason']}"
+        f"({schema['width']:,} columns encoded), {schema['task_reason']}{form}"
     ]
     if schema["n_dropped"]:
         lines.append(

@@ -8,12 +8,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from regfold.data import read_text, read_typed
+from regfold.data import read_excel, read_text, read_typed, text_file
+from regfold.data.decimals import decimal_mark
 from regfold.data.oos_names import is_reserved
 from regfold.errors import RegfoldError, nearest, quote
-
-# A cell that reads as a finite decimal number.
-DECIMAL = r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$"
 
 
 @dataclass(frozen=True)
@@ -28,6 +26,8 @@ class Table:
         missing: the trimmed texts that mean "missing".
         rows: int64 (n,), each row's number in the file, from 0.
         ids: each row's id, trimmed, null where missing; None without an id column.
+        decimal: the decimal mark of the numbers, `.` or `,`.
+        form: how the file is written, in words, where it is not what its ending promises; else empty.
     """
 
     path: str
@@ -36,6 +36,8 @@ class Table:
     missing: tuple[str, ...]
     rows: np.ndarray
     ids: pa.ChunkedArray | None = None
+    decimal: str = "."
+    form: str = ""
 
     def __len__(self) -> int:
         return self.text.num_rows
@@ -99,8 +101,8 @@ class Table:
             hint = nearest(name, self.names) or f"; its columns are {shown}"
         if len(self.names) == 1 and any(c in self.names[0] for c in ";,\t|"):
             hint = (
-                f"; it has one column, {quote(self.names[0])}: expected cells separated by commas (.csv) "
-                "or tabs (.tsv)"
+                f"; it has one column, {quote(self.names[0])}: expected cells separated by ',', ';', tabs "
+                "or '|', as data.separator says"
             )
         raise RegfoldError(f"config.yaml: {key}: no column {quote(name)} in {self.path}{hint}")
 
@@ -110,51 +112,48 @@ class Table:
         return number if id_ is None else f"{number} (id {quote(id_)})"
 
 
-def read(path: str, missing: Iterable[str]) -> Table:
-    """Read a table: CSV or TSV (also .gz), Parquet, Feather, or `sklearn:NAME`.
+def read(
+    path: str,
+    missing: Iterable[str],
+    *,
+    separator: str = "auto",
+    decimal: str = "auto",
+    encoding: str = "auto",
+    sheet: str | None = None,
+) -> Table:
+    """Read a table: CSV or TSV (also .gz), Excel, Parquet, Feather, or `sklearn:NAME`.
 
     Args:
         path: the file, or `sklearn:NAME` for a table that scikit-learn ships.
         missing: the cells that mean "missing", compared without blanks around them.
+        separator, decimal, encoding, sheet: as data.separator and so on say it in the config.
 
     Raises:
         RegfoldError: if there is no such table, or it is damaged, empty, or not rectangular, or two columns
-            have one name, or a column has none, or one that regfold itself writes.
+            have one name, or a column has none, or one that regfold itself writes; or if it is not certain
+            how a text file is written.
     """
+    form, kinds = None, {}
     if path.startswith("sklearn:"):
         text, kinds = read_typed.sklearn_table(path)
     else:
         _check_file(path)
-        if Path(path).suffix.lower() in read_typed.SUFFIXES:
+        if path.lower().endswith(read_typed.SUFFIXES):
             text, kinds = read_typed.read(path)
+        elif path.lower().endswith(read_excel.SUFFIX):
+            text = read_excel.read(path, sheet)
         else:
-            text, kinds = read_text.read(path), {}
+            text, form = read_text.read(path, separator, encoding)
     _check_names(path, text.column_names)
     if text.num_rows == 0:
         raise RegfoldError(f"{path}: has no rows; expected at least 2")
     texts = tuple(dict.fromkeys(str(text).strip() for text in missing))
-    return Table(path, text, kinds, texts, np.arange(text.num_rows))
-
-
-def numbers(values: pa.ChunkedArray) -> np.ndarray | None:
-    """Trimmed cells as float64 (n,), NaN where missing; None if a cell is not a number.
-
-    'nan' and 'inf' count as numbers here: `check_finite` refuses them.
-    """
-    try:
-        return pc.cast(values, pa.float64()).to_numpy(zero_copy_only=False)
-    except pa.ArrowInvalid:
-        return None
-
-
-def first(mask: pa.ChunkedArray) -> int:
-    """The position of the first true cell of a boolean column, or -1."""
-    return pc.index(mask, pa.scalar(True)).as_py()
-
-
-def first_text(values: pa.ChunkedArray) -> int:
-    """The position of the first cell that is there and is no finite decimal number, or -1."""
-    return first(pc.invert(pc.match_substring_regex(values, DECIMAL)))
+    table = Table(path, text, kinds, texts, np.arange(text.num_rows))
+    if form is None:
+        return table
+    if decimal == "auto":
+        decimal = decimal_mark(path, form.separator, text, table.values)
+    return replace(table, decimal=decimal, form=text_file.in_words(path, form, decimal))
 
 
 def check_finite(table: Table, name: str, values: pa.ChunkedArray, numbers: np.ndarray) -> None:
@@ -185,8 +184,9 @@ def _check_file(path: str) -> None:
         names = [str(folder / file.name) for file in folder.iterdir()] if folder.is_dir() else []
         raise RegfoldError(f"config.yaml: data.path: no file {quote(path)}{nearest(path, names)}")
     name = Path(path).name.lower()
-    if not name.endswith((*read_text.SEPARATORS, *read_typed.SUFFIXES)):
-        endings = ", ".join((*read_text.SEPARATORS, *read_typed.SUFFIXES))
+    known = (*text_file.ENDINGS, read_excel.SUFFIX, *read_typed.SUFFIXES)
+    if not name.endswith(known):
+        endings = ", ".join(known)
         raise RegfoldError(
             f"config.yaml: data.path: {quote(path)} has an unknown ending; expected one of {endings}"
         )

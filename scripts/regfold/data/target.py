@@ -7,6 +7,7 @@ import numpy as np
 import pyarrow.compute as pc
 
 from regfold.data.columns import (
+    check_thousands,
     doubtful,
     exact,
     hold_times,
@@ -14,7 +15,8 @@ from regfold.data.columns import (
     share_of_numbers,
     sorted_labels,
 )
-from regfold.data.table import Table, check_finite, first_text, numbers
+from regfold.data.decimals import first_text, numbers
+from regfold.data.table import Table, check_finite
 from regfold.errors import RegfoldError, quote
 
 # Errors are squared in 64-bit numbers, and an error may be 1e38 deviations where a network diverges.
@@ -125,7 +127,7 @@ def _decide(table: Table, name: str) -> tuple[str, str]:
     what = f"target {quote(name)} holds"
     if kind in KINDS_OF_CLASSES:
         return "classification", f"{what} {KINDS_OF_CLASSES[kind]}"
-    found = None if kind == "time" else numbers(values)
+    found = None if kind == "time" else numbers(values, table.decimal)
     if found is None:
         labels = pc.unique(values).to_pylist()
         if hold_times(kind, labels):
@@ -133,8 +135,9 @@ def _decide(table: Table, name: str) -> tuple[str, str]:
                 f"{table.path}: column {quote(name)} (target) holds dates or times; make it a number, or set "
                 "data.task: classification"
             )
-        if len(labels) > MOST_NUMERIC_CLASSES and share_of_numbers(labels) > 0.5:
-            row = first_text(values)
+        check_thousands(table, name, values)
+        if len(labels) > MOST_NUMERIC_CLASSES and share_of_numbers(labels, table.decimal) > 0.5:
+            row = first_text(values, table.decimal)
             raise RegfoldError(
                 f"{table.path}: column {quote(name)} (target), {table.row(row)}: {table.cell(name, row)} is "
                 "not a number, but most cells are; if it means missing, add it to data.missing; if the "
@@ -162,10 +165,11 @@ def _truth(table: Table, names: list[str]) -> np.ndarray:
     truth = np.empty((len(table), len(names)))
     for j, name in enumerate(names):
         values = table.values(name)
-        found = numbers(values)
+        found = numbers(values, table.decimal)
         where = f"{table.path}: column {quote(name)} (target)"
         if found is None:
-            row = first_text(values)
+            check_thousands(table, name, values)
+            row = first_text(values, table.decimal)
             raise RegfoldError(
                 f"{where}, {table.row(row)}: {table.cell(name, row)} is not a number; "
                 "a regression expects numbers"
@@ -198,7 +202,7 @@ def _check_classes(table: Table, name: str, classes: list[str]) -> None:
     where = f"{table.path}: column {quote(name)} (target)"
     if len(classes) == 1:
         raise RegfoldError(f"{where} is {quote(classes[0])} in every row; expected at least 2 classes")
-    is_numeric = share_of_numbers(classes) == 1
+    is_numeric = share_of_numbers(classes, table.decimal) == 1
     if len(classes) > MOST_CLASSES or len(classes) == len(table):
         hint = "; for a regression set data.task: regression" if is_numeric else ""
         raise RegfoldError(

@@ -1,0 +1,146 @@
+"""How a text table is written: its separator and its encoding, as configured or as recognized."""
+
+import csv
+import gzip
+import io
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+import pyarrow as pa
+
+from regfold.config.messages import listed
+from regfold.errors import RegfoldError, quote
+
+ENDINGS = {".csv": ",", ".csv.gz": ",", ".tsv": "\t", ".tsv.gz": "\t"}
+# By what data.separator calls them.
+SEPARATORS = {",": ",", ";": ";", "tab": "\t", "|": "|"}
+# Rows, the header included, by which a separator is recognized.
+SAMPLE_ROWS = 20
+# Characters of the header; the names of a million columns take some 10 million.
+LARGEST_HEADER = 1 << 26
+
+
+@dataclass(frozen=True)
+class Form:
+    """How a text table is written.
+
+    Args:
+        separator: the character between two cells.
+        encoding: a codec's name; utf-8 with or without a byte order mark.
+    """
+
+    separator: str
+    encoding: str
+
+
+def usual_separator(path: str) -> str:
+    """The separator that a file's ending promises."""
+    return next(separator for ending, separator in ENDINGS.items() if path.lower().endswith(ending))
+
+
+def open_bytes(path: str) -> IO[bytes]:
+    """The file's bytes, unpacked."""
+    return gzip.open(path) if path.lower().endswith(".gz") else Path(path).open("rb")
+
+
+def open_utf8(path: str, encoding: str) -> pa.NativeFile:
+    """The file's text as a stream of UTF-8, unpacked."""
+    # Named here, as Arrow knows the ending .gz in small letters only.
+    stream = pa.input_stream(path, compression="gzip" if path.lower().endswith(".gz") else None)
+    return stream if encoding == "utf-8" else pa.transcoding_input_stream(stream, encoding, "utf-8")
+
+
+def recognize(path: str, separator: str, encoding: str) -> Form:
+    """The form of a text table; what is not `auto` stays as it is.
+
+    UTF-16 is recognized by its byte order mark; all else is read as UTF-8, and refused where it is not. The
+    separator is the one that cuts the first rows into the same number of cells, two or more.
+
+    Raises:
+        RegfoldError: if two separators do so; or the file holds UTF-16 without a mark.
+    """
+    if encoding == "auto":
+        encoding = _encoding(path)
+    if separator == "auto":
+        separator = _separator(path, encoding)
+    return Form(SEPARATORS[separator], encoding)
+
+
+def in_words(path: str, form: Form, decimal: str) -> str:
+    """How a text table is written, where that is not what its ending promises; else empty."""
+    said = []
+    if form.separator != usual_separator(path):
+        named = "tabs" if form.separator == "\t" else quote(form.separator)
+        said.append(f"separated by {named}")
+    if decimal == ",":
+        said.append("decimal comma")
+    if form.encoding != "utf-8":
+        said.append(form.encoding.upper() if form.encoding.startswith("utf") else form.encoding)
+    return ", ".join(said)
+
+
+def first_rows(path: str, encoding: str) -> Iterator[str]:
+    """A table's lines, as far as a header may reach: a line without an end is never held as a whole.
+
+    Bytes that are not of the encoding become lone surrogates: what is read here goes beyond the header.
+    """
+    errors = "surrogateescape" if encoding == "utf-8" else "strict"
+    codec = "utf-8-sig" if encoding == "utf-8" else encoding
+    with open_bytes(path) as raw, io.TextIOWrapper(raw, encoding=codec, errors=errors, newline="") as text:
+        left = LARGEST_HEADER
+        while line := text.readline(left):
+            left -= len(line)
+            if left <= 0:
+                raise RegfoldError(
+                    f"{path}: the header is longer than {LARGEST_HEADER:,} characters; expected the columns' "
+                    "names, and a line break behind them"
+                )
+            yield line
+
+
+def _encoding(path: str) -> str:
+    with open_bytes(path) as file:
+        first = file.read(4)
+    if first.startswith((b"\xff\xfe", b"\xfe\xff")):
+        return "utf-16"
+    if b"\0" in first:
+        remedy = "set data.encoding: utf-16, or save" if first[1::2] == b"\0\0" else "save"
+        raise RegfoldError(
+            f"{path}: is not UTF-8, but looks like UTF-16 without a byte order mark; {remedy} it as UTF-8"
+        )
+    return "utf-8"
+
+
+def _separator(path: str, encoding: str) -> str:
+    """The separator, by what data.separator calls it."""
+    usual = next(name for name, character in SEPARATORS.items() if character == usual_separator(path))
+    header = next((line for line in first_rows(path, encoding) if line.strip("\r\n")), "")
+    # A separator that does not stand in the header does not cut it: nothing is left to be asked.
+    if [name for name, character in SEPARATORS.items() if character in header] == [usual]:
+        return usual
+    counts = {name: _cells(path, encoding, character) for name, character in SEPARATORS.items()}
+    even = [name for name, found in counts.items() if len(set(found)) == 1 and found[0] > 1]
+    if len(even) > 1:
+        raise RegfoldError(
+            f"{path}: its cells may be separated by {listed([quote(name) for name in even], 'or')}: each "
+            "cuts the first rows evenly; set data.separator to the one that is right"
+        )
+    if even:
+        return even[0]
+    # No separator cuts all rows evenly. Where one alone cuts the header, the row at fault is named later.
+    cutting = [name for name, found in counts.items() if found and found[0] > 1]
+    return cutting[0] if len(cutting) == 1 else usual
+
+
+def _cells(path: str, encoding: str, separator: str) -> list[int]:
+    """The number of cells in each of the first rows, the header first."""
+    counts = []
+    with suppress(csv.Error, RegfoldError):  # a cell of more than 128 KiB; rows beyond the largest header
+        for row in csv.reader(first_rows(path, encoding), delimiter=separator):
+            counts += [len(row)] if row else []
+            if len(counts) == SAMPLE_ROWS:
+                break
+    return counts
