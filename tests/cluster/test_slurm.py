@@ -5,7 +5,10 @@ import signal
 import time
 from collections.abc import Iterable
 
+import pytest
 from cluster.private_slurm import Cluster, Study, Watch, cell_of, kill, wait_for
+
+pytestmark = pytest.mark.heavy
 
 
 @contextlib.contextmanager

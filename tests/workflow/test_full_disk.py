@@ -9,6 +9,8 @@ from regfold.config.resolve import resolve
 from regfold.results import verify
 from workflow.real_study import Study, copy_project
 
+pytestmark = pytest.mark.heavy
+
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory):

@@ -20,6 +20,7 @@ import numpy as np
 import psutil
 import pytest
 
+pytestmark = pytest.mark.heavy
 ROOT = Path(__file__).parents[2]
 DOSE = float(os.environ.get("REGFOLD_KILLS", "1"))
 EPOCHS, CHECKPOINT_SECONDS = 20_000, 0.5

@@ -96,6 +96,7 @@ def cells(study) -> list[dict]:
     return [json.loads(path.read_text()) for path in sorted((study / "out/l1").iterdir())]
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize(
     ("arguments", "more", "slots"),
     [
@@ -112,6 +113,7 @@ def test_as_many_cells_at_once_as_gpu_slots_and_none_waits_in_the_lease(study, a
     assert "waiting for a GPU" not in result.stdout + result.stderr
 
 
+@pytest.mark.heavy
 def test_a_cluster_is_not_held_to_the_gpus_of_the_machine_that_submits(study):
     executor = ["--executor", "cluster-generic", "--cluster-generic-submit-cmd", "bash", "--jobs", "4"]
     result = snakemake(study, *executor, "out/l1/1-1.txt", gpus=THREE)

@@ -142,6 +142,7 @@ def step(study: Study, trains=(), predicts=(), why=None, others=None, **environm
     assert after.jobs == [], after.text
 
 
+@pytest.mark.heavy
 def test_age_layout_and_comments_mean_nothing(by_column, project, tmp_path):
     project = shutil.copytree(project, tmp_path / "project")
     study = by_column.copy(tmp_path / "study", project)
@@ -169,6 +170,7 @@ def test_age_layout_and_comments_mean_nothing(by_column, project, tmp_path):
     step(study, others=[])
 
 
+@pytest.mark.heavy
 def test_what_is_no_part_of_a_network_trains_none(by_column, project, tmp_path):
     """An excluded column's cell, the table's path, the code of metrics and report."""
     project = shutil.copytree(project, tmp_path / "project")
@@ -234,6 +236,7 @@ def test_a_level_of_one_held_out_row_moves_no_other_level(project, tmp_path):
     assert study.oos("a") == fresh.oos("a")
 
 
+@pytest.mark.heavy
 def test_a_row_moves_to_another_fold(by_column, tmp_path):
     study = by_column.copy(tmp_path / "study")
     table = read_table(study)
@@ -246,6 +249,7 @@ def test_a_row_moves_to_another_fold(by_column, tmp_path):
     step(study, {"a 1-1", "a 1-2"}, (), why, CHEAP)
 
 
+@pytest.mark.heavy
 def test_rows_are_appended_and_lines_shuffled(by_column, tmp_path):
     study = by_column.copy(tmp_path / "study")
     table = read_table(study)
@@ -264,6 +268,7 @@ def test_rows_are_appended_and_lines_shuffled(by_column, tmp_path):
 APPENDED = "training rows changed: 67 rows added; held-out rows changed: 33 rows added"
 
 
+@pytest.mark.heavy
 def test_a_model_comes_and_goes(by_column, tmp_path):
     study = by_column.copy(tmp_path / "study")
     configure(study, models__b={"penalty": {"dropout": 0.5}})
@@ -275,6 +280,7 @@ def test_a_model_comes_and_goes(by_column, tmp_path):
     step(study, others=["render_report", "score_predictions"])
 
 
+@pytest.mark.heavy
 def test_settings_of_some_models(by_kfold, project, tmp_path):
     """Each model whose settings changed trains, and says what changed; the others are kept."""
     kernel = {"l1": 1e-4, "l2": 1e-3}
@@ -310,6 +316,7 @@ def test_settings_of_some_models(by_kfold, project, tmp_path):
     assert study.cell("epochs 1-1")["trained_epochs"] == 5
 
 
+@pytest.mark.heavy
 def test_repeats_are_added(by_kfold, tmp_path):
     study = by_kfold.copy(tmp_path / "study")
     configure(study, split__repeats=2)
@@ -317,6 +324,7 @@ def test_repeats_are_added(by_kfold, tmp_path):
     step(study, {"a 2-1", "a 2-2"}, (), {"a 2-1": "no results yet"}, others)
 
 
+@pytest.mark.heavy
 def test_folds_change_and_change_back(by_kfold, tmp_path):
     study = by_kfold.copy(tmp_path / "study")
     configure(study, split__folds=3)
@@ -326,6 +334,7 @@ def test_folds_change_and_change_back(by_kfold, tmp_path):
     assert study.oos("a") == by_kfold.oos("a")
 
 
+@pytest.mark.heavy
 def test_code_that_trains_and_library_versions(by_column, project, tmp_path):
     project = shutil.copytree(project, tmp_path / "project")
     study = by_column.copy(tmp_path / "study", project)
@@ -342,6 +351,7 @@ def test_code_that_trains_and_library_versions(by_column, project, tmp_path):
     step(study, ALL, (), reason, others, PYTHONPATH=str(tmp_path / "installed"))
 
 
+@pytest.mark.heavy
 def test_results_are_lost_or_damaged(by_column, tmp_path):
     study = by_column.copy(tmp_path / "study")
     others = [job for job in CHEAP if job not in ("prepare_data", "split_folds")]
@@ -365,6 +375,7 @@ def test_results_are_lost_or_damaged(by_column, tmp_path):
     assert study.oos("a") == by_column.oos("a")
 
 
+@pytest.mark.heavy
 def test_a_copy_elsewhere_with_and_without_the_records_of_snakemake(by_column, tmp_path):
     step(by_column.copy(tmp_path / "a folder" / "study"), others=[])
     study = Study(tmp_path / "other", by_column.project, by_column.config)
@@ -378,6 +389,7 @@ def test_a_copy_elsewhere_with_and_without_the_records_of_snakemake(by_column, t
     step(study, ALL, (), reason, CHEAP)
 
 
+@pytest.mark.heavy
 def test_a_killed_training_goes_on(by_kfold, tmp_path):
     """Ctrl-C amid a training: `plan` says from which epoch it goes on, and it does."""
     epochs = 20_000
@@ -413,6 +425,7 @@ def test_a_killed_training_goes_on(by_kfold, tmp_path):
     assert (about["resumed_from"], about["trained_epochs"]) == (epoch, epochs - epoch)
 
 
+@pytest.mark.heavy
 def test_behind_a_checkpoint_a_dry_run_of_snakemake_lists_no_cells(tmp_path):
     """The limit of Snakemake that `plan` makes up for, in an example that has nothing of regfold."""
     (tmp_path / "Snakefile").write_text(
