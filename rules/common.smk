@@ -1,12 +1,11 @@
 """What all rules share: the checked config, the models and baselines, which cells there are, and how a run begins and ends."""
 
-import os
 import re
 from pathlib import Path
 
-from regfold.workflow import copied, pruning, rate_limit, run_lock, run_progress, terminal
+from regfold.workflow import adapter, copied, local_jobs, pruning, run_lock, run_progress, terminal
 from regfold import errors
-from regfold.runtime import gpu, workers
+from regfold.runtime import workers
 from regfold.provenance import code, identity
 from regfold.config import baselines
 from regfold.config.resolve import resolve
@@ -15,8 +14,8 @@ from regfold.training.cell_files import BASELINE_FILES, CELL_FILES
 
 with errors.ending_the_process():
     run_lock.release_if_orphaned(workflow)
-    GPUS = gpu.limit_local_jobs(workflow)
-    config = resolve(config, source=os.path.relpath(workflow.configfiles[-1]))
+    GPUS = local_jobs.limit_to_gpus(workflow)
+    config = resolve(config, source=adapter.config_name(workflow))
     MODELS, BASELINES = list(config["models"]), baselines.of(config)
     PREDICTORS = baselines.predictors(config)
     SPECIFICATIONS = identity.specifications(config)
@@ -79,16 +78,15 @@ def conclude() -> None:
     """At the end of a whole run: bound what old trainings take up, and say the scores."""
     servers.end()
     following.end("done")
-    targets = workflow.dag_settings.targets
+    targets = adapter.targets(workflow)
     if not targets or "all" in targets:
         pruning.bound(Path("results"), STATES)
         print(terminal.closing_lines("results"))
 
 
 onstart:
-    rate_limit.lift(workflow)
     following.start()
-    servers.start(workflow, GPUS)
+    servers.start(local_jobs.workers_of_use(workflow, GPUS))
 
 
 onsuccess:

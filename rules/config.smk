@@ -7,10 +7,9 @@ sys.path.insert(0, str(Path(workflow.basedir) / "scripts"))
 
 from regfold import errors
 from regfold.config import yaml_file
+from regfold.workflow import adapter
 
-# Another workflow may import this one with a config of its own.
-if not workflow.modifier.skip_configfile:
-    with errors.ending_the_process():
-        for path in ["config.yaml", *workflow.overwrite_configfiles]:
-            if Path(path).is_file():
-                yaml_file.check(path)
+with errors.ending_the_process():
+    for path in adapter.config_files(workflow):
+        if Path(path).is_file():
+            yaml_file.check(path)

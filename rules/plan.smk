@@ -12,7 +12,7 @@ rule plan:
         "../envs/regfold.yaml"
     params:
         specifications=SPECIFICATIONS,
-        cores=workflow.resource_settings.cores or workflow.resource_settings.nodes,
+        cores=adapter.jobs_at_once(workflow),
     script:
         "../scripts/plan.py"
 

@@ -508,38 +508,21 @@ def test_a_server_that_was_killed_is_no_obstacle(tmp_path, monkeypatch):
     os.environ.pop(workers.VARIABLE)
 
 
-def workflow(rules=("train_fold",), main=True, nodes=None, deployed=(), touch=False):
-    jobs = [SimpleNamespace(rule=SimpleNamespace(name=name)) for name in rules]
-    return SimpleNamespace(
-        is_main_process=main,
-        touch=touch,
-        resource_settings=SimpleNamespace(nodes=nodes, cores=4),
-        deployment_settings=SimpleNamespace(deployment_method=set(deployed)),
-        dag=SimpleNamespace(needrun_jobs=lambda: jobs),
-    )
-
-
 @pytest.mark.parametrize(
-    ("made", "gpus", "of_the_user", "starts"),
+    ("kinds", "of_the_user", "starts"),
     [
-        (workflow(), 0, None, {workers.TRAINING: 4}),
-        (workflow(), 2, None, {workers.TRAINING: 2}),
-        (workflow(), 0, "/an/older/socket", {workers.TRAINING: 4}),
-        (workflow(rules=("split_folds",)), 0, None, {workers.TRAINING: 4}),
-        (workflow(), 0, "none", None),
-        (workflow(rules=("all",)), 0, None, {}),
-        (workflow(nodes=4), 0, None, None),
-        (workflow(main=False), 0, None, None),
-        (workflow(deployed=("conda",)), 0, None, None),
-        (workflow(touch=True), 0, None, None),
+        ({workers.TRAINING: 4}, None, True),
+        ({workers.TRAINING: 4}, "/an/older/socket", True),
+        ({workers.TRAINING: 4}, "none", False),
+        ({}, None, False),
     ],
 )
-def test_where_servers_are_of_use(made, gpus, of_the_user, starts, monkeypatch):
+def test_servers_are_started_unless_there_are_to_be_none(kinds, of_the_user, starts, monkeypatch):
     monkeypatch.setenv(workers.VARIABLE, of_the_user or "")
     if of_the_user is None:
         monkeypatch.delenv(workers.VARIABLE)
     servers, started = workers.Workers(), []
     monkeypatch.setattr(servers, "_start", started.append)
-    servers.start(made, gpus)
-    assert started == ([] if starts is None else [starts])
+    servers.start(kinds)
+    assert started == ([kinds] if starts else [])
     assert os.environ.get(workers.VARIABLE) == ("none" if of_the_user == "none" else None)

@@ -18,10 +18,9 @@ SCRIPTS = Path(__file__).parents[2] / "scripts"
 SNAKEFILE = f"""
 import sys
 sys.path.insert(0, {str(SCRIPTS)!r})
-from regfold.runtime import gpu
-from regfold.workflow import run_progress
+from regfold.workflow import local_jobs, run_progress
 
-gpu.limit_local_jobs(workflow)
+local_jobs.limit_to_gpus(workflow)
 followed = run_progress.RunProgress(workflow, poll=0.1, first=0.5)
 
 

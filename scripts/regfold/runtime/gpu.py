@@ -100,29 +100,6 @@ def lease(on_wait: Callable[[], None] = lambda: None) -> Iterator[Lease]:
             os.environ.pop(name) if value is None else os.environ.update({name: value})
 
 
-def limit_local_jobs(workflow) -> int:
-    """Let a local run start one cell per GPU slot, so that no cell holds a core while it waits for a GPU.
-
-    Snakemake counts `gpu` only where a limit is given. Without a GPU there is none, and the cores decide; on
-    a cluster there is none either, for it would hold the whole cluster to this machine's number. A limit that
-    the user has given (`--resources gpu=2`, a profile) stays.
-
-    Args:
-        workflow: Snakemake's, while it reads the Snakefile.
-
-    Returns:
-        the GPU slots of this machine, 0 where jobs do not run here.
-    """
-    settings = workflow.resource_settings
-    # `nodes` is set for every executor but the local one; the executor itself is not known yet.
-    if not workflow.is_main_process or settings.nodes is not None:
-        return 0
-    slots = local_gpus()
-    if slots and "gpu" not in settings.resources:
-        workflow.register_resource("gpu", slots)
-    return slots
-
-
 def local_gpus() -> int:
     """How many cells may train at once on this machine's GPUs; 0: there are none, the cores decide."""
     try:

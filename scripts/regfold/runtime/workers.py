@@ -47,36 +47,22 @@ BEGUN = b"b"
 
 
 class Workers:
-    """Snakemake's side: starts the servers where jobs are going to run here, and ends them."""
+    """Snakemake's side: starts the servers, and ends them."""
 
     def __init__(self):
         self.servers, self.lifeline = [], None
 
-    def start(self, workflow, gpus: int) -> None:
-        """Start the servers that are of use.
-
-        Args:
-            workflow: Snakemake's, about to run its jobs.
-            gpus: GPU slots of this machine, each of which is for one job; 0: the cores decide.
-        """
-        local = workflow.is_main_process and workflow.resource_settings.nodes is None
-        deployed = workflow.deployment_settings.deployment_method
+    def start(self, kinds: dict[str, int]) -> None:
+        """Start a server of each kind, for as many jobs at once; on Linux, unless the user wants none."""
         if os.environ.get(VARIABLE) == "none":
             return
         os.environ.pop(VARIABLE, None)
-        if sys.platform != "linux" or not local or deployed or workflow.touch:
-            return
-        rules = {job.rule.name for job in workflow.dag.needrun_jobs()}
-        if "split_folds" in rules:  # a checkpoint: which cells there are is not known yet
-            rules |= RULES[TRAINING]
-        kinds = [kind for kind, served in RULES.items() if served & rules]
-        cores = workflow.resource_settings.cores
         # Without a server every script does its work itself: it must not be what stops a run.
         with contextlib.suppress(OSError, RegfoldError):
-            self._start({kind: gpus or cores if kind == TRAINING else cores for kind in kinds})
+            if kinds and sys.platform == "linux":
+                self._start(kinds)
 
     def _start(self, kinds: dict[str, int]) -> None:
-        """Start a server of each kind, for as many jobs at once."""
         from regfold.runtime import gpu
 
         folder = gpu.lease_folder()

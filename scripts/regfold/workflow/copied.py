@@ -7,11 +7,10 @@ in which files were copied would decide what runs. Each function is asked while 
 
 from pathlib import Path
 
-from snakemake.io import IOFile, ancient
-
 from regfold import files
 from regfold.errors import RegfoldError
 from regfold.splits import folds
+from regfold.workflow import adapter
 from regfold.workflow.plan import settings_changed
 
 FIRST = "results/prepared/schema.json"
@@ -20,7 +19,7 @@ FIRST = "results/prepared/schema.json"
 def of_prepare_data(workflow, table: str) -> list[str]:
     """The input of prepare_data. Without a record it runs again, and all that is cheap behind it."""
     if _unrecorded(workflow, FIRST):
-        workflow.dag.forcefiles.add(FIRST)
+        adapter.force(workflow, FIRST)
     return [] if table.startswith("sklearn:") else [table]
 
 
@@ -31,17 +30,13 @@ def of_cell(workflow, specification: dict, model: str, repeat: str, fold: str) -
     if not _unrecorded(workflow, cell):
         return description
     if _belongs(Path(cell), Path(description), specification):
-        return ancient(description)
-    workflow.dag.forcefiles.add(cell)
+        return adapter.of_any_age(description) or description
+    adapter.force(workflow, cell)
     return description
 
 
 def _unrecorded(workflow, path: str) -> bool:
-    return (
-        workflow.is_main_process
-        and Path(path).is_file()
-        and workflow.persistence.metadata(IOFile(path)) is None
-    )
+    return adapter.is_main(workflow) and Path(path).is_file() and not adapter.is_recorded(workflow, path)
 
 
 def _belongs(cell: Path, description: Path, specification: dict) -> bool:

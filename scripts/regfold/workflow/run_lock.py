@@ -6,6 +6,7 @@ from pathlib import Path
 from regfold import locks
 from regfold.errors import RegfoldError
 from regfold.runtime import process, progress
+from regfold.workflow import adapter
 
 LOCKS = Path(".snakemake/locks")
 
@@ -17,8 +18,7 @@ def own(workflow) -> list[list]:
         workflow: Snakemake's workflow, about to run its jobs.
     """
     # Not all files of the folder: a run that makes other files may hold a lock beside this one.
-    paths = getattr(workflow.persistence, "_lockfile", {}).values()
-    return [_identity(Path(path)) for path in paths]
+    return [_identity(Path(path)) for path in adapter.lock_files(workflow)]
 
 
 def release_if_orphaned(workflow) -> None:
@@ -32,7 +32,7 @@ def release_if_orphaned(workflow) -> None:
     Args:
         workflow: Snakemake's workflow; only its main process, about to run jobs, does anything here.
     """
-    if not workflow.is_main_process or workflow.dryrun or not any(LOCKS.glob("*")):
+    if not any(LOCKS.glob("*")) or not adapter.is_main(workflow) or adapter.is_dry(workflow):
         return
     try:
         with locks.held(progress.FOLDER / "run.lock"):

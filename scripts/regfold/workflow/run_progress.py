@@ -12,7 +12,7 @@ from pathlib import Path
 
 from regfold.formatting import visible
 from regfold.runtime import process, progress
-from regfold.workflow import progress_view, run_lock
+from regfold.workflow import adapter, progress_view, run_lock
 
 RULE = "train_fold"
 FIRST_LINE, LONGEST_PAUSE = 10.0, 60.0
@@ -71,11 +71,11 @@ class RunProgress(threading.Thread):
     def _ask_snakemake(self) -> bool:
         """Bring the list of cells up to date; say whether it changed."""
         try:
-            jobs = [job for job in self.workflow.dag.jobs if job.rule.name == RULE]
-            todo = {job for job in self.workflow.dag.needrun_jobs() if job.rule.name == RULE}
+            jobs = adapter.jobs(self.workflow)
+            todo = adapter.jobs_to_run(self.workflow)
         except RuntimeError:  # the graph changed while it was read; next time
             return False
-        now = {"cells": sorted(map(_key, jobs)), "todo": sorted(map(_key, todo))}
+        now = {"cells": _cells(jobs), "todo": _cells(todo)}
         changed = any(self.state[name] != value for name, value in now.items())
         self.state |= now
         return changed
@@ -85,15 +85,13 @@ class RunProgress(threading.Thread):
         progress.write(self.folder / "run.json", self.state)
 
     def _say(self) -> None:
-        from snakemake.logging import logger
-        from snakemake.settings.enums import Quietness
-
         text = "\n".join(map(visible, progress_view.lines(progress_view.look(self.folder))))
         if self.state["cells"] and text != self._said:
             self._said = text
-            logger.info(f"regfold: {text}", extra={"quietness": Quietness.PROGRESS})
+            adapter.say(text)
 
 
-def _key(job) -> list:
-    wildcards = job.wildcards_dict
-    return [wildcards["model"], int(wildcards["repeat"]), int(wildcards["fold"])]
+def _cells(jobs: list[tuple[str, dict[str, str]]]) -> list[list]:
+    """[model, repeat, fold] of each job that trains, in order."""
+    cells = (wildcards for rule, wildcards in jobs if rule == RULE)
+    return sorted([cell["model"], int(cell["repeat"]), int(cell["fold"])] for cell in cells)

@@ -1,0 +1,147 @@
+"""What regfold asks of Snakemake beyond what Snakemake documents: the one place that a new version may break.
+
+Each function is for a convenience that a run can do without. Where Snakemake does not have what a function
+looks for, it says so in one line, once, gives what the run goes on with, and the run goes on.
+"""
+
+import functools
+import os
+import sys
+from collections.abc import Callable
+
+from regfold.formatting import visible
+
+_said = set()
+
+
+def _convenience(what: str, otherwise: object = None) -> Callable:
+    """Let a function give `otherwise` where Snakemake lacks something; `what` the run then goes without."""
+
+    def decorate(function: Callable) -> Callable:
+        @functools.wraps(function)
+        def ask(*arguments):
+            try:
+                return function(*arguments)
+            except (AttributeError, ImportError, TypeError) as error:
+                if what not in _said:
+                    _said.add(what)
+                    why = visible(error)
+                    print(
+                        f"regfold: warning: Snakemake: {why}; the run goes on without {what}", file=sys.stderr
+                    )
+                return otherwise
+
+        return ask
+
+    return decorate
+
+
+@_convenience("the check of its config files for keys that stand twice", ())
+def config_files(workflow) -> list[str]:
+    """The config files that this workflow reads; none where another workflow gives it its config."""
+    return [] if workflow.modifier.skip_configfile else ["config.yaml", *workflow.overwrite_configfiles]
+
+
+@_convenience("the name of its config file in messages", "config.yaml")
+def config_name(workflow) -> str:
+    """The config file that was read last, for messages."""
+    return os.path.relpath(workflow.configfiles[-1])
+
+
+@_convenience("all targets' names", ())
+def targets(workflow) -> list[str]:
+    """What the user asked for; nothing: the default."""
+    return list(workflow.dag_settings.targets)
+
+
+@_convenience("what the main process does for its jobs", False)
+def is_main(workflow) -> bool:
+    """Whether this process runs the workflow, and not one job of it."""
+    return workflow.is_main_process
+
+
+@_convenience("the removal of a killed run's lock", False)
+def is_dry(workflow) -> bool:
+    return workflow.dryrun
+
+
+@_convenience("workers, and a limit of jobs by GPUs", False)
+def runs_here(workflow) -> bool:
+    """Whether jobs run on this machine. The executor itself is not known yet while the Snakefile is read."""
+    return workflow.is_main_process and workflow.resource_settings.nodes is None
+
+
+@_convenience("workers", False)
+def runs_scripts(workflow) -> bool:
+    """Whether jobs are run, and not only touched, with this Python, and not in environments or containers."""
+    return not workflow.touch and not workflow.deployment_settings.deployment_method
+
+
+@_convenience("the number of jobs at once", os.cpu_count())
+def jobs_at_once(workflow) -> int:
+    """The number of cores, or on a cluster of jobs."""
+    return workflow.resource_settings.cores or workflow.resource_settings.nodes
+
+
+@_convenience("a limit of jobs by GPUs")
+def limit(workflow, resource: str, number: int) -> None:
+    """Let the jobs that run at once have so much of a resource, unless the user has said how much."""
+    if resource not in workflow.resource_settings.resources:
+        workflow.register_resource(resource, number)
+
+
+@_convenience("progress", ())
+def jobs(workflow) -> list[tuple[str, dict[str, str]]]:
+    """The rule and the wildcards of each job of the graph.
+
+    Raises:
+        RuntimeError: the graph changed while it was read.
+    """
+    return [_named(job) for job in workflow.dag.jobs]
+
+
+@_convenience("progress, and workers", ())
+def jobs_to_run(workflow) -> list[tuple[str, dict[str, str]]]:
+    """The rule and the wildcards of each job that has still to run; raises as `jobs` does."""
+    return [_named(job) for job in workflow.dag.needrun_jobs()]
+
+
+def _named(job) -> tuple[str, dict[str, str]]:
+    return job.rule.name, dict(job.wildcards_dict)
+
+
+@_convenience("lines of progress")
+def say(text: str) -> None:
+    """A line in the terminal and in Snakemake's log, whatever its plugins; `--quiet progress` hides it."""
+    from snakemake.logging import logger
+    from snakemake.settings.enums import Quietness
+
+    logger.info(f"regfold: {text}", extra={"quietness": Quietness.PROGRESS})
+
+
+@_convenience("the removal of its lock, should it be killed", ())
+def lock_files(workflow) -> list[str]:
+    """The files of the lock that this run holds."""
+    return list(workflow.persistence._lockfile.values())
+
+
+@_convenience("a look at results that were copied without records", True)
+def is_recorded(workflow, path: str) -> bool:
+    """Whether Snakemake has a record of the job that made a file."""
+    from snakemake.io import IOFile
+
+    return workflow.persistence.metadata(IOFile(path)) is not None
+
+
+@_convenience("a look at results that were copied without records")
+def force(workflow, path: str) -> None:
+    """Let the job run that makes a file, while the graph is built."""
+    workflow.dag.forcefiles.add(path)
+
+
+@_convenience("a look at results that were copied without records")
+def of_any_age(path: str):
+    """An input whose age means nothing, as `ancient` marks it in a rule."""
+    from snakemake.io import ancient
+
+    return ancient(path)

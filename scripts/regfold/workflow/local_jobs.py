@@ -1,0 +1,40 @@
+"""Jobs that run on this machine: as many cells at once as it has GPU slots, and workers for them."""
+
+from regfold.runtime import gpu, workers
+from regfold.workflow import adapter
+
+
+def limit_to_gpus(workflow) -> int:
+    """Let a local run start one cell per GPU slot, so that no cell holds a core while it waits for a GPU.
+
+    Snakemake counts `gpu` only where a limit is given. Without a GPU there is none, and the cores decide; on
+    a cluster there is none either, for it would hold the whole cluster to this machine's number. A limit that
+    the user has given (`--resources gpu=2`, a profile) stays.
+
+    Args:
+        workflow: Snakemake's, while it reads the Snakefile.
+
+    Returns:
+        the GPU slots of this machine, 0 where jobs do not run here.
+    """
+    slots = gpu.local_gpus() if adapter.runs_here(workflow) else 0
+    if slots:
+        adapter.limit(workflow, "gpu", slots)
+    return slots
+
+
+def workers_of_use(workflow, gpus: int) -> dict[str, int]:
+    """The kinds of workers that the run's jobs can be handed to, and how many of each there may be at once.
+
+    Args:
+        workflow: Snakemake's, about to run its jobs.
+        gpus: GPU slots of this machine, each of which is for one cell; 0: the cores decide.
+    """
+    if not (adapter.runs_here(workflow) and adapter.runs_scripts(workflow)):
+        return {}
+    rules = {rule for rule, _ in adapter.jobs_to_run(workflow)}
+    if "split_folds" in rules:  # a checkpoint: which cells there are is not known yet
+        rules |= workers.RULES[workers.TRAINING]
+    cores = adapter.jobs_at_once(workflow)
+    most = {workers.TRAINING: gpus or cores, workers.TABLES: cores}
+    return {kind: most[kind] for kind, served in workers.RULES.items() if served & rules}

@@ -1,0 +1,160 @@
+"""Guards the adapter to Snakemake: whatever a new version has not any more, a run goes on, and says so."""
+
+import ast
+import re
+import sys
+from functools import reduce
+from types import SimpleNamespace
+
+import pytest
+from regfold.runtime import workers
+from regfold.workflow import adapter, local_jobs
+from workflow.real_study import ROOT, Study, copy_project
+
+ADAPTER = ROOT / "scripts/regfold/workflow/adapter.py"
+CONFIG = {
+    "data": {"path": "t.csv", "target": "y"},
+    "split": {"folds": 2},
+    "training": {"epochs": 3},
+    "models": {"m": {}},
+}
+
+
+def chains() -> set[str]:
+    """What the adapter looks for in Snakemake's workflow, as in `dag.jobs`."""
+    source = ADAPTER.read_text()
+    found = {
+        ast.unparse(node).removeprefix("workflow.")
+        for node in ast.walk(ast.parse(source))
+        if isinstance(node, ast.Attribute) and ast.unparse(node).startswith("workflow.")
+    }
+    return {chain for chain in found if not any(other.startswith(f"{chain}.") for other in found)} - {
+        "dag.forcefiles.add",
+        "persistence._lockfile.values",
+    } | {"dag.forcefiles", "persistence._lockfile"}
+
+
+def job(rule: str, **wildcards: str) -> SimpleNamespace:
+    return SimpleNamespace(rule=SimpleNamespace(name=rule), wildcards_dict=wildcards)
+
+
+def workflow(rules=("train_fold",), main=True, nodes=None, deployed=(), touch=False) -> SimpleNamespace:
+    """A workflow that has all that the adapter looks for."""
+    jobs = [job(rule, model="m", repeat="1", fold="1") for rule in rules]
+    return SimpleNamespace(
+        is_main_process=main,
+        touch=touch,
+        dryrun=False,
+        configfiles=["config.yaml"],
+        overwrite_configfiles=["other.yaml"],
+        register_resource=lambda name, number: None,
+        modifier=SimpleNamespace(skip_configfile=False),
+        dag_settings=SimpleNamespace(targets=["all"]),
+        resource_settings=SimpleNamespace(nodes=nodes, cores=4, resources={}),
+        deployment_settings=SimpleNamespace(deployment_method=set(deployed)),
+        persistence=SimpleNamespace(_lockfile={"input": "0.input.lock"}, metadata=lambda path: None),
+        dag=SimpleNamespace(jobs=jobs, needrun_jobs=lambda: jobs, forcefiles=set()),
+    )
+
+
+def ask(made: SimpleNamespace) -> dict:
+    """Everything that is asked of a workflow."""
+    functions = ("config_files", "config_name", "targets", "is_main", "is_dry", "runs_here", "runs_scripts")
+    functions += ("jobs_at_once", "jobs", "jobs_to_run", "lock_files")
+    answers = {name: getattr(adapter, name)(made) for name in functions}
+    answers["limit"] = adapter.limit(made, "gpu", 2)
+    answers["is_recorded"] = adapter.is_recorded(made, "a.txt")
+    answers["force"] = adapter.force(made, "a.txt")
+    return answers
+
+
+@pytest.fixture(autouse=True)
+def nothing_said(monkeypatch):
+    monkeypatch.setattr(adapter, "_said", set())
+
+
+def test_what_is_asked_of_a_workflow(capsys):
+    made = workflow()
+    one = [("train_fold", {"model": "m", "repeat": "1", "fold": "1"})]
+    assert ask(made) == {
+        "config_files": ["config.yaml", "other.yaml"],
+        "config_name": "config.yaml",
+        "targets": ["all"],
+        "is_main": True,
+        "is_dry": False,
+        "runs_here": True,
+        "runs_scripts": True,
+        "jobs_at_once": 4,
+        "jobs": one,
+        "jobs_to_run": one,
+        "lock_files": ["0.input.lock"],
+        "limit": None,
+        "is_recorded": False,
+        "force": None,
+    }
+    assert made.dag.forcefiles == {"a.txt"}
+    assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize("gone", sorted(chains()))
+def test_what_snakemake_has_not_any_more_is_said_once(gone, capsys):
+    made = workflow()
+    *path, name = gone.split(".")
+    delattr(reduce(getattr, path, made), name)
+    expected, answers = ask(workflow()), ask(made)
+    assert ask(made) == answers
+    lines = capsys.readouterr().err.splitlines()
+    assert lines, "the test's workflow has what the adapter looks for"
+    assert all(
+        re.fullmatch(rf"regfold: warning: .*'{name}'; the run goes on without .*", line) for line in lines
+    )
+    assert len(lines) == len(set(lines)) <= 4
+    changed = {question for question, answer in answers.items() if answer != expected[question]}
+    assert len(changed) <= 2 and not any(answers[question] is None for question in changed)
+
+
+@pytest.mark.parametrize("gone", ["snakemake.io", "snakemake.logging"])
+def test_a_module_that_snakemake_has_not_any_more_is_said_once(gone, monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, gone, None)
+    for _ in range(2):
+        assert adapter.is_recorded(workflow(), "a.txt") == (gone == "snakemake.io")
+        adapter.of_any_age("a.txt")
+        adapter.say("a line")
+    assert len(capsys.readouterr().err.splitlines()) == 1
+
+
+def test_a_run_without_any_of_it_has_the_same_results(tmp_path):
+    table = "x,z,y\n" + "".join(f"{i % 7},{i % 5},{i % 3}.5\n" for i in range(40))
+    project = copy_project(tmp_path / "project")
+    source = project / ADAPTER.relative_to(ROOT)
+    studies = {}
+    for name in ("all of it", "none of it"):
+        if name == "none of it":
+            # A chain's first name is enough: all that is behind it is gone as well.
+            source.write_text(re.sub(r"\bworkflow\.(?=\w)", "workflow.gone_", source.read_text()))
+        studies[name] = Study(tmp_path / name.replace(" ", "-"), project, CONFIG)
+        studies[name].write("t.csv", table)
+        done = studies[name].snakemake()
+        assert done.code == 0, done.text
+        assert ("; the run goes on without workers" in done.text) == (name == "none of it")
+    assert studies["all of it"].oos("m") == studies["none of it"].oos("m")
+    assert (studies["all of it"].folder / ".regfold/training-workers.log").exists()
+    assert not (studies["none of it"].folder / ".regfold/training-workers.log").exists()
+
+
+@pytest.mark.parametrize(
+    ("made", "gpus", "expected"),
+    [
+        (workflow(), 0, {workers.TRAINING: 4}),
+        (workflow(), 2, {workers.TRAINING: 2}),
+        (workflow(rules=("split_folds",)), 0, {workers.TRAINING: 4}),
+        (workflow(rules=("split_folds", "render_report")), 2, {workers.TRAINING: 2, workers.TABLES: 4}),
+        (workflow(rules=("all",)), 0, {}),
+        (workflow(nodes=4), 0, {}),
+        (workflow(main=False), 0, {}),
+        (workflow(deployed=("conda",)), 0, {}),
+        (workflow(touch=True), 0, {}),
+    ],
+)
+def test_where_workers_are_of_use(made, gpus, expected):
+    assert local_jobs.workers_of_use(made, gpus) == expected
