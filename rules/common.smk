@@ -85,6 +85,7 @@ def conclude() -> None:
 
 
 onstart:
+    adapter.lift_rate_limit(workflow)
     following.start()
     servers.start(local_jobs.workers_of_use(workflow, GPUS))
 

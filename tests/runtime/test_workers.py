@@ -447,6 +447,18 @@ def test_without_a_server_the_script_does_the_work_itself(address, monkeypatch):
     assert done == [(os.getpid(), 3)]
 
 
+def test_where_no_server_can_be_had_each_job_does_its_work_itself(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "leases").touch()
+    monkeypatch.setenv("REGFOLD_LEASES", str(tmp_path / "leases"))
+    monkeypatch.setenv(workers.VARIABLE, "")
+    workers.Workers().start({workers.TRAINING: 1})
+    assert workers.VARIABLE not in os.environ
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"regfold: warning: {tmp_path / 'leases'}: ")
+    assert line.endswith("; each job does its work itself")
+
+
 needs_root = pytest.mark.skipif(os.getuid() != 0, reason="only root can become another user")
 
 

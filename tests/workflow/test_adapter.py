@@ -48,6 +48,8 @@ def workflow(rules=("train_fold",), main=True, nodes=None, deployed=(), touch=Fa
         configfiles=["config.yaml"],
         overwrite_configfiles=["other.yaml"],
         register_resource=lambda name, number: None,
+        scheduling_settings=SimpleNamespace(max_jobs_per_timespan=SimpleNamespace(max_jobs=100, timespan=1)),
+        scheduler=SimpleNamespace(job_rate_limiter="a limit"),
         modifier=SimpleNamespace(skip_configfile=False),
         dag_settings=SimpleNamespace(targets=["all"]),
         resource_settings=SimpleNamespace(nodes=nodes, cores=4, resources={}),
@@ -63,6 +65,7 @@ def ask(made: SimpleNamespace) -> dict:
     functions += ("jobs_at_once", "jobs", "jobs_to_run", "lock_files")
     answers = {name: getattr(adapter, name)(made) for name in functions}
     answers["limit"] = adapter.limit(made, "gpu", 2)
+    answers["lift_rate_limit"] = adapter.lift_rate_limit(made)
     answers["is_recorded"] = adapter.is_recorded(made, "a.txt")
     answers["force"] = adapter.force(made, "a.txt")
     return answers
@@ -89,10 +92,12 @@ def test_what_is_asked_of_a_workflow(capsys):
         "jobs_to_run": one,
         "lock_files": ["0.input.lock"],
         "limit": None,
+        "lift_rate_limit": None,
         "is_recorded": False,
         "force": None,
     }
     assert made.dag.forcefiles == {"a.txt"}
+    assert made.scheduler.job_rate_limiter is None
     assert capsys.readouterr().err == ""
 
 

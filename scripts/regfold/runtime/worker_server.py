@@ -54,6 +54,7 @@ class Server:
         self.listener, self.lifeline, self.most = listener, lifeline, most
         self.waiting = collections.deque()  # (script, pool size)
         self.workers = {}  # worker -> pool size
+        self.pids = {}  # worker -> process
         self.idle = {}  # worker -> since when, the longest first
 
     def serve(self, modules: tuple[str, ...] = ()) -> None:
@@ -75,6 +76,15 @@ class Server:
             if waiting:
                 with contextlib.suppress(ImportError):
                     importlib.import_module(waiting.popleft())
+
+    def end(self) -> None:
+        """End the idle workers, and wait for that: what they used is counted as the run's, GPUs are free."""
+        pids = [self.pids[worker] for worker in self.idle]
+        for worker in list(self.idle):
+            self._dismiss(worker)
+        for pid in pids:
+            with contextlib.suppress(ChildProcessError):  # taken note of already
+                os.waitpid(pid, 0)
 
     def _seconds_left(self) -> float | None:
         """How long until an idle worker is to end; None: there is none."""
@@ -108,7 +118,7 @@ class Server:
     def _dismiss(self, worker: socket.socket) -> None:
         """A worker ends when it sees the end of its connection."""
         self.idle.pop(worker, None)
-        del self.workers[worker]
+        del self.workers[worker], self.pids[worker]
         worker.close()
 
     def _assign(self, script: socket.socket, pool: int) -> bool:
@@ -139,7 +149,7 @@ class Server:
             os.close(self.lifeline)
             _work(theirs, keep=pool > 0)
         theirs.close()
-        self.workers[ours] = pool
+        self.workers[ours], self.pids[ours] = pool, child
         return ours
 
 
@@ -153,10 +163,12 @@ def serve(kind: str, listening: int, lifeline: int, most: int) -> NoReturn:
         processors.load()
         from regfold.training import cell  # noqa: F401
     with socket.socket(fileno=listening) as listener:
+        server = Server(listener, lifeline, most)
         try:
-            Server(listener, lifeline, most).serve(MODULES.get(kind, ()))
+            server.serve(MODULES.get(kind, ()))
         finally:
             Path(listener.getsockname()).unlink(missing_ok=True)
+    server.end()
     os._exit(0)
 
 

@@ -22,7 +22,6 @@ import contextlib
 import errno
 import os
 import pickle
-import secrets
 import socket
 import struct
 import subprocess
@@ -57,12 +56,16 @@ class Workers:
         if os.environ.get(VARIABLE) == "none":
             return
         os.environ.pop(VARIABLE, None)
-        # Without a server every script does its work itself: it must not be what stops a run.
-        with contextlib.suppress(OSError, RegfoldError):
-            if kinds and sys.platform == "linux":
-                self._start(kinds)
+        if not kinds or sys.platform != "linux":
+            return
+        try:
+            self._start(kinds)
+        except (OSError, RegfoldError) as error:
+            print(f"regfold: warning: {visible(error)}; each job does its work itself", file=sys.stderr)
 
     def _start(self, kinds: dict[str, int]) -> None:
+        import secrets  # here: not what every script needs
+
         from regfold.runtime import gpu
 
         folder = gpu.lease_folder()
@@ -71,21 +74,23 @@ class Workers:
         Path(".regfold").mkdir(exist_ok=True)
         # The servers read from the pipe and see its end when this process ends, however it ends.
         end, self.lifeline = os.pipe()
-        for kind, most in kinds.items():
-            path = Path(f".regfold/{kind}-workers.log")
-            with socket.socket(socket.AF_UNIX) as listener, path.open("w") as log_file:
-                listener.bind(f"{address}.{kind}")
-                listener.listen(1024)
-                server = subprocess.Popen(
-                    [sys.executable, str(SCRIPT), kind, str(listener.fileno()), str(end), str(most)],
-                    pass_fds=(listener.fileno(), end),
-                    stdin=subprocess.DEVNULL,
-                    stdout=log_file,
-                    stderr=log_file,
-                )
-                self.servers.append(server)
+        try:
+            for kind, most in kinds.items():
+                path = Path(f".regfold/{kind}-workers.log")
+                with socket.socket(socket.AF_UNIX) as listener, path.open("w") as log_file:
+                    listener.bind(f"{address}.{kind}")
+                    listener.listen(1024)
+                    server = subprocess.Popen(
+                        [sys.executable, str(SCRIPT), kind, str(listener.fileno()), str(end), str(most)],
+                        pass_fds=(listener.fileno(), end),
+                        stdin=subprocess.DEVNULL,
+                        stdout=log_file,
+                        stderr=log_file,
+                    )
+                    self.servers.append(server)
+        finally:
+            os.close(end)
         os.environ[VARIABLE] = address
-        os.close(end)
 
     def end(self) -> None:
         """Let the servers end, and with them the workers, each after its job."""

@@ -90,6 +90,22 @@ def limit(workflow, resource: str, number: int) -> None:
         workflow.register_resource(resource, number)
 
 
+@_convenience("an end that comes a second earlier")
+def lift_rate_limit(workflow) -> None:
+    """Take Snakemake's own limit of 100 jobs per second away from a local run, about to run its jobs.
+
+    Behind each job that it starts, Snakemake sets a timer of that second, and the interpreter does not end
+    before the last one has. (`max-jobs-per-timespan: 100/0s` would have Snakemake choose jobs without pause.)
+    """
+    limit, local = (
+        workflow.scheduling_settings.max_jobs_per_timespan,
+        workflow.resource_settings.nodes is None,
+    )
+    own = limit and (limit.max_jobs, limit.timespan) == (100, 1)
+    if local and own and workflow.scheduler.job_rate_limiter:
+        workflow.scheduler.job_rate_limiter = None
+
+
 @_convenience("progress", ())
 def jobs(workflow) -> list[tuple[str, dict[str, str]]]:
     """The rule and the wildcards of each job of the graph.
