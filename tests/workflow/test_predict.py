@@ -116,7 +116,7 @@ def test_what_python_cannot_do_is_one_line(call, message, study):
     [
         (None, "predict: no new rows; expected --config new_data=FILE"),
         ("gone", "config.yaml: new_data: 'gone' has an unknown ending; expected .csv, .tsv, .csv.gz, "
-         ".tsv.gz, .parquet or .feather, or sklearn:NAME"),
+         ".tsv.gz, .xlsx, .parquet or .feather, or sklearn:NAME"),
         ("bad.csv", "bad.csv: has no column 'x'; expected every feature of t.csv"),
     ],
 )  # fmt: skip
