@@ -134,16 +134,18 @@ def test_a_clone_runs_to_the_end(clone):
     scores = lines((study.folder / "results/scores.csv").read_bytes())
     head = ["model", "repeat", "fold", "n_train", "n_test", "epochs", "rmse"]
     assert list(scores[0])[:7] == head
-    assert [(line["repeat"], line["fold"], line["epochs"]) for line in scores] == [
-        ("1", "1", "5"),
-        ("1", "2", "5"),
+    assert [(line["model"], line["repeat"], line["fold"], line["epochs"]) for line in scores] == [
+        ("l1", "1", "1", "5"),
+        ("l1", "1", "2", "5"),
+        ("baseline_linear", "1", "1", ""),
+        ("baseline_linear", "1", "2", ""),
     ]
     error = np.array(
         [[float(x[p]) - float(x[t]) for p, t in zip(predicted, truth, strict=True)] for x in found]
     )
     summary = json.loads(study.read("results/summary.json"))["models"]["l1"]
     assert summary["rmse"] == pytest.approx(np.sqrt(np.mean(error**2)), rel=1e-6)
-    by_fold = [float(line["rmse"]) for line in scores]
+    by_fold = [float(line["rmse"]) for line in scores if line["model"] == "l1"]
     assert summary["rmse_fold_mean"] == pytest.approx(np.mean(by_fold), rel=1e-6)
     assert summary["rmse_fold_sd"] == pytest.approx(np.std(by_fold, ddof=1), rel=1e-6)
 
