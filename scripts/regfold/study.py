@@ -13,6 +13,7 @@ import pyarrow as pa
 import yaml
 
 from regfold import files
+from regfold.config import baselines
 from regfold.config.resolve import resolve
 from regfold.data import read_typed
 from regfold.data.oos_names import KEYS, LABEL
@@ -92,14 +93,14 @@ class Study:
         return self._read("comparison.csv", lambda path: pd.read_csv(path, dtype=names))
 
     def predictions(self, model: str) -> pd.DataFrame:
-        """The out-of-sample file of a model, typed.
+        """The out-of-sample file of a model or a baseline, typed.
 
         Returns:
             the table's own columns (numeric features and regression targets as float64, NaN where missing;
             the others as the text that they are), then oos_row (text), oos_repeat and oos_fold (int64),
             oos_label (text), truth and predictions (float64).
         """
-        self._check(model)
+        self._check(model, baselines.predictors(self.config))
         frame = self._read(
             f"oos/{model}.csv", lambda path: pd.read_csv(path, dtype=str, keep_default_na=False)
         )
@@ -169,14 +170,15 @@ class Study:
     def _figures(self) -> list:
         from regfold.report import figures
 
+        names = baselines.predictors(self.config)
         return figures.of_study(
             finished.read(
-                models=self.models,
+                models=names,
                 split=self.config["split"],
                 schema=self.results / "prepared" / "schema.json",
                 scores=self.results / "scores.csv",
                 summary=self.results / "summary.json",
-                oos=[self.results / "oos" / f"{model}.csv" for model in self.models],
+                oos=[self.results / "oos" / f"{name}.csv" for name in names],
                 cells=sorted(self.results.glob("cells/*/*/cell.json")),
                 histories=sorted(self.results.glob("cells/*/*/history.csv")),
             )
@@ -194,9 +196,11 @@ class Study:
             self._ensembles[model] = new_rows.load(self._prepared, model, self.folder)
         return self._ensembles[model]
 
-    def _check(self, model: str) -> None:
-        if model not in self.config["models"]:
-            hint = nearest(model, self.models) or f"; expected {', '.join(map(quote, self.models))}"
+    def _check(self, model: str, known: list[str] | None = None) -> None:
+        """Refuse a name that is none of these, by default of the models."""
+        known = known or self.models
+        if model not in known:
+            hint = nearest(model, known) or f"; expected {', '.join(map(quote, known))}"
             raise RegfoldError(f"no model {quote(model)} in {self.folder / CONFIG}{hint}")
 
     def _read(self, name: str, read):

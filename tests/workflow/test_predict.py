@@ -72,13 +72,15 @@ def test_python_predicts_as_the_command_does(study):
     predicted = opened.predict("l1", frame)
     assert (predicted.index == frame.index).all()
     np.testing.assert_allclose(predicted, written[list(predicted)], rtol=1e-6, atol=1e-6)
-    assert list(opened.scores["model"]) == ["l1", "plain"]
+    assert list(opened.scores["model"]) == ["l1", "plain", "baseline_linear"]
     assert opened.summary["models"]["l1"]["rmse"] == pytest.approx(opened.scores["rmse"][0])
     assert len(opened.folds) == 20
     oos = opened.predictions("l1")
     assert oos.dtypes[["x", "y", "oos_y", "oos_pred"]].eq(np.float64).all()
     assert oos["oos_repeat"].dtype == np.int64
     assert oos["oos_row"].tolist() == [str(i) for i in range(20)]
+    assert list(opened.predictions("baseline_linear")) == list(oos)
+    assert opened.figure("predicted-baseline_linear").to_dict()["width"] == 420
     (network,) = opened.networks("l1")
     assert network.output_shape == (None, 1)
     assert opened.figure("folds").to_dict()["width"] == 640
