@@ -1,6 +1,7 @@
 """What all rules share: the checked config, the models and baselines, which cells there are, and how a run begins and ends."""
 
 import re
+import sys
 from pathlib import Path
 
 from regfold.workflow import adapter, copied, local_jobs, pruning, run_lock, run_progress, terminal
@@ -41,6 +42,7 @@ localrules:
     plan,
     predict,
     prune,
+    init,
 
 
 wildcard_constraints:
@@ -85,6 +87,8 @@ def conclude() -> None:
 
 
 onstart:
+    if INIT and adapter.targets(workflow) not in (["init"], ()):
+        sys.exit("regfold: error: --config table: unknown key; expected it with the target init alone")
     adapter.lift_rate_limit(workflow)
     following.start()
     servers.start(local_jobs.workers_of_use(workflow, GPUS))

@@ -9,7 +9,20 @@ from regfold import errors
 from regfold.config import yaml_file
 from regfold.workflow import adapter
 
+# What `--config` gave is all that `config` holds here. A table in it is a request of `init`, which writes the
+# config.yaml that all else needs: a config that is always good stands for it while the rules are read.
+INIT = dict(config) if "table" in config else {}
+if INIT:
+    adapter.read_no_config_file(workflow)
+    config.clear()
+    config.update({"data": {"path": "sklearn:iris", "target": "target"}, "models": {"plain": {}}})
+
 with errors.ending_the_process():
-    for path in adapter.config_files(workflow):
+    paths = adapter.config_files(workflow)
+    if paths == ["config.yaml"] and not Path("config.yaml").is_file():
+        raise errors.RegfoldError(
+            "no config.yaml in this folder; to write one: snakemake --cores 1 init --config table=FILE target=COLUMN"
+        )
+    for path in paths:
         if Path(path).is_file():
             yaml_file.check(path)

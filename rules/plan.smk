@@ -1,7 +1,8 @@
 """plan: say for each cell whether the next run keeps it, predicts again, resumes or trains, and why.
 
 prune: remove the training states that no cell of the study refers to, and cells that are no part of it.
-Both have neither input nor output: they run whenever they are asked for.
+init: write a commented config.yaml for a table (--config table=FILE target=COLUMN), where there is none yet.
+All have neither input nor output: they run whenever they are asked for.
 """
 
 
@@ -24,3 +25,14 @@ rule prune:
         "../envs/regfold.yaml"
     script:
         "../scripts/prune.py"
+
+
+rule init:
+    log:
+        "logs/init/init.log",
+    conda:
+        "../envs/regfold.yaml"
+    params:
+        request=INIT,
+    script:
+        "../scripts/init.py"

@@ -45,7 +45,13 @@ def config_files(workflow) -> list[str]:
 @_convenience("the name of its config file in messages", "config.yaml")
 def config_name(workflow) -> str:
     """The config file that was read last, for messages."""
-    return os.path.relpath(workflow.configfiles[-1])
+    return os.path.relpath(["config.yaml", *workflow.configfiles][-1])
+
+
+@_convenience("the target init in a folder without a config.yaml")
+def read_no_config_file(workflow) -> None:
+    """Pass over the Snakefile's `configfile`, as where another workflow gives it its config."""
+    workflow.modifier.skip_configfile = True
 
 
 @_convenience("all targets' names", ())
