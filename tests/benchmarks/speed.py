@@ -70,7 +70,6 @@ def regfold_study(name: str, path: Path, folder: Path) -> list[str]:
         "training": {"epochs": table.epochs, "batch_size": table.batch_size},
         "baselines": [],
         "models": {model: {"penalty": penalty} for model, penalty in table.models.items()},
-        "baselines": [],
     }
     (folder / "config.yaml").write_text(yaml.safe_dump(config))
     cores = str(os.cpu_count())
