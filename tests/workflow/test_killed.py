@@ -23,7 +23,7 @@ import pytest
 pytestmark = pytest.mark.heavy
 ROOT = Path(__file__).parents[2]
 DOSE = float(os.environ.get("REGFOLD_KILLS", "1"))
-EPOCHS, CHECKPOINT_SECONDS = 20_000, 0.5
+EPOCHS, CHECKPOINT_SECONDS = 60_000, 0.5
 CONFIG = f"""
 data: {{path: table.csv, target: y}}
 split: {{folds: 2}}
