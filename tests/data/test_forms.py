@@ -96,7 +96,7 @@ def test_dates_become_the_numbers_that_pandas_makes_of_them():
     names = ["d_year", "d_month", "d_weekday", "d_dayofyear", "d_days"]
     assert [entry["name"] for entry in schema["columns"]] == [*names, "x"]
     days = (dates - pd.Timestamp("1970-01-01")) / pd.Timedelta(days=1)
-    expected = [dates.year, dates.month, dates.isocalendar().day, dates.dayofyear, days]
+    expected = [dates.year, dates.month, dates.isocalendar().day, dates.day_of_year, days]
     assert np.array_equal(features[:4, :5], np.array(expected, np.float32).T)
     assert np.isnan(features[4, :5]).all()
     again = encode.encode(table.read("t.csv", ["NA"]), schema)
