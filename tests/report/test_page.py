@@ -73,7 +73,11 @@ class Markup(HTMLParser):
 def data_of(chart: alt.LayerChart) -> dict:
     """The chart's specification with each layer's rows in their place."""
     with alt.data_transformers.enable(consolidate_datasets=False):
-        return chart.to_dict()
+        found = chart.to_dict()
+    for part in (found, *found["layer"]):
+        if "data" in part:
+            part["data"]["values"] = json.loads(part["data"]["values"])
+    return found
 
 
 def test_page_asks_no_host(report):
@@ -305,10 +309,7 @@ def test_predictions_far_outside_are_drawn_and_counted():
 
 def test_confusion_counts_by_hand():
     truth, prediction = np.eye(2)[[0, 0, 0, 1]], np.eye(2)[[0, 0, 1, 1]]
-    chart = classification.confusion_matrix(truth, prediction, ["a", "b"]).to_dict()
-    values = (
-        chart["data"]["values"] if "values" in chart["data"] else chart["datasets"][chart["data"]["name"]]
-    )
+    values = data_of(classification.confusion_matrix(truth, prediction, ["a", "b"]))["data"]["values"]
     assert [(cell["y"], cell["x"], cell["n"]) for cell in values] == [
         (0, 0, 2),
         (0, 1, 1),

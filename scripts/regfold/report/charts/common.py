@@ -4,6 +4,7 @@ Charts are drawn from rows with neutral field names (x, y, series, ...). Names f
 or titles, never field names or expressions, so no name can be anything but text.
 """
 
+import json
 import math
 from collections.abc import Sequence
 
@@ -61,13 +62,15 @@ THEME = {
 
 
 def rows(values: Sequence[dict]) -> alt.InlineData:
-    """Rows as a chart's data: numbers cut to 6 digits, which no eye can tell from the rest."""
-    return alt.InlineData(
-        [
-            {key: float(f"{value:.6g}") if isinstance(value, float) else value for key, value in row.items()}
-            for row in values
-        ]
-    )
+    """Rows as a chart's data: numbers cut to 6 digits, which no eye can tell from the rest.
+
+    They are JSON, which Vega reads: Altair would check and copy every single number, several times.
+    """
+    shown = [
+        {key: float(f"{value:.6g}") if isinstance(value, float) else value for key, value in row.items()}
+        for row in values
+    ]
+    return alt.InlineData(json.dumps(shown), format=alt.JsonDataFormat(type="json"))
 
 
 def label(text: object, most: int = 40) -> str:

@@ -89,7 +89,7 @@ def learning_curves(
         ),
     )
     lines = [
-        base.mark_line(strokeWidth=1.3, opacity=0.7)
+        base.mark_line(strokeWidth=1.3, strokeOpacity=0.7)
         .encode(detail="line:N", color=alt.ColorDatum(state))
         .properties(data=rows(points[state]))
         for state in colors
