@@ -37,9 +37,7 @@ rule all:
     default_target: True
     input:
         "results/report.html",
-        "results/scores.csv",
-        "results/comparison.csv",
         "results/summary.json",
-        "results/folds.csv",
+        expand("results/{name}.csv", name=["scores", "comparison", "rows", "folds"]),
         expand("results/oos/{model}.csv", model=PREDICTORS),
         lambda wildcards: all_cells(MODELS, *CELL_FILES) + all_cells(BASELINES, *BASELINE_FILES),

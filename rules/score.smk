@@ -1,9 +1,9 @@
-"""score_predictions: score every cell, and every model over all of its rows.
+"""score_predictions: score every cell, every model over all of its rows, and every row over all models.
 
 Input: the out-of-sample files, as users get them; what the cells say of themselves; and which rows each fold
 trains on, for the constant answer to beat and for rows that stand in training and test. Output:
-results/scores.csv, a line for each cell, results/comparison.csv, a line for each pair of models, and
-results/summary.json.
+results/scores.csv, a line for each cell, results/comparison.csv, a line for each pair of models,
+results/rows.csv, a line for each row, and results/summary.json.
 """
 
 
@@ -19,6 +19,7 @@ rule score_predictions:
     output:
         scores=report("results/scores.csv", caption="../report/scores.rst", category="Scores"),
         comparison="results/comparison.csv",
+        rows="results/rows.csv",
         summary="results/summary.json",
     log:
         "logs/score_predictions/score_predictions.log",
@@ -28,6 +29,7 @@ rule score_predictions:
         models=PREDICTORS,
         split=config["split"],
         compare=config["compare"],
+        coverage=config["predict"]["coverage"],
         usage="benchmarks/score_predictions/score_predictions.tsv",
         code=code_digest("score_predictions"),
     script:

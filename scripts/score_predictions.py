@@ -1,4 +1,4 @@
-"""Scores the out-of-sample predictions: a line per cell, a summary of each model, and every pair compared."""
+"""Scores the out-of-sample predictions: per cell, model, pair of models and row."""
 
 from pathlib import Path
 
@@ -6,9 +6,9 @@ from regfold.runtime import workers
 
 
 def main(snakemake) -> None:
-    """Write results/scores.csv, results/comparison.csv and results/summary.json."""
+    """Write results/scores.csv, comparison.csv, rows.csv and summary.json."""
     from regfold import files
-    from regfold.results import predictions, scores, training_rows
+    from regfold.results import predictions, rows, scores, training_rows
     from regfold.runtime import log, usage
 
     with log.job(snakemake.log), usage.recorded(snakemake.params.usage):
@@ -24,6 +24,7 @@ def main(snakemake) -> None:
         rope = snakemake.params.compare["rope"]
         summary = scores.summary(schema, oos, table, known, split["method"], groups, rope)
         scores.write_comparison(snakemake.output.comparison, summary["comparison"])
+        rows.write(snakemake.output.rows, rows.table(schema, oos, snakemake.params.coverage))
         files.write_json(snakemake.output.summary, summary)
 
 

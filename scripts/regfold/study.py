@@ -20,6 +20,7 @@ from regfold.data.oos_names import KEYS, LABEL
 from regfold.data.table import Table
 from regfold.errors import RegfoldError, nearest, quote
 from regfold.results import oos
+from regfold.results import rows as rows_file
 from regfold.results import scores as scores_file
 from regfold.results import study as finished
 
@@ -91,6 +92,11 @@ class Study:
         """comparison.csv: a row for each pair of models."""
         names = dict.fromkeys(("model_a", "model_b"), str)
         return self._read("comparison.csv", lambda path: pd.read_csv(path, dtype=names))
+
+    @cached_property
+    def rows(self) -> pd.DataFrame:
+        """rows.csv: a row for each row of the table that was tested, the worst predicted first."""
+        return self._read("rows.csv", rows_file.read)
 
     def predictions(self, model: str) -> pd.DataFrame:
         """The out-of-sample file of a model or a baseline, typed.
@@ -179,6 +185,7 @@ class Study:
                 scores=self.results / "scores.csv",
                 summary=self.results / "summary.json",
                 oos=[self.results / "oos" / f"{name}.csv" for name in names],
+                rows=self.results / "rows.csv",
                 cells=sorted(self.results.glob("cells/*/*/cell.json")),
                 histories=sorted(self.results.glob("cells/*/*/history.csv")),
             )

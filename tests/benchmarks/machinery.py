@@ -103,6 +103,7 @@ def make(folder: Path) -> Study:
     study.write("results/figures/empty.svg", "")
     study.write("results/scores.csv", "model,repeat,fold,rmse,flags\n")
     study.write("results/comparison.csv", "model_a,model_b\n")
+    study.write("results/rows.csv", "row\n")
     study.write("results/summary.json", '{"models": {}}')
     study.write("results/report.html", "")
     seconds(study, "--touch", "--forcerun", "train_fold")

@@ -469,3 +469,17 @@ def test_time_splits_have_neither_interval_nor_comparison(tmp_path):
     ((_, sentence, _, *rest),) = tables.comparison(found).lines
     assert (sentence, rest) == (f"not compared: {why}", ["–"] * 4)
     assert not (Path(made.output.figures) / "comparison.svg").exists()
+
+
+@pytest.mark.parametrize(
+    ("case", "width"), [({}, 5), ({"task": "regression"}, 5), ({"task": "regression", "n_targets": 3}, 6)]
+)
+def test_the_twenty_worst_rows_are_named(tmp_path, case, width):
+    found = read(built(tmp_path, n=60, **case))
+    table = tables.worst_rows(found)
+    lines = (tmp_path / "results" / "rows.csv").read_text().splitlines()
+    assert [line[0] for line in table.lines] == [line.split(",")[0] for line in lines[1:21]]
+    assert {len(line) for line in table.lines} == {len(table.head)} == {width}
+    assert sentences.hard_rows(found).startswith(
+        "The 20 worst predicted of 60 rows, by the mean error over models"
+    )

@@ -116,6 +116,26 @@ def warnings(study: Study) -> list[str]:
     return found if more <= 1 else [*found[:MOST_WARNINGS], f"And {more} more: see scores.csv."]
 
 
+def hard_rows(study: Study) -> str:
+    """Which rows the table of the worst ones has, and what makes a row suspect."""
+    tested = study.models[study.best]["n_rows_tested"]
+    several = len(study.models) > 1
+    means = ["models"] * several + ["repeats"] * (study.models[study.best]["repeats"] > 1)
+    text = f"The {len(study.rows)} worst predicted of {tested:,} rows"
+    text += f", by the mean error over {' and '.join(means)}" * bool(means)
+    text += "; rows.csv has all, in this order. "
+    if study.classifies:
+        return text + (
+            "Of each model, the most probable class and the probability of the true one. A row is suspect if "
+            "its label is probably wrong: confident learning (Northcutt et al., 2021)."
+        )
+    which = f"Residuals are model {study.best}'s. " * (several and len(study.schema["target"]) > 1)
+    return text + (
+        f"{which}A row is suspect if its residual is beyond the conformal bound of predict.coverage, as some "
+        "rows always are: the bound says which."
+    )
+
+
 def notes(study: Study) -> list[str]:
     """What there is to know of the data."""
     return [

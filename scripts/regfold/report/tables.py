@@ -89,6 +89,27 @@ def _share(value: float) -> str:
     return "< 0.01" if value < 0.005 else "> 0.99" if value > 0.995 else f"{value:.2f}"
 
 
+def worst_rows(study: Study) -> Table:
+    """A line per row of the worst predicted ones: its truth, what the models say, how many doubt it."""
+    schema, lines = study.schema, []
+    several, best, shown = len(schema["target"]) > 1, study.best, study.schema["target"][:MOST_NAMES]
+    head = [schema["id"] or "row", "true class" if study.classifies else "truth"]
+    if several:
+        head = [head[0], "error, in standard deviations", *(f"{target}: residual" for target in shown)]
+    else:
+        head += list(study.models)
+    for row in study.rows.to_dict("records"):
+        if several:
+            cells = [_number(row[name]) for name in ("error", *(f"residual:{best}:{t}" for t in shown))]
+        elif study.classifies:
+            found = ((row[f"label:{model}"], row[f"p_true:{model}"]) for model in study.models)
+            cells = [row["label"], *(f"{label}, {_share(p_true)}" for label, p_true in found)]
+        else:
+            cells = [_number(row[name]) for name in ("y", *(f"pred:{model}" for model in study.models))]
+        lines.append([row["row"], *cells, f"{row['suspects']} of {len(study.models)}"])
+    return Table([*head, "suspect for"], lines, text=range(len(head)) if study.classifies else (0,))
+
+
 def targets(study: Study) -> Table | None:
     """A line per model and target, where there are several targets."""
     if len(study.schema["target"]) == 1:

@@ -75,6 +75,19 @@ def prediction_sets(
     return better < _rank(len(scores), coverage, repeats)
 
 
+def bound(residuals: np.ndarray, coverage: float) -> float:
+    """What a new residual does not exceed with this probability; infinite where there are too few rows.
+
+    The quantile of split conformal prediction (Lei et al., JASA 113, 2018) among the rows' own residuals.
+
+    Args:
+        residuals: float64 (n,), |truth - out-of-sample prediction| of each row, finite.
+        coverage: the nominal coverage, between 0 and 1.
+    """
+    rank = _rank(len(residuals), coverage, 1)
+    return math.inf if rank > len(residuals) else float(np.partition(residuals, rank - 1)[rank - 1])
+
+
 def _rank(n: int, coverage: float, repeats: int) -> int:
     """The rank of the quantile among n scores: for one repeat ceil(coverage * (n + 1))."""
     # The rounding of a product such as 0.9 * 10 must not decide.

@@ -11,10 +11,13 @@ import pandas as pd
 from regfold import files
 from regfold.config import baselines
 from regfold.results import metrics, predictions
+from regfold.results import rows as rows_file
 from regfold.results import scores as scores_file
 from regfold.results.history import read_history
 from regfold.results.metrics import Metric
 from regfold.results.predictions import Predictions
+
+WORST_ROWS = 20
 
 
 @dataclass(frozen=True)
@@ -27,6 +30,7 @@ class Study:
         scores: scores.csv, see `scores.table`.
         summary: summary.json.
         oos: model or baseline -> its out-of-sample predictions.
+        rows: the first lines of rows.csv, the worst predicted rows, see `rows.table`.
         cells: model or baseline -> its cells' cell.json, by repeat and fold.
         histories: model -> its cells' histories, in the order of `cells`.
     """
@@ -36,6 +40,7 @@ class Study:
     scores: pd.DataFrame
     summary: dict
     oos: Mapping[str, Predictions]
+    rows: pd.DataFrame
     cells: Mapping[str, Sequence[dict]]
     histories: Mapping[str, Sequence[Mapping[str, np.ndarray]]]
 
@@ -110,6 +115,7 @@ def read(
     scores: str | Path,
     summary: str | Path,
     oos: Sequence[str | Path],
+    rows: str | Path,
     cells: Sequence[str | Path],
     histories: Sequence[str | Path],
 ) -> Study:
@@ -126,6 +132,7 @@ def read(
         scores=scores_file.read(scores),
         summary=files.read_json(summary),
         oos={model: predictions.read(oos_of[model], schema) for model in models},
+        rows=rows_file.read(rows, WORST_ROWS),
         cells={model: [cell for name, _, _, cell, _ in found if name == model] for model in models},
         histories={
             model: [read_history(history_of[Path(path).parent]) for name, *_, path in found if name == model]
