@@ -88,7 +88,7 @@ def _leaves(section: dict, above: str) -> Iterator[tuple[str, dict, str]]:
                 yield inner, rule, f"{leaf['description']} {meaning}"
             continue
         yield f"{above}{key}", leaf, leaf["description"]
-        if (mapping := _mapping(leaf)) and key != "optimizer":
+        if (mapping := _mapping(leaf)) and key != "optimizer" and "path" not in mapping["properties"]:
             yield from _leaves(mapping, f"{above}{key}.")
 
 

@@ -14,6 +14,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
+from regfold.config import strengths
 from regfold.config.paths import SKLEARN_TABLES, TABLE_ENDINGS
 from regfold.config.resolve import SCHEDULE_OPTIONS, optimizers, resolve, schema
 from regfold.errors import RegfoldError
@@ -22,6 +23,7 @@ ROOT = Path(__file__).resolve().parents[2]
 RAW_SCHEMA = yaml.safe_load((ROOT / "schemas" / "config.schema.yaml").read_text())
 SHIPPED = yaml.safe_load((ROOT / "config.yaml").read_text())
 BASE = {"data": {"path": "sklearn:iris", "target": "target"}, "models": {"m": {}}}
+KERNEL = {"l1": 0.0, "l2": 0.0, "l1_ratio": None, "group": None, "strength": 0.0, "proximal": False}
 FULL = {
     "data": {"path": "sklearn:iris", "target": ["target"], "missing": [-999, "NA"], "exclude": ["x"]},
     "split": {"method": "stratified", "folds": "3", "repeats": 2.0, "seed": "1e1"},
@@ -91,6 +93,7 @@ def test_a_config_of_two_lines_has_every_key():
         "baselines": ["linear"],
         "models": {
             "m": {
+                "select": "min",
                 "network": {"hidden": [50, 25], "activation": "relu", "build": None},
                 "training": {
                     "epochs": 500,
@@ -105,7 +108,7 @@ def test_a_config_of_two_lines_has_every_key():
                     "on_divergence": "warn",
                 },
                 "penalty": {
-                    "kernel": {"l1": 0.0, "l2": 0.0},
+                    "kernel": KERNEL,
                     "bias": {"l1": 0.0, "l2": 0.0},
                     "activity": {"l1": 0.0, "l2": 0.0},
                     "dropout": 0.0,
@@ -195,7 +198,7 @@ def test_a_models_own_settings_go_before_the_common_ones():
     models = resolve(FULL)["models"]
     assert models["a"]["network"] == {"hidden": [8, 4], "activation": "tanh", "build": None}
     assert models["b"]["network"] == {"hidden": [8, 4], "activation": "relu", "build": None}
-    assert models["a"]["penalty"]["kernel"] == {"l1": 0.0, "l2": 0.001}
+    assert models["a"]["penalty"]["kernel"] == KERNEL | {"l2": 0.001}
     assert models["a"]["penalty"]["dropout"] == 0.5
     assert models["b"]["penalty"]["dropout"] == 0.0
     assert [models[name]["training"]["seed"] for name in "abcd"] == [42, 42, 7, 42]
@@ -283,7 +286,15 @@ def test_the_commented_models_of_the_shipped_config_are_good():
     start = next(i for i, line in enumerate(lines) if line.startswith("models:"))
     active = [line.replace("  # ", "  ", 1) if line.startswith("  # ") else line for line in lines[start:]]
     models = yaml.safe_load("\n".join(active))
-    assert list(resolved(**models)["models"]) == ["l1", "plain", "l2", "dropout"]
+    assert list(resolved(**models)["models"]) == [
+        "l1",
+        "plain",
+        "l2",
+        "sparse",
+        "elastic_net",
+        "columns",
+        "dropout",
+    ]
 
 
 def test_the_schema_is_a_schema_and_explains_every_key():
@@ -412,3 +423,24 @@ def test_anything_at_all_gives_a_config_or_one_line(raw):
     except RegfoldError as error:
         assert str(error).startswith("config.yaml: ")
         assert len(str(error).splitlines()) == 1
+
+
+def test_a_path_becomes_its_strengths():
+    given = {"kernel": {"l2": {"path": {"from": "1e-6", "to": 0.1, "steps": 6}}}}
+    model = resolved(models={"m": {"penalty": given, "select": "one_se"}})["models"]["m"]
+    assert model["penalty"]["kernel"]["l2"] == [1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 1e-1]
+    assert strengths.path_of(model["penalty"]) == strengths.Path(
+        "kernel.l2", [1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 0.1]
+    )
+    assert strengths.at(model["penalty"], 0.1)["kernel"] == KERNEL | {"l2": 0.1}
+    assert model["select"] == "one_se"
+
+
+def test_a_list_of_strengths_keeps_its_order():
+    penalty = resolved(models={"m": {"penalty": {"dropout": [0.5, "0", 0.2]}}})["models"]["m"]["penalty"]
+    assert strengths.path_of(penalty) == strengths.Path("dropout", [0.5, 0.0, 0.2])
+    assert strengths.at(penalty, [0.5, 0.2])["dropout"] == [0.5, 0.2]
+
+
+def test_without_a_list_there_is_no_path():
+    assert strengths.path_of(resolved(models={"m": {}})["models"]["m"]["penalty"]) is None

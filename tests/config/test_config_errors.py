@@ -15,7 +15,10 @@ OPTIMIZERS = (
     "adam, adamw, adamax, adagrad, adadelta, adafactor, nadam, rmsprop, sgd, ftrl, lion, lamb, muon or "
     "schedulefreeadamw"
 )
-NOT_YET = "paths of strengths are not supported yet; expected a number of at least 0"
+A_PATH = (
+    "expected a number of at least 0, or a list of at least 2 such numbers, or a mapping such as {path: "
+    "{from: 1.0e-6, to: 0.1, steps: 20}}"
+)
 ARGUMENTS = "n_features, n_outputs, output_activation, regularizers"
 NETS = """\
 def net(a, b, c, d): ...
@@ -266,7 +269,10 @@ CASES = [
     ),
     # Models and strengths.
     (models("[a, b]"), f"models: found a list; expected {ONE_MODEL}"),
-    (models("{m: 0.1}"), "models.m: found 0.1; expected a mapping with penalty, network and training"),
+    (
+        models("{m: 0.1}"),
+        "models.m: found 0.1; expected a mapping with penalty, network, training and select",
+    ),
     (models("{my model: {}}"), f"models: 'my model' cannot name files; expected {NAMES}"),
     (models("{../x: {}}"), f"models: '../x' cannot name files; expected {NAMES}"),
     (models('{"a\\n": {}}'), f"models: 'a\\n' cannot name files; expected {NAMES}"),
@@ -290,10 +296,14 @@ CASES = [
     ),
     (
         models("{m: {}}\nbaselines: [linear, linear]"),
-        "baselines: 'linear' stands twice; expected each name once",
+        "baselines: 'linear' stands twice; expected each once",
     ),
     (models("{l1.: {}}"), "models.l1.: Windows cannot write files of this name; expected another name"),
-    (penalty("kernel: 1e-4"), "models.m.penalty.kernel: found '1e-4'; expected a mapping with l1 and l2"),
+    (
+        penalty("kernel: 1e-4"),
+        "models.m.penalty.kernel: found '1e-4'; expected a mapping with l1, l2, l1_ratio, group, strength "
+        "and proximal",
+    ),
     (
         penalty("kernel: {l1: -1}"),
         "models.m.penalty.kernel.l1: -1 is out of range; expected a number of at least 0",
@@ -306,12 +316,94 @@ CASES = [
         penalty("dropout: 1"),
         "models.m.penalty.dropout: 1 is out of range; expected a number of at least 0 and below 1",
     ),
-    (penalty("kernel: {l1: [1e-4, 1e-3]}"), f"models.m.penalty.kernel.l1: found a list; {NOT_YET}"),
+    # Paths of strengths.
+    (penalty("kernel: {l1: [1e-4]}"), f"models.m.penalty.kernel.l1: found a list; {A_PATH}"),
+    (penalty("kernel: {l1: strong}"), f"models.m.penalty.kernel.l1: found 'strong'; {A_PATH}"),
     (
-        penalty("kernel: {l2: {path: {from: 1e-6, to: 1e-1, steps: 20}}}"),
-        f"models.m.penalty.kernel.l2: found a mapping; {NOT_YET}",
+        penalty("kernel: {l1: [1e-4, -1]}"),
+        "models.m.penalty.kernel.l1, item 2: -1 is out of range; expected a number of at least 0",
     ),
-    (penalty("weight_decay: {path: {}}"), f"models.m.penalty.weight_decay: found a mapping; {NOT_YET}"),
+    (
+        penalty("kernel: {l1: [1e-4, 0.0001]}"),
+        "models.m.penalty.kernel.l1: 0.0001 stands twice; expected each once",
+    ),
+    (
+        penalty("weight_decay: {path: {}}"),
+        "models.m.penalty.weight_decay.path.from: missing; expected a number above 0",
+    ),
+    (
+        penalty("kernel: {l2: {path: {from: 0, to: 1, steps: 5}}}"),
+        "models.m.penalty.kernel.l2.path.from: 0 is out of range; expected a number above 0",
+    ),
+    (
+        penalty("kernel: {l2: {path: {from: 1, to: 0.1, steps: 5}}}"),
+        "models.m.penalty.kernel.l2.path.from: 1 is not below to, 0.1; expected from < to",
+    ),
+    (
+        penalty("kernel: {l2: {path: {from: 0.1, to: 0.1000001, steps: 5}}}"),
+        "models.m.penalty.kernel.l2.path.steps: 5 steps are too close together; expected fewer",
+    ),
+    (
+        penalty("dropout: {path: {from: 0.1, to: 1, steps: 5}}"),
+        "models.m.penalty.dropout.path.to: 1 is out of range; expected a number below 1",
+    ),
+    (
+        penalty("dropout: [0, 0.1], kernel: {l1: [0, 0.1]}"),
+        "models.m.penalty.dropout: a path beside kernel.l1; expected one path in a model",
+    ),
+    (
+        models("{m: {penalty: {kernel: {l1: [0, 1]}}, training: {optimizer: lamb}}}"),
+        "models.m.penalty.kernel.l1: a path with the optimizer lamb, which would mix the strengths; expected "
+        "one number, or another optimizer",
+    ),
+    (
+        models("{m: {penalty: {dropout: [0, 0.1]}, training: {optimizer: {name: adam, clipnorm: 1}}}}"),
+        "models.m.penalty.dropout: a path with clipnorm, which would mix the strengths; expected one number, "
+        "or another optimizer",
+    ),
+    (
+        models("{m: {select: nested}}"),
+        "models.m.select: nested would be ignored, as no strength is a path; expected a list of strengths, "
+        "or min",
+    ),
+    # Elastic nets, groups and proximal steps.
+    (
+        penalty("kernel: {strength: 1}"),
+        "models.m.penalty.kernel.strength: would be ignored; expected l1_ratio or group beside it",
+    ),
+    (
+        penalty("kernel: {group: input}"),
+        "models.m.penalty.kernel.group: would be ignored, as kernel.strength is 0; expected a strength",
+    ),
+    (
+        penalty("kernel: {group: input, l1_ratio: 1, strength: 1}"),
+        "models.m.penalty.kernel.group: given beside l1_ratio; expected one of them",
+    ),
+    (
+        penalty("kernel: {l1: 1, l1_ratio: 1, strength: 1}"),
+        "models.m.penalty.kernel.l1: given beside l1_ratio; expected one of them",
+    ),
+    (
+        penalty("kernel: {l2: 1, proximal: true}"),
+        "models.m.penalty.kernel.proximal: true would be ignored, as there is no l1; expected false",
+    ),
+    (
+        penalty("kernel: {l1: 1, proximal: true, group: input, strength: 1}"),
+        "models.m.penalty.kernel.proximal: given beside group, which is proximal by itself; expected false",
+    ),
+    (
+        models("{m: {penalty: {kernel: {l1: 1, proximal: true}}, training: {optimizer: rmsprop}}}"),
+        "models.m.penalty.kernel.proximal: a proximal step with rmsprop; expected adam, adamw, or "
+        "sgd without momentum, without clipping and amsgrad",
+    ),
+    (
+        models(
+            "{m: {penalty: {kernel: {group: input, strength: [1, 2]}}, "
+            "training: {optimizer: {name: sgd, momentum: 0.9}}}}"
+        ),
+        "models.m.penalty.kernel.group: a proximal step with sgd (momentum 0.9); expected adam, adamw, or "
+        "sgd without momentum, without clipping and amsgrad",
+    ),
     # The table and its columns.
     ("data: {path: 3, target: y}", "data.path: found 3; expected a table's path or sklearn:NAME"),
     ("data: {path: tt.csv, target: y}\nmodels: {m: }", "data.path: no file 'tt.csv'; did you mean 't.csv'?"),
@@ -375,7 +467,7 @@ CASES = [
         f"data.target: found an empty list; expected {COLUMN}, or a list of column names",
     ),
     ("data: {path: t.csv, target: [a, 3]}", f"data.target, item 2: found 3; expected {COLUMN}"),
-    ("data: {path: t.csv, target: [a, b, a]}", "data.target: 'a' stands twice; expected each name once"),
+    ("data: {path: t.csv, target: [a, b, a]}", "data.target: 'a' stands twice; expected each once"),
     (
         "data: {path: t.csv, target: [a, b], task: classification}\nmodels: {m: }",
         "data.task: classification with 2 target columns; expected one target, or regression",

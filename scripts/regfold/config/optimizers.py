@@ -86,3 +86,23 @@ def conflict(optimizer: dict) -> tuple[str, str] | None:
     if name in ("lion", "schedulefreeadamw") and optimizer.get("beta_1") == 0:
         return "beta_1", f"0 is out of range; expected a number above 0 and below 1 for {name}"
     return None
+
+
+# Optimizers whose step in one weight looks at other weights.
+NOT_ELEMENTWISE = ("adafactor", "lamb", "muon")
+
+
+def not_elementwise(optimizer: dict) -> str:
+    """What of a resolved optimizer looks at several weights at once; empty where nothing does."""
+    if optimizer["name"] in NOT_ELEMENTWISE:
+        return f"the optimizer {optimizer['name']}"
+    return next((name for name in ("clipnorm", "global_clipnorm") if optimizer.get(name) is not None), "")
+
+
+def allows_proximal(optimizer: dict) -> bool:
+    """Whether a proximal step can follow the step of a resolved optimizer: its scale is known then."""
+    if any(optimizer.get(option) is not None for option in COMMON) or optimizer.get("amsgrad"):
+        return False
+    return optimizer["name"] in ("adam", "adamw") or (
+        optimizer["name"] == "sgd" and not optimizer.get("momentum")
+    )

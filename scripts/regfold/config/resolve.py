@@ -2,7 +2,7 @@
 
 import copy
 
-from regfold.config import baselines, optimizers, schema
+from regfold.config import baselines, optimizers, schema, strengths
 from regfold.config.messages import listed
 from regfold.config.paths import TEXT_ENDINGS, check_build, check_input, check_table
 from regfold.config.split_methods import STRATIFIED, WITH_COLUMN
@@ -36,8 +36,8 @@ def resolve(raw: dict, source: str = "config.yaml") -> dict:
 
     Returns:
         a new, JSON-serialisable dictionary: `data`, `split`, `compare`, `predict`, `new_data`, `baselines`,
-        and `models` with `network`, `training` and `penalty` for each; every key is there. To resolve it once
-        more changes nothing.
+        and `models` with `select`, `network`, `training` and `penalty` for each; every key is there. To
+        resolve it once more changes nothing.
 
     Raises:
         RegfoldError: at the first problem: unknown keys, then single values, both in the config's order, then
@@ -109,8 +109,9 @@ def _model(given: dict, own: dict, name: str) -> dict:
         if changes.get("early_stopping") is not None:
             changes["early_stopping"] = (training["early_stopping"] or {}) | changes["early_stopping"]
         training |= changes
-    for part, strengths in own.get("penalty", {}).items():
-        penalty[part] = penalty[part] | strengths if isinstance(strengths, dict) else strengths
+    for part, value in own.get("penalty", {}).items():
+        penalty[part] = penalty[part] | value if isinstance(penalty[part], dict) else value
+    penalty = strengths.expand(penalty, f"models.{name}.penalty")
     options = rules["training"]["properties"]
     if training["early_stopping"] is not None:
         training["early_stopping"] = (
@@ -122,7 +123,8 @@ def _model(given: dict, own: dict, name: str) -> dict:
     training["schedule"] = schedule | {
         key: schedule.get(key, usual[key]) for key in SCHEDULE_OPTIONS[schedule["name"]]
     }
-    return {"network": network, "training": training, "penalty": penalty}
+    select = own.get("select", rules["select"]["default"])
+    return {"select": select, "network": network, "training": training, "penalty": penalty}
 
 
 def _named(value: str | dict) -> dict:
@@ -221,13 +223,84 @@ def _check_section(section: dict, where: str) -> None:
 
 
 def _check_model(model: dict, own: dict, name: str, data: dict) -> None:
-    if model["network"]["build"] and model["penalty"]["dropout"]:
+    penalty, where = model["penalty"], f"models.{name}.penalty"
+    if model["network"]["build"] and penalty["dropout"]:
         raise RegfoldError(
-            f"models.{name}.penalty.dropout: {model['penalty']['dropout']} would be ignored, as "
+            f"{where}.dropout: {_shown(penalty['dropout'])} would be ignored, as "
             "network.build makes the layers; expected 0, and Dropout layers in the build function"
         )
     if model["training"]["class_weight"] and _regression(data):
-        where = f"models.{name}.training" if "class_weight" in own.get("training", {}) else "training"
+        place = f"models.{name}.training" if "class_weight" in own.get("training", {}) else "training"
         raise RegfoldError(
-            f"{where}.class_weight: balanced needs classes, but {_regression(data)}; expected null"
+            f"{place}.class_weight: balanced needs classes, but {_regression(data)}; expected null"
         )
+    _check_kernel(penalty["kernel"], f"{where}.kernel")
+    _check_path(model, name)
+    _check_proximal(model, where)
+
+
+def _check_kernel(kernel: dict, where: str) -> None:
+    """Check that the settings of the kernel penalty fit together."""
+    forms = [key for key in ("l1_ratio", "group") if kernel[key] is not None]
+    if len(forms) > 1:
+        raise RegfoldError(f"{where}.group: given beside l1_ratio; expected one of them")
+    if forms and not kernel["strength"]:
+        raise RegfoldError(
+            f"{where}.{forms[0]}: would be ignored, as kernel.strength is 0; expected a strength"
+        )
+    if kernel["strength"] and not forms:
+        raise RegfoldError(f"{where}.strength: would be ignored; expected l1_ratio or group beside it")
+    for norm in ("l1", "l2"):
+        if forms == ["l1_ratio"] and kernel[norm]:
+            raise RegfoldError(f"{where}.{norm}: given beside l1_ratio; expected one of them")
+    if kernel["proximal"] and not (kernel["l1"] or kernel["l1_ratio"]):
+        raise RegfoldError(f"{where}.proximal: true would be ignored, as there is no l1; expected false")
+    if kernel["proximal"] and kernel["group"]:
+        raise RegfoldError(
+            f"{where}.proximal: given beside group, which is proximal by itself; expected false"
+        )
+
+
+def _check_path(model: dict, name: str) -> None:
+    """Check that a model's path, if it has one, can be trained side by side."""
+    path = strengths.path_of(model["penalty"])
+    if path is None:
+        if model["select"] != "min":
+            raise RegfoldError(
+                f"models.{name}.select: {model['select']} would be ignored, as no strength is a path; "
+                "expected a list of strengths, or min"
+            )
+        return
+    where = f"models.{name}.penalty.{path.name}"
+    if model["network"]["build"]:
+        raise RegfoldError(
+            f"{where}: a path with network.build; expected one number, as only regfold's own networks are "
+            "trained side by side"
+        )
+    if why := optimizers.not_elementwise(model["training"]["optimizer"]):
+        raise RegfoldError(
+            f"{where}: a path with {why}, which would mix the strengths; expected one number, or another "
+            "optimizer"
+        )
+
+
+def _check_proximal(model: dict, where: str) -> None:
+    """Check that a proximal step knows how the optimizer scales its own."""
+    kernel, optimizer = model["penalty"]["kernel"], model["training"]["optimizer"]
+    if not kernel["proximal"] and not kernel["group"]:
+        return
+    place = f"{where}.kernel.{'group' if kernel['group'] else 'proximal'}"
+    if model["network"]["build"]:
+        raise RegfoldError(f"{place}: with network.build; expected regfold's own network")
+    if not optimizers.allows_proximal(optimizer):
+        given = ", ".join(
+            f"{key} {_shown(value)}" for key, value in optimizer.items() if key != "name" and value
+        )
+        raise RegfoldError(
+            f"{place}: a proximal step with {optimizer['name']}{given and f' ({given})'}; expected adam, "
+            "adamw, or sgd without momentum, without clipping and amsgrad"
+        )
+
+
+def _shown(value: object) -> str:
+    return "a path" if isinstance(value, list) else f"{value}"

@@ -123,9 +123,8 @@ def check(given: object, schema: dict, where: str = "") -> object:
     """
     if given is None and schema.get("type") == "object":
         given = {}
-    value, chosen = given, branch(schema, given) or schema
-    if "anyOf" not in chosen:
-        value = _as_number(given, chosen)
+    value = _as_number(given, schema)
+    chosen = branch(schema, value) or schema
     if "anyOf" in chosen or not _is_of(value, chosen):
         raise RegfoldError(f"{prefix(where)}{_wrong(given, value, schema)}")
     if isinstance(value, dict):
@@ -134,7 +133,7 @@ def check(given: object, schema: dict, where: str = "") -> object:
         value = [check(item, chosen["items"], f"{where}, item {i}") for i, item in enumerate(value, start=1)]
         if chosen.get("uniqueItems") and len(set(value)) < len(value):
             twice = next(item for item, times in Counter(value).items() if times > 1)
-            raise RegfoldError(f"{where}: {show(twice)} stands twice; expected each name once")
+            raise RegfoldError(f"{where}: {show(twice)} stands twice; expected each once")
     if not Draft202012Validator(chosen).is_valid(value):
         raise RegfoldError(f"{where}: {_wrong(given, value, schema)}")
     return value
@@ -159,8 +158,8 @@ def _check_mapping(value: dict, schema: dict, where: str) -> dict:
 
 def _as_number(value: object, schema: dict) -> object:
     """A number in the form that the schema asks for, from text too; anything else as it is."""
-    kinds = types(schema)
-    if "string" in kinds or not {"integer", "number"} & set(kinds):
+    kinds = {kind for one in schema.get("anyOf", [schema]) for kind in types(one)}
+    if "string" in kinds or not {"integer", "number"} & kinds:
         return value
     if isinstance(value, str) and len(value) <= 100 and NUMBER.fullmatch(value.strip()):
         value = float(value) if re.search("[.eE]", value) else int(value)
@@ -183,9 +182,10 @@ def _is_of(value: object, schema: dict) -> bool:
 
 def _wrong(given: object, value: object, schema: dict) -> str:
     """What is wrong with a value, `given` being how the config has it, and what is expected."""
+    if type(value) in (int, float):
+        alternatives = schema.get("anyOf", [schema])
+        schema = next((one for one in alternatives if {"integer", "number"} & set(types(one))), schema)
     expected = f"; expected {describe(schema)}"
-    if isinstance(value, list | dict) and "x-collection" in schema:
-        return f"found {show(given)}; {schema['x-collection']}{expected}"
     if type(value) is float and not math.isfinite(value):
         return f"{show(given)} is not finite{expected}"
     if type(value) in (int, float) and "anyOf" not in schema and _is_of(value, schema):

@@ -12,7 +12,7 @@ def regularizers(penalty: dict) -> dict[str, keras.regularizers.Regularizer | No
     Keras computes l1 * sum|w| and l2 * sum(w^2), once a step; an activity penalty is summed over units and
     divided by the batch size (since Keras 3.14).
     """
-    return {f"{part}_regularizer": _regularizer(**penalty[part]) for part in PARTS}
+    return {f"{part}_regularizer": _regularizer(penalty[part]["l1"], penalty[part]["l2"]) for part in PARTS}
 
 
 def _regularizer(l1: float, l2: float) -> keras.regularizers.Regularizer | None:

@@ -1,0 +1,75 @@
+"""The strengths of a model's penalties. One may be a path: several strengths, trained side by side."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from regfold.errors import RegfoldError
+
+# Digits of a strength on a path: the last bit of a power differs between machines.
+DIGITS = 6
+
+
+@dataclass(frozen=True)
+class Path:
+    """The path of a model.
+
+    Attributes:
+        name: what varies, as a dotted key of the penalty section: kernel.l2, dropout, ...
+        strengths: in the order of the config, all different.
+    """
+
+    name: str
+    strengths: list[float]
+
+
+def path_of(penalty: dict) -> Path | None:
+    """The path in a model's resolved penalty section; None where every strength is one number."""
+    return next((Path(name, value) for name, value in _leaves(penalty) if isinstance(value, list)), None)
+
+
+def at(penalty: dict, strengths: float | list[float]) -> dict:
+    """A resolved penalty section with one or some of its path's strengths in the place of the path."""
+    part, _, key = path_of(penalty).name.rpartition(".")
+    return penalty | ({part: penalty[part] | {key: strengths}} if part else {key: strengths})
+
+
+def expand(penalty: dict, where: str) -> dict:
+    """A penalty section in which `{path: ...}` is the list of strengths that it stands for.
+
+    Raises:
+        RegfoldError: if a path is no path, or if there are two.
+    """
+    found = [name for name, value in _leaves(penalty) if isinstance(value, dict | list)]
+    if len(found) > 1:
+        raise RegfoldError(f"{where}.{found[1]}: a path beside {found[0]}; expected one path in a model")
+    if not found:
+        return penalty
+    part, _, key = found[0].rpartition(".")
+    value = penalty[part][key] if part else penalty[key]
+    if isinstance(value, dict):
+        value = _geometric(
+            **{f"{name}_": number for name, number in value["path"].items()}, where=f"{where}.{found[0]}"
+        )
+    return penalty | ({part: penalty[part] | {key: value}} if part else {key: value})
+
+
+def _geometric(from_: float, to_: float, steps_: int, where: str) -> list[float]:
+    if from_ >= to_:
+        raise RegfoldError(f"{where}.path.from: {from_:g} is not below to, {to_:g}; expected from < to")
+    if where.endswith(".dropout") and to_ >= 1:
+        raise RegfoldError(f"{where}.path.to: {to_:g} is out of range; expected a number below 1")
+    ratio = to_ / from_
+    values = (from_ * ratio ** (step / (steps_ - 1)) for step in range(steps_))
+    strengths = [float(f"{value:.{DIGITS}g}") for value in values]
+    if len(set(strengths)) < steps_:
+        raise RegfoldError(f"{where}.path.steps: {steps_} steps are too close together; expected fewer")
+    return strengths
+
+
+def _leaves(penalty: dict) -> Iterator[tuple[str, object]]:
+    """The dotted key and the value of every setting; `{path: ...}` is a value."""
+    for part, value in penalty.items():
+        if isinstance(value, dict) and "path" not in value:
+            yield from ((f"{part}.{key}", leaf) for key, leaf in value.items())
+        else:
+            yield part, value
