@@ -38,6 +38,6 @@ rule all:
     input:
         "results/report.html",
         "results/summary.json",
-        expand("results/{name}.csv", name=["scores", "comparison", "rows", "folds"]),
+        expand("results/{name}.csv", name=["scores", "scores_by", "comparison", "rows", "folds"]),
         expand("results/oos/{model}.csv", model=PREDICTORS),
         lambda wildcards: all_cells(MODELS, *CELL_FILES) + all_cells(BASELINES, *BASELINE_FILES),

@@ -46,13 +46,12 @@ def render(rules: dict) -> str:
         "### Options of the optimizers\n\n`training.optimizer` as a mapping takes, beside `name`, these "
         f"options; Keras' own default holds for those left out.\n\n{_options(optimizer)}"
     )
-    compare, models = sections["compare"], sections["models"]
-    parts.append(f"## compare\n\n{compare['description']}\n\n{_table(compare)}")
-    predict = sections["predict"]
-    parts.append(f"## predict\n\n{predict['description']}\n\n{_table(predict)}")
+    for name in ("compare", "predict", "report"):
+        parts.append(f"## {name}\n\n{sections[name]['description']}\n\n{_table(sections[name])}")
     parts.append(f"## new_data\n\n{sections['new_data']['description']}")
     default = json.dumps(sections["baselines"]["default"])
     parts.append(f"## baselines\n\n{sections['baselines']['description']} Default: `{default}`.")
+    models = sections["models"]
     parts.append(
         f"## models\n\n{models['description']} Names are made of {models['propertyNames']['title']}."
     )

@@ -11,6 +11,7 @@ rule render_report:
         scores="results/scores.csv",
         summary="results/summary.json",
         oos=expand("results/oos/{model}.csv", model=PREDICTORS),
+        scores_by="results/scores_by.csv",
         rows="results/rows.csv",
         cells=lambda wildcards: all_cells(PREDICTORS, "cell.json"),
         histories=lambda wildcards: all_cells(MODELS, "history.csv"),

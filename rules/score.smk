@@ -2,8 +2,9 @@
 
 Input: the out-of-sample files, as users get them; what the cells say of themselves; and which rows each fold
 trains on, for the constant answer to beat and for rows that stand in training and test. Output:
-results/scores.csv, a line for each cell, results/comparison.csv, a line for each pair of models,
-results/rows.csv, a line for each row, and results/summary.json.
+results/scores.csv, a line for each cell, results/scores_by.csv, a line for each level of the columns of report.by,
+results/comparison.csv, a line for each pair of models, results/rows.csv, a line for each row, and
+results/summary.json.
 """
 
 
@@ -18,6 +19,7 @@ rule score_predictions:
         cells=lambda wildcards: all_cells(PREDICTORS, "cell.json"),
     output:
         scores=report("results/scores.csv", caption="../report/scores.rst", category="Scores"),
+        scores_by="results/scores_by.csv",
         comparison="results/comparison.csv",
         rows="results/rows.csv",
         summary="results/summary.json",
@@ -29,6 +31,7 @@ rule score_predictions:
         models=PREDICTORS,
         split=config["split"],
         compare=config["compare"],
+        by={"columns": config["report"]["by"], "missing": config["data"]["missing"]},
         coverage=config["predict"]["coverage"],
         usage="benchmarks/score_predictions/score_predictions.tsv",
         code=code_digest("score_predictions"),

@@ -31,6 +31,7 @@ checkpoint split_folds:
             "split": config["split"],
             "file": identity.stamp(config["split"]["file"]),
             "missing": config["data"]["missing"],
+            "by": config["report"]["by"],  # that there are such columns is checked before anything is trained
             "code": code_digest("split_folds"),
         },
     script:

@@ -19,6 +19,7 @@ def main(snakemake) -> None:
             scores=snakemake.input.scores,
             summary=snakemake.input.summary,
             oos=snakemake.input.oos,
+            scores_by=snakemake.input.scores_by,
             rows=snakemake.input.rows,
             cells=snakemake.input.cells,
             histories=snakemake.input.histories,

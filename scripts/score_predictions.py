@@ -1,4 +1,4 @@
-"""Scores the out-of-sample predictions: per cell, model, pair of models and row."""
+"""Scores the out-of-sample predictions: per cell, model, level, pair of models and row."""
 
 from pathlib import Path
 
@@ -6,9 +6,9 @@ from regfold.runtime import workers
 
 
 def main(snakemake) -> None:
-    """Write results/scores.csv, comparison.csv, rows.csv and summary.json."""
+    """Write results/scores.csv, scores_by.csv, comparison.csv, rows.csv and summary.json."""
     from regfold import files
-    from regfold.results import predictions, rows, scores, training_rows
+    from regfold.results import by_level, predictions, rows, scores, training_rows
     from regfold.runtime import log, usage
 
     with log.job(snakemake.log), usage.recorded(snakemake.params.usage):
@@ -24,6 +24,9 @@ def main(snakemake) -> None:
         rope = snakemake.params.compare["rope"]
         summary = scores.summary(schema, oos, table, known, split["method"], groups, rope)
         scores.write_comparison(snakemake.output.comparison, summary["comparison"])
+        levels = by_level.of_columns(snakemake.input.oos[0], **snakemake.params.by)
+        by = by_level.table(schema, oos, table, levels, split["method"], groups)
+        by_level.write(snakemake.output.scores_by, by)
         rows.write(snakemake.output.rows, rows.table(schema, oos, snakemake.params.coverage))
         files.write_json(snakemake.output.summary, summary)
 

@@ -57,6 +57,7 @@ def build(
     lost: tuple[int, int] | None = None,
     identical: int = 1,
     seed: int = 0,
+    by: tuple[str, ...] = (),
 ) -> SimpleNamespace:
     """Writes all that `score_predictions` and `render_report` read, and returns their snakemake object.
 
@@ -64,6 +65,7 @@ def build(
         diverged: (repeat, fold) of the last model's cell whose predictions are out by orders of magnitude.
         lost: (repeat, fold) of the last model's cell whose predictions are not finite.
         identical: how many rows have the first row's content.
+        by: columns of `report.by`: the table's first has numbers, the fourth three levels, one missing.
     """
     random = np.random.default_rng(seed)
     names = HOSTILE if hostile else ["bill_length_mm", "bill_depth_mm", "flipper_length_mm", "island"]
@@ -160,12 +162,14 @@ def build(
             scores=results / "scores.csv",
             summary=results / "summary.json",
             rows=results / "rows.csv",
+            scores_by=results / "scores_by.csv",
         ),
         output=SimpleNamespace(
             scores=results / "scores.csv",
             summary=results / "summary.json",
             comparison=results / "comparison.csv",
             rows=results / "rows.csv",
+            scores_by=results / "scores_by.csv",
             report=results / "report.html",
             figures=results / "figures",
         ),
@@ -182,6 +186,7 @@ def build(
             },
             compare={"rope": 0.01},
             coverage=0.9,
+            by={"columns": list(by), "missing": [""]},
             usage=str(folder / "benchmarks" / "job.tsv"),
         ),
         log=[str(folder / "logs" / "job.log")],
@@ -296,7 +301,8 @@ def _oos(path, schema, truth, all_predictions, fold_of):
         writer.writerow(header)
         for repeat, made in enumerate(all_predictions):
             for i in np.flatnonzero(fold_of[repeat]):
-                own = ["1.5", "two\nlines", "", *["x"] * (len(schema["table_columns"]) - 3)]
+                level = "" if i % 20 == 0 else ("Biscoe", "Dream")[i % 2]
+                own = [str(i / 2), "two\nlines", "", level, *["x"] * (len(schema["table_columns"]) - 4)]
                 line = [*own, str(i), repeat + 1, fold_of[repeat][i]]
                 line += [schema["classes"][made[i].argmax()]] if schema["classes"] else []
                 writer.writerow([*line, *truth[i].tolist(), *np.float32(made[i]).tolist()])

@@ -19,7 +19,7 @@ from regfold.data import read_typed
 from regfold.data.oos_names import KEYS, LABEL
 from regfold.data.table import Table
 from regfold.errors import RegfoldError, nearest, quote
-from regfold.results import oos
+from regfold.results import by_level, oos
 from regfold.results import rows as rows_file
 from regfold.results import scores as scores_file
 from regfold.results import study as finished
@@ -92,6 +92,11 @@ class Study:
         """comparison.csv: a row for each pair of models."""
         names = dict.fromkeys(("model_a", "model_b"), str)
         return self._read("comparison.csv", lambda path: pd.read_csv(path, dtype=names))
+
+    @cached_property
+    def scores_by(self) -> pd.DataFrame:
+        """scores_by.csv: a row for each model, column of report.by, and level."""
+        return self._read("scores_by.csv", by_level.read)
 
     @cached_property
     def rows(self) -> pd.DataFrame:
@@ -185,6 +190,7 @@ class Study:
                 scores=self.results / "scores.csv",
                 summary=self.results / "summary.json",
                 oos=[self.results / "oos" / f"{name}.csv" for name in names],
+                scores_by=self.results / "scores_by.csv",
                 rows=self.results / "rows.csv",
                 cells=sorted(self.results.glob("cells/*/*/cell.json")),
                 histories=sorted(self.results.glob("cells/*/*/history.csv")),

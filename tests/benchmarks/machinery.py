@@ -102,6 +102,7 @@ def make(folder: Path) -> Study:
         study.write(f"results/oos/{model}.csv", "")
     study.write("results/figures/empty.svg", "")
     study.write("results/scores.csv", "model,repeat,fold,rmse,flags\n")
+    study.write("results/scores_by.csv", "model,column,level\n")
     study.write("results/comparison.csv", "model_a,model_b\n")
     study.write("results/rows.csv", "row\n")
     study.write("results/summary.json", '{"models": {}}')

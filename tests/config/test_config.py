@@ -89,6 +89,7 @@ def test_a_config_of_two_lines_has_every_key():
         },
         "compare": {"rope": 0.01},
         "predict": {"coverage": 0.9},
+        "report": {"by": []},
         "new_data": None,
         "baselines": ["linear"],
         "models": {
@@ -272,7 +273,7 @@ def test_names_of_models(name):
 
 def test_the_shipped_config_has_every_key_and_the_schemas_defaults():
     rules = schema.load()["properties"]
-    for section in ("data", "split", "network", "training", "compare", "predict"):
+    for section in ("data", "split", "network", "training", "compare", "predict", "report"):
         assert SHIPPED[section].keys() == rules[section]["properties"].keys()
         required = {key: SHIPPED[section][key] for key in rules[section].get("required", ())}
         assert SHIPPED[section] == schema.defaults(rules[section]) | required

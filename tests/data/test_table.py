@@ -607,3 +607,16 @@ def test_class_weights_need_classes():
         "config.yaml: models.m: training.class_weight is balanced, but target 'y' holds numbers with "
         "decimals: regression; expected null"
     )
+
+
+def test_report_by_names_columns_of_the_table():
+    from regfold.data.prepare import expect_columns
+    from regfold.errors import RegfoldError
+
+    schema = {"path": "t.csv", "table_columns": ["sex", "island", "y"]}
+    expect_columns(schema, [])
+    expect_columns(schema, ["island", "y"])
+    with pytest.raises(RegfoldError) as error:
+        expect_columns(schema, ["sex", "Islnd"])
+    expected = "config.yaml: report.by: no column 'Islnd' in t.csv; did you mean 'island'?"
+    assert str(error.value) == expected

@@ -12,17 +12,18 @@ from types import SimpleNamespace
 import altair as alt
 import example_results
 import numpy as np
+import pandas as pd
 import pytest
 import render_report
 from regfold import files
 from regfold.errors import RegfoldError
 from regfold.formatting import significant, visible
 from regfold.report import figures, page, sentences, tables, vega
-from regfold.report.charts import classification, learning, regression
+from regfold.report.charts import classification, learning, levels, regression
 from regfold.results import study
 
 CASES = {
-    "classification": {"n": 120},
+    "classification": {"n": 120, "by": ("island", "bill_length_mm")},
     "regression": {
         "task": "regression",
         "n": 90,
@@ -31,7 +32,12 @@ CASES = {
         "diverged": (1, 3),
         "folds": 4,
     },
-    "hostile classes": {"n": 120, "hostile": True, "lost": (1, 2)},
+    "hostile classes": {
+        "n": 120,
+        "hostile": True,
+        "lost": (1, 2),
+        "by": (example_results.HOSTILE[0], example_results.HOSTILE[3]),
+    },
     "hostile targets": {"task": "regression", "n": 60, "n_targets": 3, "hostile": True},
 }
 
@@ -165,6 +171,7 @@ def test_field_names_and_expressions_are_ours(report):
     assert {json.loads(field) for field in found["field"]} <= fields
     assert {json.loads(test) for test in found["test"]} <= {
         "datum.state === 'flagged'",
+        "datum.state === 'small'",
         "datum.outside",
         "datum.share > 0.55",
     }
@@ -483,3 +490,40 @@ def test_the_twenty_worst_rows_are_named(tmp_path, case, width):
     assert sentences.hard_rows(found).startswith(
         "The 20 worst predicted of 60 rows, by the mean error over models"
     )
+
+
+def test_the_worst_level_is_named_and_small_ones_are_not(tmp_path):
+    made = built(tmp_path, task="regression", n=200, by=("island", "bill_length_mm"))
+    found = read(made)
+    at = (found.by["model"] == "l1") & (found.by["level"] == "(missing)")
+    found.by.loc[at, "rmse"] = 1e6
+    of_dream = (found.by["model"] == "l1") & (found.by["level"] == "Dream")
+    found.by.loc[of_dream, ["rmse", "rmse_low", "rmse_high"]] = [9000.0, 8000.0, 9500.0]
+    first, second = sentences.worst_levels(found)
+    overall = significant(found.models["l1"]["rmse"], 3)
+    assert first == (
+        "island: model l1 is worst for Dream (100 rows), RMSE 9,000 (95 % interval 8,000 to 9,500), against "
+        f"{overall} over all rows."
+    )
+    assert second.startswith("bill_length_mm: model l1 is worst for Q")
+    found.by.loc[of_dream, "rmse_low"] = 1.0
+    assert sentences.worst_levels(found)[0].endswith("which the interval contains: it may be chance.")
+
+
+def test_of_many_levels_the_worst_are_drawn(tmp_path):
+    found = read(built(tmp_path, n=60, models=("l1",), by=("island",)))
+    line = found.by.iloc[0].to_dict()
+    many = [line | {"level": f"v{i}", "rmse": float(i), "small": i == 29} for i in range(30)]
+    shown = levels.shown(pd.DataFrame(many), found.ranking, "l1")
+    assert shown == [f"v{i}" for i in range(17, 29)]
+
+
+def test_levels_without_interval_or_score_leave_a_chart_that_can_be_drawn(tmp_path):
+    found = read(built(tmp_path, n=60, models=("l1",), by=("island",), repeats=2))
+    found.by.loc[0, ["rmse_low", "rmse_high"]] = math.nan
+    found.by.loc[1, ["rmse", "rmse_low", "rmse_high"]] = math.nan
+    chart = levels.by_level(found.by, found.ranking, "l1", 0.1)
+    counts = [len(layer["data"]["values"]) for layer in data_of(chart)["layer"]]
+    assert counts == [1, 1, 2]
+    found.by["rmse"] = math.nan
+    assert not [figure for figure in figures.of_study(found) if figure.section == "levels"]

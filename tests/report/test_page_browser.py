@@ -16,7 +16,7 @@ pytestmark = pytest.mark.skipif(
 )
 
 CASES = {
-    "classification": {"n": 120, "models": ("l1", "l2", "none")},
+    "classification": {"n": 120, "by": ("island", "bill_length_mm"), "models": ("l1", "l2", "none")},
     "regression": {"task": "regression", "n": 120, "n_targets": 2, "diverged": (1, 3)},
     "hostile": {"n": 120, "hostile": True, "lost": (1, 2)},
     "one cell": {"task": "regression", "n": 30, "folds": 1, "models": ("l1",), "hostile": True},

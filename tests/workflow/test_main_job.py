@@ -18,7 +18,15 @@ from regfold.results import verify
 from workflow.real_study import ROOT, Study, copy_project
 
 SCRIPTS = ROOT / "scripts"
-RESULTS = ("report.html", "scores.csv", "comparison.csv", "rows.csv", "summary.json", "folds.csv")
+RESULTS = (
+    "report.html",
+    "scores.csv",
+    "scores_by.csv",
+    "comparison.csv",
+    "rows.csv",
+    "summary.json",
+    "folds.csv",
+)
 CELL = ("cell.json", "model.keras", "history.csv", "predictions.npz")
 UGLY = ["<script>alert(1)</script>", 'a "quoted", name', " leading blank", "größe µ😀", "it's {{7*7}}"]
 MODELS = {"echo": {"network": {"build": "own.py:echo"}}, "l1.strong": {"penalty": {"dropout": 0.2}}}

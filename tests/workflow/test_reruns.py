@@ -249,6 +249,18 @@ def test_a_row_moves_to_another_fold(by_column, tmp_path):
     step(study, {"a 1-1", "a 1-2"}, (), why, CHEAP)
 
 
+def test_what_the_report_looks_at_trains_and_merges_nothing(by_column, tmp_path):
+    study = by_column.copy(tmp_path / "study")
+    configure(study, report={"by": ["note", "x"]})
+    ran = study.snakemake()  # a dry run lists the merge too, which stands behind the checkpoint
+    assert ran.code == 0, ran.text
+    assert ran.jobs == ["render_report", "score_predictions", "split_folds"]
+    assert {line.split(",")[1] for line in study.read("results/scores_by.csv").splitlines()[1:]} == {
+        "note",
+        "x",
+    }
+
+
 @pytest.mark.heavy
 def test_rows_are_appended_and_lines_shuffled(by_column, tmp_path):
     study = by_column.copy(tmp_path / "study")

@@ -35,9 +35,9 @@ def resolve(raw: dict, source: str = "config.yaml") -> dict:
         source: the file's name, for messages.
 
     Returns:
-        a new, JSON-serialisable dictionary: `data`, `split`, `compare`, `predict`, `new_data`, `baselines`,
-        and `models` with `select`, `network`, `training` and `penalty` for each; every key is there. To
-        resolve it once more changes nothing.
+        a new, JSON-serialisable dictionary: `data`, `split`, `compare`, `predict`, `report`, `new_data`,
+        `baselines`, and `models` with `select`, `network`, `training` and `penalty` for each; every key is
+        there. To resolve it once more changes nothing.
 
     Raises:
         RegfoldError: at the first problem: unknown keys, then single values, both in the config's order, then
@@ -83,6 +83,7 @@ def _resolve(raw: dict) -> dict:
         _check_model(models[name], own, name, data)
     compare = schema.defaults(keys["compare"]) | given.get("compare", {})
     predict = schema.defaults(keys["predict"]) | given.get("predict", {})
+    report = schema.defaults(keys["report"]) | given.get("report", {})
     new_data = given.get("new_data")
     if new_data is not None:
         check_table(new_data, "new_data")
@@ -91,6 +92,7 @@ def _resolve(raw: dict) -> dict:
         "split": split,
         "compare": compare,
         "predict": predict,
+        "report": report,
         "new_data": new_data,
         "baselines": [*given.get("baselines", keys["baselines"]["default"])],
         "models": models,

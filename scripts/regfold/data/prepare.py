@@ -16,7 +16,7 @@ from regfold.data.digests import identical_rows, row_digests
 from regfold.data.encode import check_size, describe, matrix
 from regfold.data.table import Table, read
 from regfold.data.target import drop_missing, read_target
-from regfold.errors import RegfoldError, quote
+from regfold.errors import RegfoldError, nearest, quote
 
 # The keys of the data section that say how the table's file is written.
 FORM = ("separator", "decimal", "encoding", "sheet")
@@ -206,6 +206,18 @@ def expect_classes(schema: dict, models: list[str]) -> None:
             f"config.yaml: models.{models[0]}: training.class_weight is balanced, but "
             f"{schema['task_reason']}; expected null"
         )
+
+
+def expect_columns(schema: dict, names: list[str]) -> None:
+    """Check that the table has the columns that report.by lists.
+
+    Raises:
+        RegfoldError: if it lacks one.
+    """
+    for name in names:
+        if name not in schema["table_columns"]:
+            hint = nearest(name, schema["table_columns"]) or "; expected columns of the table"
+            raise RegfoldError(f"config.yaml: report.by: no column {quote(name)} in {schema['path']}{hint}")
 
 
 def summary(schema: dict) -> list[str]:

@@ -10,8 +10,9 @@ import altair as alt
 from regfold import files
 from regfold.formatting import significant
 from regfold.report import vega
-from regfold.report.charts import classification, common, differences, learning, regression
+from regfold.report.charts import classification, common, differences, learning, levels, regression
 from regfold.report.charts.common import label
+from regfold.results import by_level
 from regfold.results.predictions import Predictions
 from regfold.results.study import Study
 
@@ -26,7 +27,7 @@ class Figure:
 
     Args:
         name: the stem of its files, unique in the study.
-        section: where it stands on the page: comparison, folds, training, predictions or penalties.
+        section: where it stands on the page: comparison, folds, training, predictions, levels or penalties.
         title: what it shows, plain text.
         caption: how to read it, plain text.
         chart: without a width.
@@ -60,6 +61,7 @@ def of_study(study: Study) -> list[Figure]:
         suffix = f" of model {model}" * (len(models) > 1)
         predicted = _classes if study.classifies else _numbers
         figures += predicted(schema, model, suffix, study.oos[model], result)
+    figures += _by_level(study)
     figures.append(
         Figure(
             "penalties",
@@ -111,6 +113,28 @@ def _differences(study: Study) -> list[Figure]:
             640,
         )
     ]
+
+
+def _by_level(study: Study) -> list[Figure]:
+    metric, best, figures = study.ranking, study.best, []
+    for i, (column, scores) in enumerate(study.by.groupby("column", sort=False), start=1):
+        n_levels, n_shown = scores["level"].nunique(), len(levels.shown(scores, metric, best))
+        if not n_shown:
+            continue
+        figures.append(
+            Figure(
+                f"by-{i}",
+                "levels",
+                f"{metric.label} by {label(column)}",
+                "In brackets the number of rows; lines are 95 % intervals; levels of fewer than "
+                f"{by_level.SMALL} rows are pale. Dashed: model {best} over all rows."
+                + f" The worst {n_shown} of {n_levels:,} levels; all: scores_by.csv."
+                * (n_shown < n_levels),
+                levels.by_level(scores, metric, best, study.models[best][metric.name]),
+                560,
+            )
+        )
+    return figures
 
 
 def _folds(study: Study) -> Figure:

@@ -1,5 +1,7 @@
 """The report's sentences: what the number means, what went wrong, and how to cite it."""
 
+import pandas as pd
+
 from regfold.formatting import first_few, significant
 from regfold.report import tables
 from regfold.report.charts.common import label
@@ -134,6 +136,27 @@ def hard_rows(study: Study) -> str:
         f"{which}A row is suspect if its residual is beyond the conformal bound of predict.coverage, as some "
         "rows always are: the bound says which."
     )
+
+
+def worst_levels(study: Study) -> list[str]:
+    """For each column of report.by the level, not a small one, that the best model predicts worst."""
+    metric, found = study.ranking, []
+    of_best = study.by[(study.by["model"] == study.best) & ~study.by["small"]]
+    overall = study.models[study.best][metric.name]
+    for column, scores in of_best.dropna(subset=metric.name).groupby("column", sort=False):
+        worst = scores.loc[scores[metric.name].idxmax()]
+        low, high = (worst[f"{metric.name}_{end}"] for end in ("low", "high"))
+        text = (
+            f"{label(column)}: model {study.best} is worst for {label(worst['level'])} "
+            f"({worst['n']:,} rows), {metric.label} {significant(float(worst[metric.name]), 3)}"
+        )
+        if pd.notna(low):
+            text += f" (95 % interval {significant(float(low), 3)} to {significant(float(high), 3)})"
+        if overall is not None:
+            text += f", against {significant(overall, 3)} over all rows"
+            text += ", which the interval contains: it may be chance" * bool(low <= overall <= high)
+        found.append(f"{text}.")
+    return found
 
 
 def notes(study: Study) -> list[str]:

@@ -1,7 +1,7 @@
 """The out-of-sample predictions as users get them: the `oos_` columns of one OOS file, as arrays."""
 
 import csv
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -54,9 +54,13 @@ def groups(path: str | Path, split: dict) -> np.ndarray | None:
     """
     if split["method"] not in (*GROUPED, "column"):
         return None
-    name = split["column"]
-    values = _read(path, {name: pa.string()})[name].to_pandas()
+    values = texts(path, [split["column"]]).column(0).to_pandas()
     return pd.factorize(values.str.strip())[0]
+
+
+def texts(path: str | Path, names: Sequence[str]) -> pa.Table:
+    """Columns of the table's own, as text, from the OOS file of any model."""
+    return _read(path, dict.fromkeys(names, pa.string()))
 
 
 def read(path: str | Path, schema: dict) -> Predictions:

@@ -10,7 +10,7 @@ import pandas as pd
 
 from regfold import files
 from regfold.config import baselines
-from regfold.results import metrics, predictions
+from regfold.results import by_level, metrics, predictions
 from regfold.results import rows as rows_file
 from regfold.results import scores as scores_file
 from regfold.results.history import read_history
@@ -30,6 +30,7 @@ class Study:
         scores: scores.csv, see `scores.table`.
         summary: summary.json.
         oos: model or baseline -> its out-of-sample predictions.
+        by: scores_by.csv, see `by_level.table`.
         rows: the first lines of rows.csv, the worst predicted rows, see `rows.table`.
         cells: model or baseline -> its cells' cell.json, by repeat and fold.
         histories: model -> its cells' histories, in the order of `cells`.
@@ -40,6 +41,7 @@ class Study:
     scores: pd.DataFrame
     summary: dict
     oos: Mapping[str, Predictions]
+    by: pd.DataFrame
     rows: pd.DataFrame
     cells: Mapping[str, Sequence[dict]]
     histories: Mapping[str, Sequence[Mapping[str, np.ndarray]]]
@@ -115,6 +117,7 @@ def read(
     scores: str | Path,
     summary: str | Path,
     oos: Sequence[str | Path],
+    scores_by: str | Path,
     rows: str | Path,
     cells: Sequence[str | Path],
     histories: Sequence[str | Path],
@@ -132,6 +135,7 @@ def read(
         scores=scores_file.read(scores),
         summary=files.read_json(summary),
         oos={model: predictions.read(oos_of[model], schema) for model in models},
+        by=by_level.read(scores_by),
         rows=rows_file.read(rows, WORST_ROWS),
         cells={model: [cell for name, _, _, cell, _ in found if name == model] for model in models},
         histories={

@@ -1,0 +1,154 @@
+"""For whom the predictions are good: scores_by.csv, each model's scores for each level of a column."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from regfold import files
+from regfold.data.decimals import numbers
+from regfold.formatting import significant
+from regfold.results import metrics, predictions
+from regfold.results.intervals import rmse_interval
+from regfold.results.predictions import Predictions
+from regfold.results.scores import deviations
+
+# Of numbers with more different values, each quarter is a level.
+FEW_VALUES = 4
+# A level with fewer rows is small: its score says little.
+SMALL = 30
+MISSING = "(missing)"
+KEYS = ["model", "column", "level", "n", "small"]
+
+
+@dataclass(frozen=True)
+class Levels:
+    """The levels of a column of the table.
+
+    Attributes:
+        names: in order; a missing value is a level of its own, the last.
+        codes: int64 (n,), each line's level, as a position in `names`.
+    """
+
+    names: list[str]
+    codes: np.ndarray
+
+
+def of_columns(path: str | Path, columns: Sequence[str], missing: Sequence[str]) -> dict[str, Levels]:
+    """The level of each line of an OOS file, of any model, in some columns of the table; see `levels`."""
+    cells = predictions.texts(path, columns) if columns else {}
+    return {name: levels(cells[name], missing) for name in columns}
+
+
+def levels(cells: pa.ChunkedArray, missing: Sequence[str]) -> Levels:
+    """The levels of a column's cells as they are in the table, (n,) text.
+
+    Numbers with more than FEW_VALUES different values have their quarters as levels, each with its upper end.
+
+    Args:
+        cells: the column.
+        missing: the cells that mean "missing", blanks around them aside.
+    """
+    trimmed = pc.utf8_trim_whitespace(cells)
+    is_missing = pc.is_in(trimmed, value_set=pa.array(missing, pa.string())).to_numpy(zero_copy_only=False)
+    present = trimmed.filter(pa.array(~is_missing))
+    found = next((n for mark in ".," if (n := numbers(present, mark)) is not None), None)
+    if found is None or len(np.unique(found)) <= FEW_VALUES or not np.isfinite(found).all():
+        order = found if found is not None else present.to_numpy(zero_copy_only=False)
+        codes, names = _labelled(present.to_numpy(zero_copy_only=False), order)
+    else:
+        codes, edges = pd.qcut(found, 4, labels=False, retbins=True, duplicates="drop")
+        ends = [significant(float(edge)) for edge in edges]
+        names = [f"Q{i}: {low} to {high}" for i, (low, high) in enumerate(pairwise(ends), start=1)]
+    all_codes = np.full(len(is_missing), len(names))
+    all_codes[~is_missing] = codes
+    return Levels([*names, MISSING] if is_missing.any() else names, all_codes)
+
+
+def _labelled(texts: np.ndarray, order: np.ndarray) -> tuple[np.ndarray, list[str]]:
+    """Codes and names of texts, in the order of what they stand for; texts of one number are one level."""
+    _, first, codes = np.unique(order, return_index=True, return_inverse=True)
+    return codes, texts[first].tolist()
+
+
+def table(
+    schema: dict,
+    models: Mapping[str, Predictions],
+    scores: pd.DataFrame,
+    columns: Mapping[str, Levels],
+    method: str,
+    groups: np.ndarray | None,
+) -> pd.DataFrame:
+    """A line for each model, column and level that a tested row has.
+
+    Args:
+        schema: the prepared table's schema.json.
+        models: model -> its OOS predictions.
+        scores: scores.csv, see `scores.table`.
+        columns: column -> the level of each line of an OOS file.
+        method: `split.method`.
+        groups: (n,) int, the group of each line of an OOS file; None without groups.
+
+    Returns:
+        model, column, level, n (rows, each counted once), small (bool: fewer than SMALL rows), the task's
+        metrics over the level's rows (NaN where undefined), and the 95 % interval of each RMSE, `<rmse>_low`
+        and `<rmse>_high` (NaN where there is none), see `intervals.rmse_interval`.
+    """
+    chosen = metrics.of(schema["task"], len(schema["target"]))
+    rmses = [metric for metric in chosen if metric.function is metrics.rmse]
+    lines = []
+    for model, oos in models.items():
+        deviation, rows = deviations(oos.truth), pd.factorize(oos.row)[0]
+        units = rows if groups is None else groups
+        of_model = scores[scores["model"] == model]
+        cell = pd.MultiIndex.from_frame(of_model[["repeat", "fold"]]).get_indexer(
+            pd.MultiIndex.from_arrays([oos.repeat, oos.fold])
+        )
+        n_train = of_model["n_train"].to_numpy()
+        for column, found in columns.items():
+            for code, level in enumerate(found.names):
+                part = np.flatnonzero(found.codes == code)
+                truth, prediction = oos.truth[part], oos.prediction[part]
+                n = len(np.unique(rows[part]))
+                line = dict(zip(KEYS, (model, column, level, n, n < SMALL), strict=True))
+                line |= metrics.score(chosen, truth, prediction, deviation)
+                for metric in rmses:
+                    unit = deviation if metric.standardized else 1.0
+                    losses = np.square((prediction - truth) / unit).mean(axis=1)
+                    in_cells, of_cell, n_test = np.unique(cell[part], return_inverse=True, return_counts=True)
+                    interval = rmse_interval(
+                        losses,
+                        np.unique(units[part], return_inverse=True)[1],
+                        np.bincount(of_cell, losses) / n_test,
+                        n_test,
+                        n_train[in_cells],
+                        of_model["repeat"].nunique(),
+                        method,
+                    )
+                    line |= {f"{metric.name}_low": interval.low, f"{metric.name}_high": interval.high}
+                lines.append(line)
+    ends = [f"{metric.name}_{end}" for metric in rmses for end in ("low", "high")]
+    names = [metric.name for metric in chosen]
+    return pd.DataFrame(lines, columns=[*KEYS, *names, *ends]).astype(dict.fromkeys(ends, float))
+
+
+def write(path: str | Path, frame: pd.DataFrame) -> None:
+    """Write scores_by.csv; what is undefined is empty."""
+    with files.atomic(path) as temporary:
+        frame.to_csv(temporary, index=False, lineterminator="\n")
+
+
+def read(path: str | Path) -> pd.DataFrame:
+    """scores_by.csv as `table` returned it."""
+    numeric = pd.read_csv(path, nrows=0).columns.difference(KEYS[:3])
+    return pd.read_csv(
+        path,
+        dtype=dict.fromkeys(KEYS[:3], str),
+        keep_default_na=False,  # a level may be called NA
+        na_values={name: [""] for name in numeric},
+    )
