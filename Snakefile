@@ -21,6 +21,18 @@ report: "report/workflow.rst"
 
 
 include: "rules/common.smk"
+
+
+# First, and so the default target, which a module's rules do not take from the workflow that uses them.
+rule all:
+    input:
+        "<results>/report.html",
+        "<results>/summary.json",
+        expand("<results>/{name}.csv", name=["scores", "scores_by", "comparison", "rows", "folds"]),
+        expand("<results>/oos/{model}.csv", model=PREDICTORS),
+        lambda wildcards: all_cells(MODELS, *CELL_FILES) + all_cells(BASELINES, *BASELINE_FILES),
+
+
 include: "rules/prepare.smk"
 include: "rules/split.smk"
 include: "rules/train.smk"
@@ -31,13 +43,3 @@ include: "rules/report.smk"
 include: "rules/predict.smk"
 include: "rules/verify.smk"
 include: "rules/plan.smk"
-
-
-rule all:
-    default_target: True
-    input:
-        "results/report.html",
-        "results/summary.json",
-        expand("results/{name}.csv", name=["scores", "scores_by", "comparison", "rows", "folds"]),
-        expand("results/oos/{model}.csv", model=PREDICTORS),
-        lambda wildcards: all_cells(MODELS, *CELL_FILES) + all_cells(BASELINES, *BASELINE_FILES),

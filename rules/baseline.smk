@@ -8,18 +8,20 @@ under results/cells/<baseline>/<repeat>-<fold>/: the predictions of the held-out
 
 rule fit_baseline:
     input:
-        fold=lambda wildcards: copied.of_cell(workflow, SPECIFICATIONS[wildcards.model], **wildcards),
-        schema=ancient("results/prepared/schema.json"),
-        features=ancient("results/prepared/features.npy"),
-        target=ancient("results/prepared/target.npy"),
-        digests=ancient("results/prepared/digests.npy"),
-        assignment=ancient("results/prepared/assignment.npy"),
-        codes=ancient("results/prepared/codes.npy"),
+        fold=fold_of,
+        schema=ancient("<results>/prepared/schema.json"),
+        features=ancient("<results>/prepared/features.npy"),
+        target=ancient("<results>/prepared/target.npy"),
+        digests=ancient("<results>/prepared/digests.npy"),
+        assignment=ancient("<results>/prepared/assignment.npy"),
+        codes=ancient("<results>/prepared/codes.npy"),
     output:
-        cell="results/cells/{model}/{repeat}-{fold}/cell.json",
-        predictions="results/cells/{model}/{repeat}-{fold}/predictions.npz",
+        cell="<results>/cells/{model}/{repeat}-{fold}/cell.json",
+        predictions="<results>/cells/{model}/{repeat}-{fold}/predictions.npz",
     log:
-        "logs/fit_baseline/{model}/{repeat}-{fold}.log",
+        "<logs>/fit_baseline/{model}/{repeat}-{fold}.log",
+        # In place of `benchmark:`, which sees nothing of what a worker does.
+        usage="<benchmarks>/fit_baseline/{model}/{repeat}-{fold}.tsv",
     wildcard_constraints:
         model=one_of(BASELINES),
     conda:
@@ -27,7 +29,5 @@ rule fit_baseline:
     threads: 1
     params:
         spec=lambda wildcards: SPECIFICATIONS[wildcards.model],
-        # In place of `benchmark:`, which sees nothing of what a worker does.
-        usage="benchmarks/fit_baseline/{model}/{repeat}-{fold}.tsv",
     script:
         "../scripts/fit_baseline.py"

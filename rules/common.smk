@@ -1,4 +1,9 @@
-"""What all rules share: the checked config, the models and baselines, which cells there are, and how a run begins and ends."""
+"""What all rules share: the checked config, the models and baselines, which cells there are, and how a run begins and ends.
+
+On a cluster only train_fold and fit_baseline are sent away: for the others (`localrule`) a job would cost more than its work.
+Where another workflow uses this one as a module, its own onstart, onsuccess and onerror hold: there are no workers then, so
+each job does its work itself, no lines of progress and no closing lines (docs/module.md).
+"""
 
 import re
 import sys
@@ -16,7 +21,8 @@ from regfold.training.cell_files import BASELINE_FILES, CELL_FILES
 with errors.ending_the_process():
     run_lock.release_if_orphaned(workflow)
     GPUS = local_jobs.limit_to_gpus(workflow)
-    config = resolve(config, source=adapter.config_name(workflow))
+    # In a workflow that uses this one as a module, a rule may make the table.
+    config = resolve(config, adapter.config_name(workflow), inputs_exist=not adapter.is_module(workflow))
     MODELS, BASELINES = list(config["models"]), baselines.of(config)
     PREDICTORS = baselines.predictors(config)
     SPECIFICATIONS = identity.specifications(config)
@@ -30,21 +36,6 @@ def one_of(names: list[str]) -> str:
     return "|".join(map(re.escape, names)) or "(?!)"
 
 
-# On a cluster only training and fitting are sent away: a job of its own would cost these more than their work.
-localrules:
-    all,
-    prepare_data,
-    split_folds,
-    merge_predictions,
-    score_predictions,
-    render_report,
-    verify,
-    plan,
-    predict,
-    prune,
-    init,
-
-
 wildcard_constraints:
     model=one_of(PREDICTORS),
     repeat=r"\d+",
@@ -53,14 +44,37 @@ wildcard_constraints:
 
 def code_digest(rule: str) -> str:
     """A digest of the code of a rule's script, in which comments and layout do not count."""
-    return code.code_digest(Path(workflow.basedir) / "scripts" / f"{rule}.py")
+    return code.code_digest(code.SCRIPTS / f"{rule}.py")
+
+
+def results() -> Path:
+    """The results folder, which a module's user may have placed elsewhere (`prefix`, `pathvars`)."""
+    return Path(rules.split_folds.output.table).parent
+
+
+def file_of_user(path: str | None) -> list[str]:
+    """The input that a key of the config names; no module's prefix stands before it."""
+    return [] if path is None or path.startswith("sklearn:") else [local(path)]
+
+
+def table(wildcards) -> list[str]:
+    """The input of prepare_data, which runs again where results came without Snakemake's records."""
+    copied.force_unrecorded(workflow, results())
+    return file_of_user(config["data"]["path"])
+
+
+def fold_of(wildcards) -> str:
+    """The file of a cell's rows; its age means nothing where the cell is known to be of this very training."""
+    path = f"<results>/folds/{wildcards.repeat}-{wildcards.fold}.json"
+    specification = SPECIFICATIONS[wildcards.model]
+    return ancient(path) if copied.is_current(workflow, results(), specification, **wildcards) else path
 
 
 def cells(model: str, name: str) -> list[str]:
     """The file `name` of every cell of a model or baseline, once split_folds has said which cells there are."""
     folder = Path(checkpoints.split_folds.get().output.folds)
     keys = sorted(tuple(map(int, path.stem.split("-"))) for path in folder.glob("*.json"))
-    return [f"results/cells/{model}/{repeat}-{fold}/{name}" for repeat, fold in keys]
+    return [f"<results>/cells/{model}/{repeat}-{fold}/{name}" for repeat, fold in keys]
 
 
 def all_cells(models: list[str], *names: str) -> list[str]:
@@ -73,7 +87,7 @@ def new_data(wildcards) -> list[str]:
     with errors.ending_the_process():
         if config["new_data"] is None:
             raise errors.RegfoldError("predict: no new rows; expected --config new_data=FILE")
-    return [] if config["new_data"].startswith("sklearn:") else [config["new_data"]]
+    return file_of_user(config["new_data"])
 
 
 def conclude() -> None:
@@ -82,8 +96,8 @@ def conclude() -> None:
     following.end("done")
     targets = adapter.targets(workflow)
     if not targets or "all" in targets:
-        pruning.bound(Path("results"), STATES)
-        print(terminal.closing_lines("results"))
+        pruning.bound(results(), STATES)
+        print(terminal.closing_lines(results()))
 
 
 onstart:

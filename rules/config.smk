@@ -3,7 +3,8 @@
 import sys
 from pathlib import Path
 
-sys.path.insert(0, str(Path(workflow.basedir) / "scripts"))
+# Not `basedir`, which is the folder of the workflow that this one may be a module of.
+sys.path.insert(0, str(Path(workflow.current_basedir).parent / "scripts"))
 
 from regfold import errors
 from regfold.config import yaml_file
@@ -11,7 +12,7 @@ from regfold.workflow import adapter
 
 # What `--config` gave is all that `config` holds here. A table in it is a request of `init`, which writes the
 # config.yaml that all else needs: a config that is always good stands for it while the rules are read.
-INIT = dict(config) if "table" in config else {}
+INIT = dict(config) if "table" in config and not adapter.is_module(workflow) else {}
 if INIT:
     adapter.read_no_config_file(workflow)
     config.clear()

@@ -8,10 +8,12 @@ All have neither input nor output: they run whenever they are asked for.
 
 rule plan:
     log:
-        "logs/plan/plan.log",
+        "<logs>/plan/plan.log",
+    localrule: True
     conda:
         "../envs/regfold.yaml"
     params:
+        results=lambda wildcards: results(),
         specifications=SPECIFICATIONS,
         cores=adapter.jobs_at_once(workflow),
     script:
@@ -20,16 +22,20 @@ rule plan:
 
 rule prune:
     log:
-        "logs/prune/prune.log",
+        "<logs>/prune/prune.log",
+    localrule: True
     conda:
         "../envs/regfold.yaml"
+    params:
+        results=lambda wildcards: results(),
     script:
         "../scripts/prune.py"
 
 
 rule init:
     log:
-        "logs/init/init.log",
+        "<logs>/init/init.log",
+    localrule: True
     conda:
         "../envs/regfold.yaml"
     params:

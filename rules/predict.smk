@@ -8,19 +8,21 @@ until all of the new predictions are there.
 
 rule predict:
     input:
-        schema="results/prepared/schema.json",
-        table="results/prepared/table.parquet",
-        rows="results/prepared/rows.parquet",
-        target="results/prepared/target.npy",
-        digests="results/prepared/digests.npy",
-        assignment="results/prepared/assignment.npy",
+        schema="<results>/prepared/schema.json",
+        table="<results>/prepared/table.parquet",
+        rows="<results>/prepared/rows.parquet",
+        target="<results>/prepared/target.npy",
+        digests="<results>/prepared/digests.npy",
+        assignment="<results>/prepared/assignment.npy",
         new_data=new_data,
         cells=lambda wildcards: all_cells(MODELS, *CELL_FILES),
     log:
-        "logs/predict/predict.log",
+        "<logs>/predict/predict.log",
+    localrule: True
     conda:
         "../envs/regfold.yaml"
     params:
+        results=lambda wildcards: results(),
         models=MODELS,
         new_data=config["new_data"],
         missing=config["data"]["missing"],

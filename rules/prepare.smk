@@ -7,22 +7,24 @@ matrix, the truth, a content digest and a name for each row, and the schema.
 
 rule prepare_data:
     input:
-        lambda wildcards: copied.of_prepare_data(workflow, config["data"]["path"]),
+        table,
     output:
-        table="results/prepared/table.parquet",
-        features="results/prepared/features.npy",
-        target="results/prepared/target.npy",
-        digests="results/prepared/digests.npy",
-        rows="results/prepared/rows.parquet",
-        schema="results/prepared/schema.json",
+        table="<results>/prepared/table.parquet",
+        features="<results>/prepared/features.npy",
+        target="<results>/prepared/target.npy",
+        digests="<results>/prepared/digests.npy",
+        rows="<results>/prepared/rows.parquet",
+        schema="<results>/prepared/schema.json",
     log:
-        "logs/prepare_data/prepare_data.log",
+        "<logs>/prepare_data/prepare_data.log",
     benchmark:
-        "benchmarks/prepare_data/prepare_data.tsv"
+        "<benchmarks>/prepare_data/prepare_data.tsv"
+    localrule: True
     conda:
         "../envs/regfold.yaml"
     params:
-        data={
+        # Functions, since another rule may make the table.
+        data=lambda wildcards: {
             "data": config["data"],
             "table": identity.stamp(config["data"]["path"]),
             "split_column": config["split"]["column"],

@@ -7,25 +7,27 @@ its charts as SVG and PNG under results/figures/.
 
 rule render_report:
     input:
-        schema="results/prepared/schema.json",
-        scores="results/scores.csv",
-        summary="results/summary.json",
-        oos=expand("results/oos/{model}.csv", model=PREDICTORS),
-        scores_by="results/scores_by.csv",
-        rows="results/rows.csv",
+        schema="<results>/prepared/schema.json",
+        scores="<results>/scores.csv",
+        summary="<results>/summary.json",
+        oos=expand("<results>/oos/{model}.csv", model=PREDICTORS),
+        scores_by="<results>/scores_by.csv",
+        rows="<results>/rows.csv",
         cells=lambda wildcards: all_cells(PREDICTORS, "cell.json"),
         histories=lambda wildcards: all_cells(MODELS, "history.csv"),
     output:
-        report=report("results/report.html", caption="../report/report.rst", category="Report"),
-        figures=directory("results/figures"),
+        report=report("<results>/report.html", caption="../report/report.rst", category="Report"),
+        figures=directory("<results>/figures"),
     log:
-        "logs/render_report/render_report.log",
+        "<logs>/render_report/render_report.log",
+        # In place of `benchmark:`, which sees nothing of what a worker does.
+        usage="<benchmarks>/render_report/render_report.tsv",
+    localrule: True
     conda:
         "../envs/regfold.yaml"
     params:
         models=PREDICTORS,
         split=config["split"],
-        usage="benchmarks/render_report/render_report.tsv",
         code=code_digest("render_report"),
     script:
         "../scripts/render_report.py"

@@ -10,21 +10,24 @@ results/summary.json.
 
 rule score_predictions:
     input:
-        schema="results/prepared/schema.json",
-        target="results/prepared/target.npy",
-        digests="results/prepared/digests.npy",
-        assignment="results/prepared/assignment.npy",
-        codes="results/prepared/codes.npy",
-        oos=expand("results/oos/{model}.csv", model=PREDICTORS),
+        schema="<results>/prepared/schema.json",
+        target="<results>/prepared/target.npy",
+        digests="<results>/prepared/digests.npy",
+        assignment="<results>/prepared/assignment.npy",
+        codes="<results>/prepared/codes.npy",
+        oos=expand("<results>/oos/{model}.csv", model=PREDICTORS),
         cells=lambda wildcards: all_cells(PREDICTORS, "cell.json"),
     output:
-        scores=report("results/scores.csv", caption="../report/scores.rst", category="Scores"),
-        scores_by="results/scores_by.csv",
-        comparison="results/comparison.csv",
-        rows="results/rows.csv",
-        summary="results/summary.json",
+        scores=report("<results>/scores.csv", caption="../report/scores.rst", category="Scores"),
+        scores_by="<results>/scores_by.csv",
+        comparison="<results>/comparison.csv",
+        rows="<results>/rows.csv",
+        summary="<results>/summary.json",
     log:
-        "logs/score_predictions/score_predictions.log",
+        "<logs>/score_predictions/score_predictions.log",
+        # In place of `benchmark:`, which sees nothing of what a worker does.
+        usage="<benchmarks>/score_predictions/score_predictions.tsv",
+    localrule: True
     conda:
         "../envs/regfold.yaml"
     params:
@@ -33,7 +36,6 @@ rule score_predictions:
         compare=config["compare"],
         by={"columns": config["report"]["by"], "missing": config["data"]["missing"]},
         coverage=config["predict"]["coverage"],
-        usage="benchmarks/score_predictions/score_predictions.tsv",
         code=code_digest("score_predictions"),
     script:
         "../scripts/score_predictions.py"

@@ -8,30 +8,33 @@ it, by these files' contents, which cells have to run.
 
 checkpoint split_folds:
     input:
-        schema="results/prepared/schema.json",
-        rows="results/prepared/rows.parquet",
-        table="results/prepared/table.parquet",
-        target="results/prepared/target.npy",
-        digests="results/prepared/digests.npy",
-        features="results/prepared/features.npy",
-        file=config["split"]["file"] or [],
+        schema="<results>/prepared/schema.json",
+        rows="<results>/prepared/rows.parquet",
+        table="<results>/prepared/table.parquet",
+        target="<results>/prepared/target.npy",
+        digests="<results>/prepared/digests.npy",
+        features="<results>/prepared/features.npy",
+        file=file_of_user(config["split"]["file"]),
     output:
-        table="results/folds.csv",
-        assignment="results/prepared/assignment.npy",
-        codes="results/prepared/codes.npy",
-        folds=directory("results/folds"),
+        table="<results>/folds.csv",
+        assignment="<results>/prepared/assignment.npy",
+        codes="<results>/prepared/codes.npy",
+        folds=directory("<results>/folds"),
     log:
-        "logs/split_folds/split_folds.log",
+        "<logs>/split_folds/split_folds.log",
     benchmark:
-        "benchmarks/split_folds/split_folds.tsv"
+        "<benchmarks>/split_folds/split_folds.tsv"
+    localrule: True
     conda:
         "../envs/regfold.yaml"
     params:
-        split={
+        split=lambda wildcards: {
             "split": config["split"],
             "file": identity.stamp(config["split"]["file"]),
             "missing": config["data"]["missing"],
-            "by": config["report"]["by"],  # that there are such columns is checked before anything is trained
+            "by": config["report"][
+                "by"
+            ],  # that there are such columns is checked before anything is trained
             "code": code_digest("split_folds"),
         },
     script:

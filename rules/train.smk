@@ -10,20 +10,22 @@ that it has never seen, and cell.json, which says how they came about.
 
 rule train_fold:
     input:
-        fold=lambda wildcards: copied.of_cell(workflow, SPECIFICATIONS[wildcards.model], **wildcards),
-        schema=ancient("results/prepared/schema.json"),
-        features=ancient("results/prepared/features.npy"),
-        target=ancient("results/prepared/target.npy"),
-        digests=ancient("results/prepared/digests.npy"),
-        assignment=ancient("results/prepared/assignment.npy"),
-        codes=ancient("results/prepared/codes.npy"),
+        fold=fold_of,
+        schema=ancient("<results>/prepared/schema.json"),
+        features=ancient("<results>/prepared/features.npy"),
+        target=ancient("<results>/prepared/target.npy"),
+        digests=ancient("<results>/prepared/digests.npy"),
+        assignment=ancient("<results>/prepared/assignment.npy"),
+        codes=ancient("<results>/prepared/codes.npy"),
     output:
-        cell="results/cells/{model}/{repeat}-{fold}/cell.json",
-        model="results/cells/{model}/{repeat}-{fold}/model.keras",
-        history="results/cells/{model}/{repeat}-{fold}/history.csv",
-        predictions="results/cells/{model}/{repeat}-{fold}/predictions.npz",
+        cell="<results>/cells/{model}/{repeat}-{fold}/cell.json",
+        model="<results>/cells/{model}/{repeat}-{fold}/model.keras",
+        history="<results>/cells/{model}/{repeat}-{fold}/history.csv",
+        predictions="<results>/cells/{model}/{repeat}-{fold}/predictions.npz",
     log:
-        "logs/train_fold/{model}/{repeat}-{fold}.log",
+        "<logs>/train_fold/{model}/{repeat}-{fold}.log",
+        # In place of `benchmark:`, which sees nothing of what a worker does.
+        usage="<benchmarks>/train_fold/{model}/{repeat}-{fold}.tsv",
     wildcard_constraints:
         model=one_of(MODELS),
     conda:
@@ -33,7 +35,5 @@ rule train_fold:
         gpu=1,
     params:
         spec=lambda wildcards: SPECIFICATIONS[wildcards.model],
-        # In place of `benchmark:`, which sees nothing of what a worker does.
-        usage="benchmarks/train_fold/{model}/{repeat}-{fold}.tsv",
     script:
         "../scripts/train_fold.py"

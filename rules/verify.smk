@@ -6,10 +6,12 @@ It has no input, so that nothing is made anew before it is looked at, and writes
 
 rule verify:
     log:
-        "logs/verify/verify.log",
+        "<logs>/verify/verify.log",
+    localrule: True
     conda:
         "../envs/regfold.yaml"
     params:
+        results=lambda wildcards: results(),
         models=PREDICTORS,
     script:
         "../scripts/verify.py"

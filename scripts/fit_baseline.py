@@ -10,7 +10,7 @@ def main(snakemake) -> None:
     from regfold import files
     from regfold.runtime import log, usage
 
-    with log.job(snakemake.log), usage.recorded(snakemake.params.usage):
+    with log.job(snakemake.log), usage.recorded(snakemake.log.usage):
         from regfold.training import baseline
 
         baseline.run(

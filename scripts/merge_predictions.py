@@ -11,7 +11,7 @@ def main(snakemake) -> None:
     from regfold.results import oos
     from regfold.runtime import log, usage
 
-    with log.job(snakemake.log), usage.recorded(snakemake.params.usage):
+    with log.job(snakemake.log), usage.recorded(snakemake.log.usage):
         prepared = oos.read_prepared(Path(snakemake.input.table).parent)
         cells = oos.read_cells(prepared, [Path(path).parent for path in snakemake.input.cells])
         write_csv(oos.merge(prepared, cells), snakemake.output.oos)

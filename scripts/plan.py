@@ -1,7 +1,5 @@
 """Say what the next run will do with each cell, and why, before anything runs."""
 
-from pathlib import Path
-
 from regfold.runtime import job, log
 from regfold.workflow import plan
 
@@ -9,7 +7,7 @@ from regfold.workflow import plan
 def main(snakemake) -> None:
     """Print the plan; nothing but the log is written."""
     with log.job(snakemake.log) as terminal:
-        results = Path("results")
+        results = snakemake.params.results
         steps = plan.plan(snakemake.config, snakemake.params.specifications, results, job.STATES)
         seconds = plan.earlier_seconds(sorted(results.glob("cells/*/*/cell.json")))
         for line in plan.lines(steps, seconds, snakemake.params.cores):

@@ -24,7 +24,7 @@ def main(snakemake) -> None:
             params.coverage,
             note=lambda line: print(f"regfold: {line}", file=terminal),
         )
-        for line in new_rows.write(predicted, new, Path("results/predictions")):
+        for line in new_rows.write(predicted, new, params.results / "predictions"):
             print(f"regfold: {line}", file=terminal)
 
 

@@ -1,7 +1,5 @@
 """Remove what no cell of the study needs: old training states, and cells that are no part of it any more."""
 
-from pathlib import Path
-
 from regfold.config import baselines
 from regfold.runtime import job, log
 from regfold.workflow import pruning
@@ -10,7 +8,7 @@ from regfold.workflow import pruning
 def main(snakemake) -> None:
     """Say how much was removed."""
     with log.job(snakemake.log) as terminal:
-        removed = pruning.prune(Path("results"), baselines.predictors(snakemake.config), job.STATES)
+        removed = pruning.prune(snakemake.params.results, baselines.predictors(snakemake.config), job.STATES)
         print(f"regfold: {removed}", file=terminal)
 
 

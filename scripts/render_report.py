@@ -8,7 +8,7 @@ def main(snakemake) -> None:
     from regfold.report import vega
     from regfold.runtime import log, usage
 
-    with log.job(snakemake.log), usage.recorded(snakemake.params.usage), vega.javascript() as javascript:
+    with log.job(snakemake.log), usage.recorded(snakemake.log.usage), vega.javascript() as javascript:
         from regfold.report import page  # with Altair, while the JavaScript is being made
         from regfold.results import study  # with Altair, while the JavaScript is being made
 

@@ -11,7 +11,7 @@ def main(snakemake) -> None:
     from regfold.results import by_level, predictions, rows, scores, training_rows
     from regfold.runtime import log, usage
 
-    with log.job(snakemake.log), usage.recorded(snakemake.params.usage):
+    with log.job(snakemake.log), usage.recorded(snakemake.log.usage):
         schema = files.read_json(snakemake.input.schema)
         cells = [files.read_json(path) for path in snakemake.input.cells]
         paths = {Path(path).stem: path for path in snakemake.input.oos}

@@ -17,7 +17,7 @@ def main(snakemake) -> None:
             description=Path(snakemake.input.fold),
             prepared=Path(snakemake.input.schema).parent,
             out=Path(snakemake.output.cell).parent,
-            used=Path(snakemake.params.usage),
+            used=Path(snakemake.log.usage),
             terminal=terminal,
         )
 

@@ -1,7 +1,5 @@
 """Hold what is under results/ against the table, line by line and cell by cell."""
 
-from pathlib import Path
-
 from regfold.results.verify import verify
 from regfold.runtime import log
 
@@ -9,7 +7,7 @@ from regfold.runtime import log
 def main(snakemake) -> None:
     """End with an error that names the rows where a result is not what the table and the cells say."""
     with log.job(snakemake.log) as terminal:
-        print(f"regfold: {verify(snakemake.config, Path('results'))}", file=terminal)
+        print(f"regfold: {verify(snakemake.config, snakemake.params.results)}", file=terminal)
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ from types import SimpleNamespace
 import numpy as np
 import score_predictions
 from regfold import files
+from snakemake.iocontainers import Log
 
 HOSTILE = [
     "<script>alert(1)</script>",
@@ -187,9 +188,8 @@ def build(
             compare={"rope": 0.01},
             coverage=0.9,
             by={"columns": list(by), "missing": [""]},
-            usage=str(folder / "benchmarks" / "job.tsv"),
         ),
-        log=[str(folder / "logs" / "job.log")],
+        log=Log(fromdict={"log": str(folder / "logs/job.log"), "usage": str(folder / "benchmarks/job.tsv")}),
     )
 
 

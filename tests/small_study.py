@@ -9,7 +9,7 @@ from regfold.data import prepare
 from regfold.data.write_text import write_csv
 from regfold.provenance import identity
 from regfold.results import oos
-from regfold.splits import folds, split
+from regfold.splits import split
 from regfold.training import cell_files
 
 NO_DEVICE = {"kind": "CPU", "name": "test"}
@@ -152,7 +152,7 @@ class Study:
             np.savez(folder / "predictions.npz", digest=digests[rows], prediction=predicted)
             for name in ("model.keras", "history.csv"):
                 (folder / name).write_text(f"{repeat} {fold}")
-            recorded = {name: self.description(repeat, fold)[name] for name in folds.DIGESTS}
+            recorded = {name: self.description(repeat, fold)[name] for name in identity.DIGESTS}
             recorded["files"] = cell_files.digests(folder)
             (folder / "cell.json").write_text(json.dumps({"digests": recorded}))
 

@@ -5,16 +5,18 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-
-from filelock import FileLock, Timeout
+from typing import TYPE_CHECKING
 
 from regfold.errors import RegfoldError
+
+if TYPE_CHECKING:
+    from filelock import FileLock
 
 # What `flock` answers on a file system without locks, such as Lustre without its mount option of that name.
 NO_LOCKS = (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOTSUP)
 
 
-def acquire(path: str | os.PathLike, *, wait: bool = True) -> FileLock | None:
+def acquire(path: str | os.PathLike, *, wait: bool = True) -> "FileLock | None":
     """Hold the lock on a file until its `release`, or until this process ends, however it ends.
 
     The file is made if need be, and says the process ID of the last holder. A symbolic link in its place is
@@ -30,6 +32,8 @@ def acquire(path: str | os.PathLike, *, wait: bool = True) -> FileLock | None:
     Raises:
         RegfoldError: if the file cannot be made or opened, or its file system has no locks.
     """
+    from filelock import FileLock, Timeout  # here: who reads the Snakefile may have Snakemake alone
+
     # A soft lock, filelock's own answer to a file system without locks, would outlive a killed process.
     lock = FileLock(path, fallback_to_soft=False, on_acquired=_write_process_id)
     try:

@@ -20,7 +20,7 @@ sys.path.insert(0, str(ROOT / "scripts"))
 
 def prepare(study: Path, n_rows: int, n_features: int) -> None:
     """Write what prepare_data and split_folds would have written, for five folds and two classes."""
-    from regfold.splits import folds
+    from regfold.provenance import identity
 
     prepared, generator = study / "results" / "prepared", np.random.default_rng(0)
     prepared.mkdir(parents=True)
@@ -40,7 +40,7 @@ def prepare(study: Path, n_rows: int, n_features: int) -> None:
     ]
     schema = {"columns": columns, "classes": ["0", "1"], "target": ["y"], "task": "classification"}
     (prepared / "schema.json").write_text(json.dumps(schema | {"width": n_features}))
-    described = dict.fromkeys(folds.DIGESTS, "digest") | {"n_train": n_rows, "width": n_features}
+    described = dict.fromkeys(identity.DIGESTS, "digest") | {"n_train": n_rows, "width": n_features}
     fold = {"repeat": 1, "fold": 1, "name": "1", **described}
     (study / "fold.json").write_text(json.dumps(fold))
 

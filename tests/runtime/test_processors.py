@@ -49,15 +49,17 @@ import train_fold
 from regfold.provenance import identity
 from regfold.runtime import processors
 from small_study import Study
+from snakemake.iocontainers import Log
 study = Study(
     "x,y\\n" + "".join(f"{{i}},{{i % 3}}.5\\n" for i in range(12)),
     network={{"hidden": [100, 100]}}, training={{"epochs": 1, "batch_size": 1024}},
 )
 assert processors.pool_size(1, 1, [100, 100], 1024) == 2
 train_fold.main(SimpleNamespace(
-    wildcards=SimpleNamespace(model="m", repeat="1", fold="1"), threads=1, log=["job.log"],
+    wildcards=SimpleNamespace(model="m", repeat="1", fold="1"), threads=1,
+    log=Log(fromdict={{"log": "job.log", "usage": "job.tsv"}}),
     config=study.config,
-    params=SimpleNamespace(spec=identity.specification(study.config["models"]["m"]), usage="usage.tsv"),
+    params=SimpleNamespace(spec=identity.specification(study.config["models"]["m"])),
     input=SimpleNamespace(fold="results/folds/1-1.json", schema="results/prepared/schema.json"),
     output=SimpleNamespace(cell="results/cells/m/1-1/cell.json"),
 ))

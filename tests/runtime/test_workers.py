@@ -81,13 +81,12 @@ def job_of(study: Study, model: str = "m", fold: int = 1) -> Snakemake:
         Params(
             fromdict={
                 "spec": identity.specification(study.config["models"][model]),
-                "usage": f"benchmarks/{model}.tsv",
             }
         ),
         Wildcards(fromdict={"model": model, "repeat": "1", "fold": str(fold)}),
         1,
         None,
-        Log(toclone=[f"{model}.log"]),
+        Log(fromdict={"log": f"{model}.log", "usage": f"benchmarks/{model}.tsv"}),
         study.config,
         "train_fold",
         None,

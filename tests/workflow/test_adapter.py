@@ -50,7 +50,7 @@ def workflow(rules=("train_fold",), main=True, nodes=None, deployed=(), touch=Fa
         register_resource=lambda name, number: None,
         scheduling_settings=SimpleNamespace(max_jobs_per_timespan=SimpleNamespace(max_jobs=100, timespan=1)),
         scheduler=SimpleNamespace(job_rate_limiter="a limit"),
-        modifier=SimpleNamespace(skip_configfile=False),
+        modifier=SimpleNamespace(skip_configfile=False, is_main_snakefile=lambda: True, namespace=None),
         dag_settings=SimpleNamespace(targets=["all"]),
         resource_settings=SimpleNamespace(nodes=nodes, cores=4, resources={}),
         deployment_settings=SimpleNamespace(deployment_method=set(deployed)),
@@ -61,7 +61,16 @@ def workflow(rules=("train_fold",), main=True, nodes=None, deployed=(), touch=Fa
 
 def ask(made: SimpleNamespace) -> dict:
     """Everything that is asked of a workflow."""
-    functions = ("config_files", "config_name", "targets", "is_main", "is_dry", "runs_here", "runs_scripts")
+    functions = (
+        "is_module",
+        "config_files",
+        "config_name",
+        "targets",
+        "is_main",
+        "is_dry",
+        "runs_here",
+        "runs_scripts",
+    )
     functions += ("jobs_at_once", "jobs", "jobs_to_run", "lock_files")
     answers = {name: getattr(adapter, name)(made) for name in functions}
     answers["limit"] = adapter.limit(made, "gpu", 2)
@@ -80,6 +89,7 @@ def test_what_is_asked_of_a_workflow(capsys):
     made = workflow()
     one = [("train_fold", {"model": "m", "repeat": "1", "fold": "1"})]
     assert ask(made) == {
+        "is_module": False,
         "config_files": ["config.yaml", "other.yaml"],
         "config_name": "config.yaml",
         "targets": ["all"],
@@ -123,7 +133,6 @@ def test_a_module_that_snakemake_has_not_any_more_is_said_once(gone, monkeypatch
     monkeypatch.setitem(sys.modules, gone, None)
     for _ in range(2):
         assert adapter.is_recorded(workflow(), "a.txt") == (gone == "snakemake.io")
-        adapter.of_any_age("a.txt")
         adapter.say("a line")
     assert len(capsys.readouterr().err.splitlines()) == 1
 

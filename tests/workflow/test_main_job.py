@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 from regfold.config.resolve import resolve
 from regfold.results import verify
+from snakemake.iocontainers import Log
 from workflow.real_study import ROOT, Study, copy_project
 
 SCRIPTS = ROOT / "scripts"
@@ -334,8 +335,7 @@ def run_scripts(settings: dict) -> list[dict]:
     merged = SimpleNamespace(
         input=SimpleNamespace(**made, cells=cells),
         output=SimpleNamespace(oos="results/oos/echo.csv"),
-        params=SimpleNamespace(usage="m.tsv"),
-        log=["m.log"],
+        log=Log(fromdict={"log": "m.log", "usage": "m.tsv"}),
     )
     merge_predictions.main(merged)
     verify.verify(resolved, Path("results"))

@@ -11,8 +11,8 @@ TABLE_ENDINGS = (*TEXT_ENDINGS, ".xlsx", ".parquet", ".feather")
 SKLEARN_TABLES = ("iris", "wine", "breast_cancer", "digits", "diabetes", "linnerud")
 
 
-def check_table(path: str, where: str = "data.path") -> None:
-    """Check that a key, `where`, names a table: a file that is there, or one of scikit-learn's."""
+def check_table(path: str, where: str = "data.path", *, exists: bool = True) -> None:
+    """Check that a key, `where`, names a table: a file, or one of scikit-learn's; see `check_input`."""
     kind, _, name = path.partition(":")
     if kind == "sklearn":
         if name not in SKLEARN_TABLES:
@@ -26,15 +26,16 @@ def check_table(path: str, where: str = "data.path") -> None:
             f"{where}: {quote(path)} has an unknown ending{remedy}; expected "
             f"{listed(TABLE_ENDINGS, 'or')}, or sklearn:NAME"
         )
-    check_input(path, where)
+    check_input(path, where, exists=exists)
 
 
-def check_input(path: str, where: str) -> None:
-    """Check that a file is there, and that Snakemake can take it as a rule's input."""
+def check_input(path: str, where: str, *, exists: bool = True) -> None:
+    """Check that Snakemake can take a file as a rule's input, and, where it must, that it exists."""
     if set(path) & set("{}"):
         what = "has braces, which Snakemake takes for a wildcard"
         raise RegfoldError(f"{where}: {quote(path)} {what}; expected a path without")
-    check_file(path, where)
+    if exists:
+        check_file(path, where)
 
 
 def check_file(path: str, where: str) -> None:

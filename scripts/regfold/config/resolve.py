@@ -27,12 +27,13 @@ SINGLE = {
 }
 
 
-def resolve(raw: dict, source: str = "config.yaml") -> dict:
+def resolve(raw: dict, source: str = "config.yaml", *, inputs_exist: bool = True) -> dict:
     """Check a config and complete it.
 
     Args:
         raw: the config as YAML gave it; it is not changed.
         source: the file's name, for messages.
+        inputs_exist: whether table and split file must be there already, since no rule makes them.
 
     Returns:
         a new, JSON-serialisable dictionary: `data`, `split`, `compare`, `predict`, `report`, `new_data`,
@@ -44,12 +45,12 @@ def resolve(raw: dict, source: str = "config.yaml") -> dict:
             values that do not fit together.
     """
     try:
-        return _resolve(raw)
+        return _resolve(raw, inputs_exist)
     except RegfoldError as error:
         raise RegfoldError(f"{source}: {error}") from None
 
 
-def _resolve(raw: dict) -> dict:
+def _resolve(raw: dict, inputs_exist: bool) -> dict:
     rules = schema.load()
     schema.check_keys(raw, rules)
     given = schema.check(raw, rules)
@@ -59,8 +60,8 @@ def _resolve(raw: dict) -> dict:
     data["target"] = [data["target"]] if isinstance(data["target"], str) else data["target"]
     data["missing"] = [str(text) for text in data["missing"]]
     split = schema.defaults(keys["split"]) | given.get("split", {})
-    _check_data(data)
-    _check_split(split, data)
+    _check_data(data, inputs_exist)
+    _check_split(split, data, inputs_exist)
     for section in ("network", "training"):
         _check_section(given.get(section, {}), section)
     models = {}
@@ -86,7 +87,7 @@ def _resolve(raw: dict) -> dict:
     report = schema.defaults(keys["report"]) | given.get("report", {})
     new_data = given.get("new_data")
     if new_data is not None:
-        check_table(new_data, "new_data")
+        check_table(new_data, "new_data", exists=inputs_exist)
     return {
         "data": data,
         "split": split,
@@ -134,8 +135,8 @@ def _named(value: str | dict) -> dict:
     return {"name": value} if isinstance(value, str) else value
 
 
-def _check_data(data: dict) -> None:
-    check_table(data["path"])
+def _check_data(data: dict, inputs_exist: bool) -> None:
+    check_table(data["path"], exists=inputs_exist)
     if data["task"] == "classification" and len(data["target"]) > 1:
         raise RegfoldError(
             f"data.task: classification with {len(data['target'])} target columns; expected one target, or "
@@ -167,7 +168,7 @@ def _check_data(data: dict) -> None:
         roles |= dict.fromkeys(names, f"in data.{key}")
 
 
-def _check_split(split: dict, data: dict) -> None:
+def _check_split(split: dict, data: dict, inputs_exist: bool) -> None:
     method = split["method"]
     for key, methods in {"column": WITH_COLUMN, "file": ("file",)}.items():
         if split[key] is None and method in methods:
@@ -179,7 +180,7 @@ def _check_split(split: dict, data: dict) -> None:
                 f"null, or the method {listed(methods, 'or')}"
             )
     if method == "file":
-        check_input(split["file"], "split.file")
+        check_input(split["file"], "split.file", exists=inputs_exist)
     if split["gap"] and method != "time":
         raise RegfoldError(
             f"split.gap: {split['gap']} would be ignored, as split.method is {method}; expected 0, or the "

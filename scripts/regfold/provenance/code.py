@@ -7,6 +7,7 @@ from functools import cache
 from pathlib import Path
 
 PACKAGE = Path(__file__).parents[1]
+SCRIPTS = PACKAGE.parent
 # Modules that decide nothing about a result, only where it is made, how it is written and spoken of.
 INFRASTRUCTURE = {
     "errors",

@@ -15,6 +15,10 @@ LIBRARIES = ("keras", "tensorflow", "numpy")
 BASELINE_LIBRARIES = ("scikit-learn", "numpy", "scipy")
 # Snakemake compares files up to this size by checksum, and larger ones by time.
 SMALL = 1_000_000
+# A description's digests, which cell.json repeats: of the training rows, of how they are encoded, of what
+# decides which of them are validation rows, of the held-out rows, and of the whole matrix' columns. The first
+# two, and the third with early stopping, decide the network; all, what a cell writes.
+DIGESTS = ("train", "encoding", "validation", "test", "layout")
 # What a fold's description says of its training (repeat and fold decide seeds); the rest is of held-out rows.
 # With early stopping `validation` too: what decides which training rows are validation rows.
 TRAINED = ("repeat", "fold", "train", "encoding")
@@ -89,14 +93,22 @@ def stamp(path: str | None) -> str | None:
     """What tells a file of the user's from another: Snakemake alone takes no notice of one that is older.
 
     Returns:
-        a digest of a file of at most SMALL bytes, size and time of a larger one; None where there is none.
+        a digest of a file of at most SMALL bytes, size and time of a larger one; None for no file, for a
+        table of scikit-learn's, and for a file that cannot be read, of which the job says so.
+
+    Raises:
+        FileNotFoundError: if another rule has yet to make the file. Snakemake asks again once it has.
     """
+    if path is None or path.startswith("sklearn:"):
+        return None
     try:
         status = Path(path).stat()
         if status.st_size > SMALL:
             return f"{status.st_size} bytes, {status.st_mtime_ns}"
         return hashlib.sha256(Path(path).read_bytes()).hexdigest()
-    except (OSError, TypeError):
+    except FileNotFoundError:
+        raise
+    except OSError:
         return None
 
 

@@ -10,7 +10,7 @@ import pyarrow.parquet as parquet
 from regfold import files
 from regfold.data.oos_names import KEYS, LABEL, output_names
 from regfold.errors import RegfoldError, quote
-from regfold.splits import folds
+from regfold.provenance import changes
 from regfold.training import cell_files
 
 # Rows in a message.
@@ -158,7 +158,7 @@ def read_cell(folder: Path, expected: dict) -> tuple[np.ndarray, np.ndarray]:
     metadata = files.read_json(folder / "cell.json")
     if damaged := cell_files.damaged(folder, metadata["digests"]["files"]):
         raise RegfoldError(f"{folder / damaged[0]}: damaged since it was written; remove it and run again")
-    if not folds.belongs(metadata, expected):
+    if not changes.belongs(metadata, expected):
         raise RegfoldError(f"{folder}: {OUTDATED}")
     return read_predictions(folder)
 

@@ -13,6 +13,7 @@ from regfold.config import baselines
 from regfold.data.layout import Layout
 from regfold.data.prepare import prepare
 from regfold.errors import RegfoldError, quote
+from regfold.provenance import changes
 from regfold.results import oos
 from regfold.splits import folds
 from regfold.training import cell_files
@@ -92,7 +93,7 @@ def _read_cells(folder: Path, prepared: oos.Prepared, described: dict[tuple[int,
             damaged = cell_files.damaged(cell, metadata["digests"]["files"])
             problems += [f"{cell / name}: damaged or missing; {_set_aside(cell / name)}" for name in damaged]
             if not damaged:
-                if not folds.belongs(metadata, expected):
+                if not changes.belongs(metadata, expected):
                     problems.append(f"{cell}: {oos.OUTDATED}")
                 found = oos.read_predictions(cell)
                 if wrong := oos.wrong_rows(prepared, repeat, fold, *found):

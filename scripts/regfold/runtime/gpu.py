@@ -23,12 +23,14 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-
-from filelock import FileLock
+from typing import TYPE_CHECKING
 
 from regfold import locks
 from regfold.errors import RegfoldError, quote
 from regfold.runtime.nvml import DriverError, Gpu, entries, find_gpus, visible_gpus, warn
+
+if TYPE_CHECKING:
+    from filelock import FileLock
 
 # A scheduler's job: it shares no slot with other jobs, even where their GPUs go by the same name.
 ALLOCATIONS = ("SLURM_JOB_ID", "PBS_JOBID", "LSB_JOBID", "FLUX_JOB_ID")
@@ -40,7 +42,7 @@ class Lease:
     """What a training process holds; `device` is its description for cell.json."""
 
     device: dict = field(default_factory=lambda: {"kind": "CPU", "name": processor()})
-    lock: FileLock | None = None
+    lock: "FileLock | None" = None
 
     def confirm(self, seen: list[str]) -> None:
         """Correct `device` by the names of the GPUs that TensorFlow sees; give back what it cannot use."""
@@ -106,6 +108,8 @@ def local_gpus() -> int:
         slots = len(usable_gpus()) * jobs_per_gpu()
     except DriverError as error:
         warn(f"{error}; cells are trained on the CPU")
+        return 0
+    except ModuleNotFoundError:  # Snakemake alone is here: jobs have an environment of their own, or are dry
         return 0
     if slots and not cuda_libraries():
         warn("there are GPUs, but TensorFlow's CUDA libraries are not installed (`uv sync --extra gpu`)")

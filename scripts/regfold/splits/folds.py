@@ -12,11 +12,6 @@ from regfold.config.split_methods import GROUPED, STRATIFIED
 from regfold.data.layout import Layout
 from regfold.errors import RegfoldError
 
-# A description's digests, which cell.json repeats: of the training rows, of how they are encoded, of what
-# decides which of them are validation rows, of the held-out rows, and of the whole matrix' columns. The first
-# two, and the third with early stopping, decide the network; all, what a cell writes.
-DIGESTS = ("train", "encoding", "validation", "test", "layout")
-
 
 @dataclass(frozen=True)
 class Folds:
@@ -74,7 +69,7 @@ class Folds:
 
         Returns:
             `repeat`, `fold`; how many rows it trains on and tests; `width`, the number of matrix columns that
-            its training rows use; and the DIGESTS.
+            its training rows use; and the digests (identity.DIGESTS).
         """
         training, held_out = self.training(repeat, fold), self.held_out(repeat, fold)
         if not training.any():
@@ -104,11 +99,6 @@ def read(prepared: Path, split: dict) -> Folds:
     """What split_folds wrote into results/prepared, for the config's split section."""
     assignment, codes = (np.load(prepared / f"{name}.npy") for name in ("assignment", "codes"))
     return Folds(assignment, codes, split["method"], split["gap"])
-
-
-def belongs(cell: dict, description: dict) -> bool:
-    """Whether a cell, by its cell.json, was made from the rows and columns that its fold has now."""
-    return all(cell["digests"][name] == description[name] for name in DIGESTS)
 
 
 def rows_digest(digests: np.ndarray) -> str:

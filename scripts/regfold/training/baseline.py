@@ -13,6 +13,7 @@ from threadpoolctl import threadpool_limits
 
 from regfold import __version__, files
 from regfold.data.matrix import take_rows
+from regfold.provenance import identity
 from regfold.splits import folds, inner
 from regfold.training import cell_files, standardize
 from regfold.training.seeds import derive
@@ -86,7 +87,7 @@ def run(
         },
         "flags": flags,
         "digests": {
-            **{part: description[part] for part in folds.DIGESTS},
+            **{part: description[part] for part in identity.DIGESTS},
             "code": specification["code"],
             "files": cell_files.digests(out),
         },

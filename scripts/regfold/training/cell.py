@@ -150,7 +150,7 @@ def run(
             "weights": weights_digest(network),
             "digests": {
                 "state": digest,
-                **{name: description[name] for name in folds.DIGESTS},
+                **{name: description[name] for name in identity.DIGESTS},
                 **{part: specification[part] for part in ("code", "cell", "build")},
             },
             "times": {

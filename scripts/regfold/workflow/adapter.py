@@ -36,6 +36,12 @@ def _convenience(what: str, otherwise: object = None) -> Callable:
     return decorate
 
 
+@_convenience("its use as a module of another workflow", False)
+def is_module(workflow) -> bool:
+    """Whether another workflow uses this one as a module, while the Snakefile is read."""
+    return not workflow.modifier.is_main_snakefile()
+
+
 @_convenience("the check of its config files for keys that stand twice", ())
 def config_files(workflow) -> list[str]:
     """The config files that this workflow reads; none where another workflow gives it its config."""
@@ -44,7 +50,9 @@ def config_files(workflow) -> list[str]:
 
 @_convenience("the name of its config file in messages", "config.yaml")
 def config_name(workflow) -> str:
-    """The config file that was read last, for messages."""
+    """The config file that was read last, or the module whose config another workflow gave, for messages."""
+    if workflow.modifier.namespace and workflow.modifier.skip_configfile:
+        return f"config of module {workflow.modifier.namespace}"
     return os.path.relpath(["config.yaml", *workflow.configfiles][-1])
 
 
@@ -159,11 +167,3 @@ def is_recorded(workflow, path: str) -> bool:
 def force(workflow, path: str) -> None:
     """Let the job run that makes a file, while the graph is built."""
     workflow.dag.forcefiles.add(path)
-
-
-@_convenience("a look at results that were copied without records")
-def of_any_age(path: str):
-    """An input whose age means nothing, as `ancient` marks it in a rule."""
-    from snakemake.io import ancient
-
-    return ancient(path)

@@ -9,43 +9,39 @@ from pathlib import Path
 
 from regfold import files
 from regfold.errors import RegfoldError
-from regfold.splits import folds
+from regfold.provenance import changes
 from regfold.workflow import adapter
-from regfold.workflow.plan import settings_changed
-
-FIRST = "results/prepared/schema.json"
 
 
-def of_prepare_data(workflow, table: str) -> list[str]:
-    """The input of prepare_data. Without a record it runs again, and all that is cheap behind it."""
-    if _unrecorded(workflow, FIRST):
-        adapter.force(workflow, FIRST)
-    return [] if table.startswith("sklearn:") else [table]
+def force_unrecorded(workflow, results: Path) -> None:
+    """Let prepare_data run again where what it made has no record, and behind it all that is cheap."""
+    made = results / "prepared" / "schema.json"
+    if _unrecorded(workflow, made):
+        adapter.force(workflow, str(made))
 
 
-def of_cell(workflow, specification: dict, model: str, repeat: str, fold: str) -> str:
-    """The input `fold` of a cell. Without a record it runs again if cell.json tells of another training."""
-    description = f"results/folds/{repeat}-{fold}.json"
-    cell = f"results/cells/{model}/{repeat}-{fold}/cell.json"
+def is_current(workflow, results: Path, specification: dict, model: str, repeat: str, fold: str) -> bool:
+    """Whether a cell without a record is of these rows and settings, by its cell.json; else it runs again."""
+    cell = results / "cells" / model / f"{repeat}-{fold}" / "cell.json"
     if not _unrecorded(workflow, cell):
-        return description
-    if _belongs(Path(cell), Path(description), specification):
-        return adapter.of_any_age(description) or description
-    adapter.force(workflow, cell)
-    return description
+        return False
+    if _belongs(cell, results / "folds" / f"{repeat}-{fold}.json", specification):
+        return True
+    adapter.force(workflow, str(cell))
+    return False
 
 
-def _unrecorded(workflow, path: str) -> bool:
-    return adapter.is_main(workflow) and Path(path).is_file() and not adapter.is_recorded(workflow, path)
+def _unrecorded(workflow, path: Path) -> bool:
+    return adapter.is_main(workflow) and path.is_file() and not adapter.is_recorded(workflow, str(path))
 
 
 def _belongs(cell: Path, description: Path, specification: dict) -> bool:
     try:
         metadata, now = map(files.read_json, (cell, description))
         return (
-            folds.belongs(metadata, now)
+            changes.belongs(metadata, now)
             and metadata["fold_name"] == now["name"]
-            and not settings_changed(metadata, specification)
+            and not changes.settings_changed(metadata, specification)
         )
     except (OSError, RegfoldError, TypeError):
         return False

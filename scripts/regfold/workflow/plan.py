@@ -1,6 +1,5 @@
 """What the next run will do with each cell, and why, said before anything runs."""
 
-import json
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +12,7 @@ from regfold.data.prepare import prepare
 from regfold.errors import RegfoldError
 from regfold.formatting import duration
 from regfold.provenance import identity
+from regfold.provenance.changes import settings_changed
 from regfold.splits import folds
 from regfold.splits.split import Split, decide
 from regfold.training import cell_files
@@ -138,37 +138,6 @@ def _step(
     digest = identity.state_digest(specification, description)
     epochs, finished = Store(states, digest).progress() or (0, False)
     return Step(model, *key, PREDICTS if finished else RESUMES if epochs else TRAINS, why, epochs)
-
-
-def settings_changed(cell: dict, specification: dict) -> list[str]:
-    """In what a cell's settings, code and library versions differ from those that it would have now."""
-    recorded, digests = cell["settings"], cell["digests"]
-    why = []
-    for part in ("network", "training", "penalty", "baseline"):
-        for name, then, now in _differences(recorded.get(part), specification.get(part), part):
-            why.append(f"settings changed: {name} {_show(then)} -> {_show(now)}")
-    if digests.get("build") != specification.get("build"):
-        why.append("the file of network.build changed")
-    for library, now in specification["versions"].items():
-        if cell["versions"].get(library) != now:
-            why.append(f"{library} {cell['versions'].get(library)} -> {now}")
-    if digests["code"] != specification["code"]:
-        why.append("the code that trains changed")
-    elif digests.get("cell") != specification.get("cell"):
-        why.append("the code that writes a cell changed")
-    return why
-
-
-def _differences(then: object, now: object, name: str):
-    if isinstance(then, dict) and isinstance(now, dict):
-        for key in dict.fromkeys([*then, *now]):
-            yield from _differences(then.get(key), now.get(key), f"{name}.{key}")
-    elif then != now:
-        yield name, then, now
-
-
-def _show(value: object) -> str:
-    return f"{value:g}" if isinstance(value, float) else json.dumps(value)
 
 
 def lines(steps: list[Step], seconds: dict[str, float], cores: int) -> list[str]:

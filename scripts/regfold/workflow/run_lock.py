@@ -42,7 +42,8 @@ def release_if_orphaned(workflow) -> None:
             orphaned = [path for path in LOCKS.glob("*") if _identity(path) in run["locks"]]
             for path in orphaned:
                 path.unlink()
-    except (RegfoldError, OSError, KeyError, TypeError):  # a folder without locks, a damaged run.json
+    # A folder without locks, a damaged run.json; Snakemake alone is installed.
+    except (RegfoldError, OSError, KeyError, TypeError, ImportError):
         return
     if orphaned:
         print(
