@@ -30,6 +30,7 @@ rule all:
         "<results>/summary.json",
         expand("<results>/{name}.csv", name=["scores", "scores_by", "comparison", "rows", "folds"]),
         expand("<results>/oos/{model}.csv", model=PREDICTORS),
+        expand(["<results>/path/{model}.csv", "<results>/oos_path/{model}.parquet"], model=SELECTS),
         lambda wildcards: all_cells(MODELS, *CELL_FILES) + all_cells(BASELINES, *BASELINE_FILES),
 
 

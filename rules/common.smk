@@ -13,7 +13,7 @@ from regfold.workflow import adapter, copied, local_jobs, pruning, run_lock, run
 from regfold import errors
 from regfold.runtime import workers
 from regfold.provenance import code, identity
-from regfold.config import baselines
+from regfold.config import baselines, strengths
 from regfold.config.resolve import resolve
 from regfold.runtime.job import STATES
 from regfold.training.cell_files import BASELINE_FILES, CELL_FILES
@@ -25,6 +25,7 @@ with errors.ending_the_process():
     config = resolve(config, adapter.config_name(workflow), inputs_exist=not adapter.is_module(workflow))
     MODELS, BASELINES = list(config["models"]), baselines.of(config)
     PREDICTORS = baselines.predictors(config)
+    SELECTS = strengths.selects(config)  # model -> how a strength is chosen, of the models with a path
     SPECIFICATIONS = identity.specifications(config)
 
 following = run_progress.RunProgress(workflow)

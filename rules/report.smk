@@ -13,6 +13,7 @@ rule render_report:
         oos=expand("<results>/oos/{model}.csv", model=PREDICTORS),
         scores_by="<results>/scores_by.csv",
         rows="<results>/rows.csv",
+        paths=expand("<results>/path/{model}.csv", model=SELECTS),
         cells=lambda wildcards: all_cells(PREDICTORS, "cell.json"),
         histories=lambda wildcards: all_cells(MODELS, "history.csv"),
     output:

@@ -16,6 +16,7 @@ rule score_predictions:
         assignment="<results>/prepared/assignment.npy",
         codes="<results>/prepared/codes.npy",
         oos=expand("<results>/oos/{model}.csv", model=PREDICTORS),
+        path_predictions=expand("<results>/oos_path/{model}.parquet", model=SELECTS),
         cells=lambda wildcards: all_cells(PREDICTORS, "cell.json"),
     output:
         scores=report("<results>/scores.csv", caption="../report/scores.rst", category="Scores"),
@@ -32,6 +33,7 @@ rule score_predictions:
         "../envs/regfold.yaml"
     params:
         models=PREDICTORS,
+        selects=SELECTS,
         split=config["split"],
         compare=config["compare"],
         by={"columns": config["report"]["by"], "missing": config["data"]["missing"]},

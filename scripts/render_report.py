@@ -23,6 +23,7 @@ def main(snakemake) -> None:
             rows=snakemake.input.rows,
             cells=snakemake.input.cells,
             histories=snakemake.input.histories,
+            paths=snakemake.input.paths,
         )
         page.write(found, javascript, snakemake.output.report, snakemake.output.figures)
 

@@ -8,21 +8,22 @@ from regfold.runtime import workers
 def main(snakemake) -> None:
     """Write results/scores.csv, scores_by.csv, comparison.csv, rows.csv and summary.json."""
     from regfold import files
-    from regfold.results import by_level, predictions, rows, scores, training_rows
+    from regfold.results import by_level, paths, predictions, rows, scores, training_rows
     from regfold.runtime import log, usage
 
     with log.job(snakemake.log), usage.recorded(snakemake.log.usage):
         schema = files.read_json(snakemake.input.schema)
         cells = [files.read_json(path) for path in snakemake.input.cells]
-        paths = {Path(path).stem: path for path in snakemake.input.oos}
-        oos = {model: predictions.read(paths[model], schema) for model in snakemake.params.models}
+        oos_of = {Path(path).stem: path for path in snakemake.input.oos}
+        oos = {model: predictions.read(oos_of[model], schema) for model in snakemake.params.models}
         split = snakemake.params.split
         known = training_rows.known(Path(snakemake.input.schema).parent, split)
         groups = predictions.groups(snakemake.input.oos[0], split)
         table = scores.table(schema, oos, cells)
         scores.write(snakemake.output.scores, table)
+        with_path = paths.scored(snakemake.params.selects, snakemake.input.path_predictions, cells)
         rope = snakemake.params.compare["rope"]
-        summary = scores.summary(schema, oos, table, known, split["method"], groups, rope)
+        summary = scores.summary(schema, oos, table, known, split, groups, rope, with_path)
         scores.write_comparison(snakemake.output.comparison, summary["comparison"])
         levels = by_level.of_columns(snakemake.input.oos[0], **snakemake.params.by)
         by = by_level.table(schema, oos, table, levels, split["method"], groups)

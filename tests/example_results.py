@@ -1,12 +1,18 @@
 """A small, realistic results/ folder for tests of the scores and the report: no network is trained."""
 
 import csv
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
+import pandas as pd
+import pyarrow as pa
 import score_predictions
 from regfold import files
+from regfold.data.write_text import write_csv
+from regfold.results import oos as oos_files
+from regfold.results import paths
 from snakemake.iocontainers import Log
 
 HOSTILE = [
@@ -15,6 +21,7 @@ HOSTILE = [
     "{{7*7}} {% raw %} \u202egnirts \u2066",
     'it\'s "quoted", \\ and 😀 \x1b[2J\u200f',
 ]
+STRENGTHS = (0.0, *np.geomspace(1e-6, 1e-1, 19).tolist())
 PLAIN_CLASSES = ["Adelie", "Chinstrap", "Gentoo"]
 
 
@@ -57,12 +64,16 @@ def build(
     diverged: tuple[int, int] | None = None,
     lost: tuple[int, int] | None = None,
     identical: int = 1,
+    selects: Mapping[str, str] | None = None,
+    strengths: Sequence[float] = STRENGTHS,
     seed: int = 0,
     by: tuple[str, ...] = (),
 ) -> SimpleNamespace:
     """Writes all that `score_predictions` and `render_report` read, and returns their snakemake object.
 
     Args:
+        selects: the models with a path of kernel L2 strengths, and how one is chosen.
+        strengths: of their paths; the middle one is best.
         diverged: (repeat, fold) of the last model's cell whose predictions are out by orders of magnitude.
         lost: (repeat, fold) of the last model's cell whose predictions are not finite.
         identical: how many rows have the first row's content.
@@ -126,7 +137,7 @@ def build(
     np.save(prepared.with_name("codes.npy"), np.zeros(n, np.int32))
     content = np.maximum(np.arange(n), identical - 1).astype(">u8")
     np.save(prepared.with_name("digests.npy"), content.repeat(2).view(np.uint8).reshape(n, 16))
-    cells, histories, oos = [], [], []
+    cells, histories, oos, selects = [], [], [], selects or {}
     for place, model in enumerate(models):
         path = folder / "results" / "oos" / f"{model}.csv"
         path.parent.mkdir(exist_ok=True)
@@ -151,7 +162,10 @@ def build(
                 cells.append(where / "cell.json")
                 histories.append(where / "history.csv")
             all_predictions.append(made)
-        _oos(path, schema, truth, all_predictions, fold_of)
+        if model in selects:
+            _path(random, folder / "results", model, selects[model], strengths, truth, all_predictions)
+        else:
+            _oos(path, schema, truth, all_predictions, fold_of)
         oos.append(path)
     results = folder / "results"
     return SimpleNamespace(
@@ -164,6 +178,8 @@ def build(
             summary=results / "summary.json",
             rows=results / "rows.csv",
             scores_by=results / "scores_by.csv",
+            paths=[results / "path" / f"{model}.csv" for model in selects],
+            path_predictions=[results / "oos_path" / f"{model}.parquet" for model in selects],
         ),
         output=SimpleNamespace(
             scores=results / "scores.csv",
@@ -176,6 +192,7 @@ def build(
         ),
         params=SimpleNamespace(
             models=list(models),
+            selects=selects,
             split={
                 "method": "kfold",
                 "folds": folds,
@@ -270,6 +287,63 @@ def _cell(random, model, repeat, fold, n, n_test, place, bad):
         "penalties": measured,
         "activity_note": "per row: Keras divides by the batch size since 3.14.0",
     }
+
+
+def _path(random, results, model, select, strengths, truth, all_predictions):
+    """Turns a model's cells into cells of a path, and merges them as the rule merge_path does."""
+    prepared = prepared_in_memory(results / "prepared")
+    far = np.abs(np.arange(len(strengths)) - (len(strengths) - 1) / 2) / len(strengths)
+    cells = {}
+    for folder in sorted((results / "cells" / model).iterdir()):
+        metadata = files.read_json(folder / "cell.json")
+        repeat, fold = metadata["repeat"], metadata["fold"]
+        rows = np.flatnonzero(prepared.assignment[repeat - 1] == fold)
+        # The further from the middle, the more of another row's prediction.
+        best, other = (all_predictions[repeat - 1][r] for r in (rows, random.permutation(rows)))
+        predicted = np.stack([(1 - f) * best + f * other for f in far.tolist()], axis=1)
+        kept = np.linspace(1, 0, len(strengths))
+        metadata["path"] = {
+            "name": "kernel.l2",
+            "strengths": list(strengths),
+            "rmse_train": (_error(truth) * (0.9 - 0.6 * kept)).tolist(),
+            "nonzero": (1600 * kept).astype(int).tolist(),
+            "inputs": np.ceil(4 * kept).astype(int).tolist(),
+            "epochs": [metadata["epochs"]] * len(strengths),
+            "endings": [""] * len(strengths),
+            "chosen": int(random.integers(len(strengths))) if select == "nested" else None,
+            "inner_rmse": None,
+        }
+        metadata["settings"]["penalty"]["kernel"]["l2"] = list(strengths)
+        files.write_json(folder / "cell.json", metadata)
+        history = pd.read_csv(folder / "history.csv")
+        each = [history.assign(strength=strength)[["strength", *history]] for strength in strengths]
+        pd.concat(each).to_csv(folder / "history.csv", index=False)
+        cells[repeat, fold] = paths.cell(metadata, prepared.digests[rows], predicted)
+    choice = paths.choose(prepared, cells, select)
+    write_csv(paths.merge(prepared, cells, choice), results / "oos" / f"{model}.csv")
+    paths.write_predictions(results / "oos_path" / f"{model}.parquet", paths.predictions(prepared, cells))
+    paths.write_table(results / "path" / f"{model}.csv", choice.table)
+
+
+def _error(truth):
+    """The RMSE of a constant prediction."""
+    return float(np.sqrt(np.mean(truth.var(axis=0))))
+
+
+def prepared_in_memory(folder):
+    """The prepared table of `build`, whose cells of features are all the same."""
+    schema, target = files.read_json(folder / "schema.json"), np.load(folder / "target.npy")
+    n = len(target)
+    return oos_files.Prepared(
+        folder=folder,
+        schema=schema,
+        table=pa.table({name: ["x"] * n for name in schema["table_columns"]}),
+        names=pa.array(map(str, range(n))),
+        position=np.arange(n),
+        digests=np.load(folder / "digests.npy"),
+        target=target,
+        assignment=np.load(folder / "assignment.npy"),
+    )
 
 
 def _history(random, path, epochs, task, bad):

@@ -5,10 +5,11 @@ from pathlib import Path
 
 import numpy as np
 from regfold.config.resolve import resolve
+from regfold.config.strengths import path_of, selects
 from regfold.data import prepare
 from regfold.data.write_text import write_csv
 from regfold.provenance import identity
-from regfold.results import oos
+from regfold.results import oos, paths
 from regfold.splits import split
 from regfold.training import cell_files
 
@@ -140,26 +141,54 @@ class Study:
         return self.tested(repeat, fold), oos.read_predictions(self.folder(repeat, fold, model))[1]
 
     def pretend(self, model: str = "m", seed: int = 0) -> None:
-        """All cells of a model without training: predictions that differ from row to row, and small files."""
-        random = np.random.default_rng(seed)
+        """All cells of a model without training: predictions that differ from row to row, and small files.
+
+        A path's strengths have predictions of their own; a nested choice takes the fold's number.
+        """
+        random, path = np.random.default_rng(seed), path_of(self.config["models"][model]["penalty"])
+        shape = [len(path.strengths)] if path else []
         digests = np.load(self.prepared / "digests.npy")
         n_outputs = len(self.schema["classes"] or self.schema["target"])
         dtype = np.float32 if self.schema["classes"] else np.float64
         for repeat, fold in self.cells():
             folder, rows = self.folder(repeat, fold, model), self.tested(repeat, fold)
             folder.mkdir(parents=True, exist_ok=True)
-            predicted = random.normal(size=(len(rows), n_outputs)).astype(dtype)
+            predicted = random.normal(size=(len(rows), *shape, n_outputs)).astype(dtype)
             np.savez(folder / "predictions.npz", digest=digests[rows], prediction=predicted)
             for name in ("model.keras", "history.csv"):
                 (folder / name).write_text(f"{repeat} {fold}")
             recorded = {name: self.description(repeat, fold)[name] for name in identity.DIGESTS}
             recorded["files"] = cell_files.digests(folder)
-            (folder / "cell.json").write_text(json.dumps({"digests": recorded}))
+            metadata = {"model": model, "repeat": repeat, "fold": fold, "n_train": 8, "digests": recorded}
+            if path:
+                metadata["path"] = self._pretended(path, fold, self.config["models"][model]["select"])
+            (folder / "cell.json").write_text(json.dumps(metadata))
+
+    @staticmethod
+    def _pretended(path, fold: int, select: str) -> dict:
+        """What cell.json says of a path; the stronger the penalty, the fewer weights."""
+        n = len(path.strengths)
+        return {
+            "name": path.name,
+            "strengths": path.strengths,
+            "rmse_train": [fold + place / n for place in range(n)],
+            "nonzero": [int(100 / (1 + strength)) for strength in path.strengths],
+            "inputs": None,
+            "epochs": [3 + place for place in range(n)],
+            "chosen": fold % n if select == "nested" else None,
+        }
 
     def merge(self, model: str = "m") -> Path:
-        """merge_predictions."""
-        prepared = oos.read_prepared(self.prepared)
-        cells = oos.read_cells(prepared, [self.folder(*key, model) for key in self.cells()])
-        path = self.results / "oos" / f"{model}.csv"
-        write_csv(oos.merge(prepared, cells), path)
+        """merge_predictions, or with a path merge_path."""
+        path, prepared = self.results / "oos" / f"{model}.csv", oos.read_prepared(self.prepared)
+        folders = [self.folder(*key, model) for key in self.cells()]
+        if select := selects(self.config).get(model):
+            cells = paths.read_cells(prepared, folders)
+            choice = paths.choose(prepared, cells, select)
+            write_csv(paths.merge(prepared, cells, choice), path)
+            predictions = paths.predictions(prepared, cells)
+            paths.write_predictions(self.results / "oos_path" / f"{model}.parquet", predictions)
+            paths.write_table(self.results / "path" / f"{model}.csv", choice.table)
+        else:
+            write_csv(oos.merge(prepared, oos.read_cells(prepared, folders)), path)
         return path

@@ -13,13 +13,13 @@ import pyarrow as pa
 import yaml
 
 from regfold import files
-from regfold.config import baselines
+from regfold.config import baselines, strengths
 from regfold.config.resolve import resolve
 from regfold.data import read_typed
 from regfold.data.oos_names import KEYS, LABEL
 from regfold.data.table import Table
 from regfold.errors import RegfoldError, nearest, quote
-from regfold.results import by_level, oos
+from regfold.results import by_level, oos, paths
 from regfold.results import rows as rows_file
 from regfold.results import scores as scores_file
 from regfold.results import study as finished
@@ -109,7 +109,7 @@ class Study:
         Returns:
             the table's own columns (numeric features and regression targets as float64, NaN where missing;
             the others as the text that they are), then oos_row (text), oos_repeat and oos_fold (int64),
-            oos_label (text), truth and predictions (float64).
+            oos_strength (float64, of a path), oos_label (text), truth and predictions (float64).
         """
         self._check(model, baselines.predictors(self.config))
         frame = self._read(
@@ -124,9 +124,20 @@ class Study:
             elif name in own:
                 cells = frame[name].str.strip()
                 frame[name] = cells.mask(cells.isin(self.config["data"]["missing"])).astype(np.float64)
-            elif name not in (*schema["table_columns"], KEYS[0], LABEL):
+            elif name not in (*schema["table_columns"], KEYS[0], LABEL):  # with a path, oos_strength too
                 frame[name] = frame[name].astype(np.float64)
         return frame
+
+    def path(self, model: str) -> pd.DataFrame:
+        """A row for each strength of a model's path, ascending, see `paths.read_table`.
+
+        Raises:
+            RegfoldError: if the model has no path.
+        """
+        self._check(model)
+        if model not in strengths.selects(self.config):
+            raise RegfoldError(f"model {quote(model)} has no path of strengths in {self.folder / CONFIG}")
+        return self._read(self._path_table(model), paths.read_table)
 
     def networks(self, model: str) -> list["keras.Model"]:
         """A model's networks, by repeat and fold; loaded once.
@@ -194,6 +205,7 @@ class Study:
                 rows=self.results / "rows.csv",
                 cells=sorted(self.results.glob("cells/*/*/cell.json")),
                 histories=sorted(self.results.glob("cells/*/*/history.csv")),
+                paths=[self._path_table(model) for model in strengths.selects(self.config)],
             )
         )
 
@@ -216,7 +228,10 @@ class Study:
             hint = nearest(model, known) or f"; expected {', '.join(map(quote, known))}"
             raise RegfoldError(f"no model {quote(model)} in {self.folder / CONFIG}{hint}")
 
-    def _read(self, name: str, read):
+    def _path_table(self, model: str) -> Path:
+        return self.results / "path" / f"{model}.csv"
+
+    def _read(self, name: str | Path, read):
         path = self.results / name
         try:
             return read(path)

@@ -49,7 +49,8 @@ def built(folder: Path, **settings) -> SimpleNamespace:
 
 
 def read(made: SimpleNamespace) -> study.Study:
-    return study.read(models=made.params.models, split=made.params.split, **vars(made.input))
+    inputs = {name: value for name, value in vars(made.input).items() if name != "path_predictions"}
+    return study.read(models=made.params.models, split=made.params.split, **inputs)
 
 
 @pytest.fixture(scope="module", params=CASES)
@@ -187,7 +188,9 @@ def test_headline_is_the_lowest_pooled_score_and_says_that_it_was_chosen(tmp_pat
     assert headline["model"] == min(scores, key=lambda model: scores[model]["rmse"]) == "l1"
     l1, l2 = (f"{scores[model]['rmse']:.4f}" for model in ("l1", "l2"))
     assert (headline["metric"], headline["score"]) == ("RMSE", l1)
-    assert headline["choice"] == "The lowest of 2 models on the same folds; optimistic: chosen for its score."
+    assert headline["choices"] == [
+        "The lowest of 2 models on the same folds; optimistic: chosen for its score."
+    ]
     citation = sentences.citation(found)
     interval = " to ".join(f"{scores['l1'][f'rmse_{end}']:.3g}" for end in ("low", "high"))
     assert headline["interval"].startswith(f"95 % interval {interval} (corrected resampled t over 5 folds")
@@ -249,7 +252,7 @@ def test_rows_in_training_and_test_are_noted_with_the_remedy(tmp_path):
 def test_one_model_is_no_choice(tmp_path):
     found = read(built(tmp_path, n=60, models=("l1",)))
     headline = sentences.headline(found)
-    assert headline["model"] is None and headline["choice"] == ""
+    assert headline["model"] is None and headline["choices"] == []
     assert "optimistic" not in sentences.citation(found)
 
 

@@ -59,7 +59,7 @@ def summary(schema: dict, found: dict[str, Predictions], constant=None, n_repeat
         for r, f, _ in made.cells()
     }
     table = scores.table(schema, found, cells_of(found))
-    result = scores.summary(schema, found, table, known, "kfold", None, 0.01)
+    result = scores.summary(schema, found, table, known, {"method": "kfold"}, None, 0.01, {})
     json.dumps(result, allow_nan=False)
     return result
 
@@ -159,7 +159,9 @@ def test_the_constant_is_what_the_training_rows_know(tmp_path, monkeypatch):
             dummy, y[:, None], {"y": y, "label": labels}[target], cv=folds, method=how
         ).reshape(23, -1)
         table = scores.table(study.schema, {"m": found}, cells_of({"m": found}))
-        result = scores.summary(study.schema, {"m": found}, table, known_of(study), "kfold", None, 0.01)
+        result = scores.summary(
+            study.schema, {"m": found}, table, known_of(study), study.config["split"], None, 0.01, {}
+        )
         result = result["models"]["m"]
         assert result["rmse_of_constant"] == pytest.approx(np.sqrt(np.mean((found.truth - expected) ** 2)))
         oracle = np.sqrt(np.mean((found.truth - found.truth.mean(axis=0)) ** 2))
@@ -197,7 +199,9 @@ def test_held_out_rows_that_equal_a_training_row_are_counted(tmp_path, monkeypat
     study.pretend()
     found = {"m": predictions.read(study.merge(), study.schema)}
     table = scores.table(study.schema, found, cells_of(found))
-    result = scores.summary(study.schema, found, table, known_of(study), "file", None, 0.01)
+    result = scores.summary(
+        study.schema, found, table, known_of(study), study.config["split"], None, 0.01, {}
+    )
     assert result["duplicates"] == {"n_tests": 7, "n_in_training": 2, "share": pytest.approx(2 / 7)}
 
 

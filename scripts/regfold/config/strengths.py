@@ -27,6 +27,11 @@ def path_of(penalty: dict) -> Path | None:
     return next((Path(name, value) for name, value in _leaves(penalty) if isinstance(value, list)), None)
 
 
+def selects(config: dict) -> dict[str, str]:
+    """model -> how a strength is chosen, of a resolved config's models that have a path."""
+    return {name: model["select"] for name, model in config["models"].items() if path_of(model["penalty"])}
+
+
 def at(penalty: dict, strengths: float | list[float]) -> dict:
     """A resolved penalty section with one or some of its path's strengths in the place of the path."""
     part, _, key = path_of(penalty).name.rpartition(".")

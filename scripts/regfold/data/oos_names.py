@@ -1,6 +1,7 @@
 """The columns that regfold adds to the table's own in an out-of-sample file."""
 
 KEYS = ("oos_row", "oos_repeat", "oos_fold")
+STRENGTH = "oos_strength"  # of a model with a path
 LABEL = "oos_label"
 TRUTH, PREDICTION = "oos_y", "oos_pred"
 
@@ -16,4 +17,6 @@ def output_names(schema: dict) -> tuple[list[str], list[str]]:
 
 def is_reserved(name: str) -> bool:
     """Whether a table may not have a column of this name, as regfold may add one."""
-    return name in (*KEYS, LABEL, TRUTH, PREDICTION) or name.startswith((f"{TRUTH}_", f"{PREDICTION}_"))
+    return name in (*KEYS, STRENGTH, LABEL, TRUTH, PREDICTION) or name.startswith(
+        (f"{TRUTH}_", f"{PREDICTION}_")
+    )

@@ -10,7 +10,6 @@ from regfold.results.study import Study
 
 MOST_WARNINGS = 8
 MOST_NAMED = 5
-OPTIMISTIC = "optimistic: chosen for its score"
 METHODS = {
     "kfold": "cross-validation",
     "stratified": "stratified cross-validation",
@@ -35,14 +34,22 @@ def headline(study: Study) -> dict:
     return {
         "model": model if several else None,
         "metric": study.ranking.label,
-        "score": significant(result[metric]),
+        "score": significant(remarks.reported(result, metric)),
         "unit": _unit(study),
         "spread": spread,
         "interval": interval(result, metric),
         "meaning": _meaning(study, result),
-        "choice": f"The lowest of {len(study.networks)} models on the same folds; {OPTIMISTIC}."
-        * (len(study.networks) > 1),
+        "choices": _choices(study, result),
     }
+
+
+def _choices(study: Study, result: dict) -> list[str]:
+    """What was chosen for its score, in sentences: a strength of the path, the best of several models."""
+    strength = remarks.choice(result, study.ranking.name)
+    found = [f"{strength[:1].upper()}{strength[1:]}."] if strength else []
+    if len(study.networks) > 1:
+        found.append(f"The lowest of {len(study.networks)} models on the same folds; {remarks.OPTIMISTIC}.")
+    return found
 
 
 def interval(result: dict, metric: str) -> str:
@@ -111,6 +118,8 @@ def warnings(study: Study) -> list[str]:
             found.append(f"Model {model} has no score: the predictions of a fold are not finite.")
         for remark in remarks.no_better_than_constant(result, study.ranking.name):
             found.append(f"Model {model} is {remark}.")
+        for remark in remarks.end_of_path(result):
+            found.append(f"Model {model}: {remark}.")
         for cell in result["flagged_cells"]:
             repeat = f"repeat {cell['repeat']}, " * (result["repeats"] > 1)
             found.append(f"Model {model}, {repeat}fold {cell['fold']}: {'; '.join(cell['flags'])}.")
@@ -186,11 +195,11 @@ def citation(study: Study) -> str:
     result = study.models[model]
     versions = study.cells[model][0]["versions"]
     seed = study.cells[model][0]["settings"]["training"]["seed"]
-    between = ""
+    between, score = "", remarks.reported(result, metric)
     if result[f"{metric}_low"] is not None:
         between = f", {interval(result, metric)}"
     text = (
-        f"Out-of-sample {study.ranking.label} {significant(result[metric])}{between}, pooled over "
+        f"Out-of-sample {study.ranking.label} {significant(score)}{between}, pooled over "
         f"{result['n_rows_tested']:,} rows ({method(study)}, split seed {study.split['seed']}), of a "
         f"regularized neural network (model {model}, training seed {seed}), with regfold "
         f"{versions['regfold']}, Keras {versions['keras']} and TensorFlow {versions['tensorflow']}."
@@ -198,10 +207,12 @@ def citation(study: Study) -> str:
     if "targets" in result:
         each = [f"{label(name)} {significant(scores['rmse'])}" for name, scores in result["targets"].items()]
         text += f" RMSE in each target's own units: {first_few(each, MOST_NAMED)}."
+    if strength := remarks.choice(result, metric):
+        text += f" Strength of the penalty: {strength}."
     if len(study.networks) > 1:
         text += (
             f" Model {model} is the best of {len(study.networks)} models that were compared on the same "
-            f"folds ({study.ranking.label} {_all_scores(study)}); {OPTIMISTIC}."
+            f"folds ({study.ranking.label} {_all_scores(study)}); {remarks.OPTIMISTIC}."
         )
     if study.baselines:
         scores = [f"{name} {significant(result[metric])}" for name, result in study.baselines.items()]
@@ -215,7 +226,8 @@ def citation(study: Study) -> str:
 
 def _all_scores(study: Study) -> str:
     """Every network's score; their range where there are many."""
-    scores = {model: result[study.ranking.name] for model, result in study.networks.items()}
+    metric = study.ranking.name
+    scores = {model: remarks.reported(result, metric) for model, result in study.networks.items()}
     if len(scores) <= MOST_NAMED:
         return ", ".join(f"{model} {significant(score)}" for model, score in scores.items())
     found = [score for score in scores.values() if score is not None]

@@ -15,8 +15,8 @@ from regfold.data.decimals import numbers
 from regfold.formatting import significant
 from regfold.results import metrics, predictions
 from regfold.results.intervals import rmse_interval
+from regfold.results.metrics import deviations
 from regfold.results.predictions import Predictions
-from regfold.results.scores import deviations
 
 # Of numbers with more different values, each quarter is a level.
 FEW_VALUES = 4

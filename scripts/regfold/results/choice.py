@@ -5,12 +5,13 @@ lowest of many scores is optimistic: it was chosen for being low. Two correction
 repeats the choice on bootstrap samples, and that of Tibshirani and Tibshirani, which looks at the folds.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
 BAGS = 1_000
-BLOCK = 1 << 22  # counts held at a time
+BLOCK = 1 << 22  # numbers held at a time
 
 
 @dataclass(frozen=True)
@@ -42,85 +43,72 @@ def path_scores(
     Returns:
         arrays (strengths,): rmse (over all rows), rmse_fold_mean, rmse_fold_se, is_min, is_one_se.
     """
-    rmse = np.sqrt(losses.mean(axis=0))
-    by_cell = np.sqrt(_sums(losses, cells) / np.bincount(cells)[:, None])
-    mean = by_cell.mean(axis=0)
-    se = np.full(len(rmse), np.nan)
-    finite = np.isfinite(rmse)
-    if len(by_cell) > 1:
-        se[finite] = by_cell[:, finite].std(axis=0, ddof=1) / np.sqrt(folds)
-    is_min, is_one_se = np.zeros((2, len(rmse)), bool)
-    if finite.any():
-        best = best_strength(rmse, strengths)
-        within = finite & (mean <= mean[best] + np.nan_to_num(se[best]))
-        is_min[best] = True
-        is_one_se[np.flatnonzero(within)[strengths[within].argmax()]] = True
-    scores = {"rmse": rmse, "rmse_fold_mean": mean, "rmse_fold_se": se}
+    mean, se = _over_cells(_sums(losses, cells), np.bincount(cells), folds)
+    is_min, is_one_se = np.zeros((2, len(strengths)), bool)
+    usable = _usable(losses, strengths)
+    if len(usable):
+        sums, sizes = _sums(losses[:, usable], cells), np.bincount(cells)
+        is_min[usable[_minimum(sums, sizes)]] = True
+        is_one_se[usable[_one_standard_error(sums, sizes, folds)]] = True
+    scores = {"rmse": np.sqrt(losses.mean(axis=0)), "rmse_fold_mean": mean, "rmse_fold_se": se}
     return scores | {"is_min": is_min, "is_one_se": is_one_se}
 
 
-def best_strength(scores: np.ndarray, strengths: np.ndarray) -> int:
-    """The place of the lowest finite score; of several, that of the strongest penalty."""
-    strongest_first = np.argsort(-strengths, kind="stable")
-    return int(strongest_first[np.nanargmin(np.where(np.isfinite(scores), scores, np.nan)[strongest_first])])
-
-
 def bootstrap_bias_corrected(
-    losses: np.ndarray, units: np.ndarray, strengths: np.ndarray, seed: int, bags: int = BAGS
+    losses: np.ndarray,
+    units: np.ndarray,
+    cells: np.ndarray,
+    strengths: np.ndarray,
+    folds: int,
+    select: str,
+    seed: int,
+    bags: int = BAGS,
 ) -> Corrected | None:
-    """The RMSE of the best strength, corrected for having been chosen: BBC-CV.
+    """The RMSE of the chosen strength, corrected for having been chosen: BBC-CV.
 
     Tsamardinos, Greasidou and Borboudakis (2018, "Bootstrapping the out-of-sample predictions for efficient
-    and accurate cross-validation", Machine Learning 107): draw units with replacement, choose the best
-    strength on those in the bag, score it on those outside; the mean of these scores is the corrected score,
-    their quantiles its interval. The mean is that of the squared errors, the root is taken at the end.
+    and accurate cross-validation", Machine Learning 107): draw units with replacement, choose a strength on
+    those in the bag, score it on those outside; the mean of these scores is the corrected score, their
+    quantiles its interval. The mean is that of the squared errors, the root is taken at the end.
 
     Args:
-        losses: (n, strengths) squared errors, each the mean over a row's outputs; strengths with one that is
-            not finite take no part.
+        losses, cells, strengths, folds: as in `path_scores`; strengths with a loss that is not finite take no
+            part.
         units: (n,) int, from 0 without gaps: what is independent, a group or a row. (A row that was
             tested in several repeats is one unit.)
-        strengths: (strengths,) in any order.
+        select: the rule that chooses, "min" or "one_se".
         seed: of the bags.
         bags: number of bootstrap samples.
 
     Returns:
         None where there is nothing to choose from, or a single unit.
     """
-    part = np.flatnonzero(np.isfinite(losses).all(axis=0))
-    part = part[np.argsort(-strengths[part], kind="stable")]  # argmin takes the strongest of equal ones
-    sizes = np.bincount(units).astype(np.float64)
-    if not len(part) or len(sizes) < 2:
+    usable = _usable(losses, strengths)
+    sizes = np.bincount(units)
+    if not len(usable) or len(sizes) < 2:
         return None
-    sums = _sums(losses[:, part], units)
-    random = np.random.default_rng(seed)
-    blocks = _counts(len(sizes), bags, random)
-    mse = np.concatenate([_scores_outside(counts, sums, sizes) for counts in blocks])
-    mse = mse[np.isfinite(mse)]  # a bag may hold every one of very few units
+    losses = losses[:, usable]
+    sums, by_cell = _sums(losses, units), [np.flatnonzero(cells == cell) for cell in range(cells.max() + 1)]
+    rows = max(1, BLOCK // max(len(sizes), len(by_cell) * len(usable) * (select == "one_se")))
+    mse = []
+    for counts in _counts(len(sizes), bags, rows, np.random.default_rng(seed)):
+        if select == "one_se":
+            drawn = [counts[:, units[lines]] for lines in by_cell]
+            inside = np.stack([d @ losses[lines] for d, lines in zip(drawn, by_cell, strict=True)], axis=1)
+            chosen = _one_standard_error(inside, np.stack([d.sum(axis=1) for d in drawn], axis=1), folds)
+        else:
+            chosen = ((counts @ sums) / (counts @ sizes)[:, None]).argmin(axis=1)
+        outside = (counts == 0).astype(np.float64)
+        with np.errstate(invalid="ignore"):  # a bag may hold every one of very few units
+            means = np.take_along_axis(outside @ sums, chosen[:, None], axis=1)[:, 0] / (outside @ sizes)
+        mse.append(means[np.isfinite(means)])
+    mse = np.concatenate(mse)
     low, high = np.sqrt(np.quantile(mse, [0.025, 0.975]))
     return Corrected(float(np.sqrt(mse.mean())), float(low), float(high))
 
 
-def _counts(n: int, bags: int, random: np.random.Generator):
-    """How often each of n units is in each bag, in blocks (bags of the block, n) that bound the memory."""
-    rows = max(1, BLOCK // n)
-    for start in range(0, bags, rows):
-        block = min(rows, bags - start)
-        drawn = random.integers(n, size=(block, n)) + n * np.arange(block)[:, None]
-        yield np.bincount(drawn.ravel(), minlength=block * n).reshape(block, n).astype(np.float64)
-
-
-def _scores_outside(counts: np.ndarray, sums: np.ndarray, sizes: np.ndarray) -> np.ndarray:
-    """Mean loss outside each bag of the strength that is best inside it; NaN where nothing is outside."""
-    inside = counts @ sums / (counts @ sizes)[:, None]
-    outside = (counts == 0).astype(np.float64)
-    chosen = inside.argmin(axis=1)[:, None]
-    with np.errstate(invalid="ignore"):
-        return np.take_along_axis(outside @ sums, chosen, axis=1)[:, 0] / (outside @ sizes)
-
-
 def tibshirani_corrected(losses: np.ndarray, cells: np.ndarray, chosen: int) -> float:
-    """The RMSE of the chosen strength, corrected for having been chosen, from the folds alone.
+    """The RMSE of the best strength, corrected for having been chosen, from the folds alone.
 
     Tibshirani and Tibshirani (2009, "A bias correction for the minimum error rate in cross-validation",
     Annals of Applied Statistics 3): with e_k(s) the error of fold k at strength s, the bias is the mean over
@@ -134,6 +122,52 @@ def tibshirani_corrected(losses: np.ndarray, cells: np.ndarray, chosen: int) -> 
     by_cell = _sums(losses, cells) / np.bincount(cells)[:, None]
     bias = np.mean(by_cell[:, chosen] - np.nanmin(by_cell, axis=1))
     return float(np.sqrt(losses[:, chosen].mean() + bias))
+
+
+def _usable(losses: np.ndarray, strengths: np.ndarray) -> np.ndarray:
+    """The places of the strengths whose losses are finite, strongest first.
+
+    So the first of equal scores is that of the strongest penalty, as is the first within a standard error.
+    """
+    strongest_first = np.argsort(-strengths, kind="stable")
+    return strongest_first[np.isfinite(losses).all(axis=0)[strongest_first]]
+
+
+def _minimum(sums: np.ndarray, sizes: np.ndarray) -> np.ndarray:
+    """The place of the lowest score, from (..., cells, strengths) sums of losses of (..., cells) rows."""
+    return (sums.sum(axis=-2) / sizes.sum(axis=-1)[..., None]).argmin(axis=-1)
+
+
+def _one_standard_error(sums: np.ndarray, sizes: np.ndarray, folds: int) -> np.ndarray:
+    """The place of the first strength within one standard error of the lowest score, as `_minimum`."""
+    mean, se = _over_cells(sums, sizes, folds)
+    limit = mean + np.nan_to_num(se)
+    best = _minimum(sums, sizes)
+    return (mean <= np.take_along_axis(limit, best[..., None], axis=-1)).argmax(axis=-1)
+
+
+def _over_cells(sums: np.ndarray, sizes: np.ndarray, folds: int) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and standard error of the cells' RMSEs, (..., strengths) each; cells without rows are left out.
+
+    Args:
+        sums: (..., cells, strengths) of losses; sizes: (..., cells) rows.
+        folds: cells of one cross-validation.
+    """
+    present = (sizes > 0)[..., None]
+    rmse = np.sqrt(sums / np.maximum(sizes, 1)[..., None])
+    n = present.sum(axis=-2)
+    mean = rmse.sum(axis=-2) / n
+    with np.errstate(invalid="ignore", divide="ignore"):  # one cell has no spread, infinite losses no mean
+        squares = np.square((rmse - mean[..., None, :]) * present).sum(axis=-2)
+        return mean, np.sqrt(squares / (n - 1) / folds)
+
+
+def _counts(n: int, bags: int, rows: int, random: np.random.Generator) -> Iterator[np.ndarray]:
+    """How often each of n units is in each bag, float64 (at most `rows` bags, n)."""
+    for start in range(0, bags, rows):
+        block = min(rows, bags - start)
+        drawn = random.integers(n, size=(block, n)) + n * np.arange(block)[:, None]
+        yield np.bincount(drawn.ravel(), minlength=block * n).reshape(block, n).astype(np.float64)
 
 
 def _sums(losses: np.ndarray, labels: np.ndarray) -> np.ndarray:

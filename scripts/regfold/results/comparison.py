@@ -6,7 +6,7 @@ as a posterior it is the Bayesian correlated t test (Benavoli, Corani, Demsar an
 change", JMLR 18), which also says how probable it is that the two do not differ in practice.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from itertools import combinations
 
@@ -33,7 +33,9 @@ COLUMNS = (
 MOST_REPEATS = 100
 
 
-def of_scores(scores: pd.DataFrame, metric: str, method: str, rope: float) -> list[dict]:
+def of_scores(
+    scores: pd.DataFrame, metric: str, method: str, rope: float, optimistic: Collection[str] = ()
+) -> list[dict]:
     """Every pair of a study's models compared, see `pairs`.
 
     Args:
@@ -41,6 +43,7 @@ def of_scores(scores: pd.DataFrame, metric: str, method: str, rope: float) -> li
         metric: the RMSE that ranks the models, a column of scores.csv.
         method: `split.method`.
         rope: region of practical equivalence, relative to the RMSE.
+        optimistic: the models whose strength was chosen for its score on the rows that are compared.
     """
     cells = dict(iter(scores.groupby("model", sort=False)))
     first = next(iter(cells.values()))
@@ -51,6 +54,7 @@ def of_scores(scores: pd.DataFrame, metric: str, method: str, rope: float) -> li
         folds=first["fold"].nunique(),
         rope=rope,
         method=method,
+        optimistic=optimistic,
     )
 
 
@@ -164,6 +168,7 @@ def pairs(
     folds: int,
     rope: float,
     method: str,
+    optimistic: Collection[str] = (),
 ) -> list[dict]:
     """Every pair of models compared, in the order of models.
 
@@ -173,6 +178,7 @@ def pairs(
         folds: cells of one cross-validation.
         rope: region of practical equivalence, relative to the RMSE.
         method: `split.method`; folds in the order of time are not exchangeable and allow no interval.
+        optimistic: the models whose strength was chosen for its score on these rows; sentences say so.
 
     Returns:
         a line per pair: COLUMNS and `sentence`. The p value is corrected for the number of pairs; low and
@@ -191,6 +197,10 @@ def pairs(
             p_value = float(p_values[tested.index(pair)])
             values += [*difference.interval(), p_value, *difference.probabilities()]
             sentence = _sentence(*pair, difference, p_value, rope, len(tested))
+            if chosen := [model for model in pair if model in optimistic]:
+                sentence += (
+                    f"; optimistic for {' and '.join(chosen)}, whose strength was chosen on these rows"
+                )
         else:
             values += [None] * (len(COLUMNS) - len(values))
             sentence = "not compared: " + _why_not(difference, method)

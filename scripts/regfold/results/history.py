@@ -8,8 +8,12 @@ import numpy as np
 from regfold import files
 
 
-def read_history(path: str | Path) -> dict[str, np.ndarray]:
+def read_history(path: str | Path, strength: float | None = None) -> dict[str, np.ndarray]:
     """A cell's history.csv: column -> (epochs,) float64, NaN where a cell is empty.
+
+    Args:
+        path: the file.
+        strength: of a path, whose lines are to be read.
 
     Raises:
         RegfoldError: if it is damaged: empty, or a line has more or fewer cells, or a cell is not a number.
@@ -23,4 +27,7 @@ def read_history(path: str | Path) -> dict[str, np.ndarray]:
         }
     except (ValueError, csv.Error):
         raise files.damaged(path, "is no table of numbers") from None
-    return columns
+    if strength is None:
+        return columns
+    own = columns.pop("strength") == strength
+    return {name: values[own] for name, values in columns.items()}

@@ -99,9 +99,20 @@ def of(task: str, n_targets: int = 1) -> tuple[Metric, ...]:
     return tuple(metric for metric in METRICS[task] if n_targets > 1 or not metric.standardized)
 
 
+def rmses(task: str, n_targets: int = 1) -> tuple[Metric, ...]:
+    """The RMSEs among a task's metrics, the one that ranks models last."""
+    return tuple(metric for metric in of(task, n_targets) if metric.function is rmse)
+
+
 def ranking(task: str, n_targets: int = 1) -> Metric:
     """The metric that ranks models: RMSE; for several targets the one in which each counts the same."""
-    return max(of(task, n_targets)[:2], key=lambda metric: metric.standardized)
+    return rmses(task, n_targets)[-1]
+
+
+def deviations(truth: np.ndarray) -> np.ndarray:
+    """Each output's standard deviation over the tested rows, float64 (outputs,); 1 for a constant one."""
+    deviation = truth.std(axis=0)
+    return np.where(np.ptp(truth, axis=0) > 0, deviation, 1.0)
 
 
 def score(

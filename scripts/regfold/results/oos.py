@@ -1,5 +1,6 @@
 """The row contract: every line of an out-of-sample file carries its own row's cells, truth and prediction."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,7 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as parquet
 
 from regfold import files
-from regfold.data.oos_names import KEYS, LABEL, output_names
+from regfold.data.oos_names import KEYS, LABEL, STRENGTH, output_names
 from regfold.errors import RegfoldError, quote
 from regfold.provenance import changes
 from regfold.training import cell_files
@@ -58,42 +59,82 @@ def read_prepared(folder: Path, assignment: Path | None = None) -> Prepared:
     )
 
 
-def merge(prepared: Prepared, cells: dict[tuple[int, int], tuple[np.ndarray, np.ndarray]]) -> pa.Table:
+def merge(
+    prepared: Prepared,
+    cells: dict[tuple[int, int], tuple[np.ndarray, np.ndarray]],
+    strengths: dict[tuple[int, int], float] | None = None,
+) -> pa.Table:
     """Join every prediction to its own row.
 
     Args:
         prepared: the table and who tests what.
         cells: for each (repeat, fold) the digests of the rows that it predicted, uint8 (n_test, 16), and
             their predictions, (n_test, n_outputs), both in canonical order; see `read_predictions`.
+        strengths: for each (repeat, fold) the strength that was chosen, of a model with a path.
 
     Returns:
-        the file's content as text: the table's columns, then oos_row, oos_repeat, oos_fold, for classes
-        oos_label, then truth and predictions; lines by repeat, then in the table's order.
+        the file's content as text: the table's columns, then oos_row, oos_repeat, oos_fold, with a path
+        oos_strength, for classes oos_label, then truth and predictions; lines by repeat, then in the table's
+        order.
 
     Raises:
         RegfoldError: if the cells do not predict exactly the rows that they are to test, by their contents.
     """
-    n_outputs = len(output_names(prepared.schema)[0])
+    return pa.concat_tables(
+        _lines(prepared, repeat, rows, fold, values, strengths)
+        for repeat, rows, fold, values in joined(prepared, cells)
+    )
+
+
+def joined(
+    prepared: Prepared,
+    cells: dict[tuple[int, int], tuple[np.ndarray, np.ndarray]],
+    n_strengths: int | None = None,
+) -> Iterator[tuple[int, np.ndarray, np.ndarray, np.ndarray]]:
+    """Every repeat's predictions, row by row in the table's order.
+
+    Args:
+        prepared, cells: see `merge`.
+        n_strengths: of predictions (n_test, n_strengths, n_outputs), those of a whole path.
+
+    Yields:
+        the repeat; the rows that it tests, int64 (n,), canonical indices; the fold of each, int32 (n,); their
+        predictions, (n, n_outputs) or (n, n_strengths, n_outputs).
+
+    Raises:
+        RegfoldError: see `merge`.
+    """
     dtype = np.float32 if prepared.schema["task"] == "classification" else np.float64
-    parts = []
+    canonical = np.argsort(prepared.position, kind="stable")
     for repeat, tested in enumerate(prepared.assignment, start=1):
-        values = np.zeros((len(tested), n_outputs), dtype)
+        values = np.zeros((len(tested), *_shape(prepared, n_strengths)), dtype)
         for fold in np.unique(tested[tested > 0]).tolist():
             if (repeat, fold) not in cells:
                 raise RegfoldError(f"repeat {repeat}, fold {fold}: no predictions")
-            if problem := wrong_rows(prepared, repeat, fold, *cells[repeat, fold]):
+            if problem := wrong_rows(prepared, repeat, fold, *cells[repeat, fold], n_strengths):
                 raise RegfoldError(f"repeat {repeat}, fold {fold}: {problem}")
             values[tested == fold] = cells[repeat, fold][1]
-        canonical = np.argsort(prepared.position, kind="stable")
-        canonical = canonical[tested[canonical] > 0]
-        parts.append(_lines(prepared, repeat, canonical, tested[canonical], values[canonical]))
-    return pa.concat_tables(parts)
+        rows = canonical[tested[canonical] > 0]
+        yield repeat, rows, tested[rows], values[rows]
 
 
-def wrong_rows(prepared: Prepared, repeat: int, fold: int, digests: np.ndarray, predicted: np.ndarray) -> str:
+def _shape(prepared: Prepared, n_strengths: int | None) -> tuple[int, ...]:
+    """The shape of one row's predictions."""
+    n_outputs = len(output_names(prepared.schema)[0])
+    return (n_outputs,) if n_strengths is None else (n_strengths, n_outputs)
+
+
+def wrong_rows(
+    prepared: Prepared,
+    repeat: int,
+    fold: int,
+    digests: np.ndarray,
+    predicted: np.ndarray,
+    n_strengths: int | None = None,
+) -> str:
     """In what a cell's predictions are not those of the rows that its fold tests; empty where all is well."""
     tested = np.flatnonzero(prepared.assignment[repeat - 1] == fold)
-    expected = len(tested), len(output_names(prepared.schema)[0])
+    expected = len(tested), *_shape(prepared, n_strengths)
     if predicted.shape != expected or len(digests) != len(tested):
         found = f"{len(digests):,} rows with predictions of shape {predicted.shape}"
         return f"{found}; expected those of the {expected[0]:,} rows that are tested, {expected}"
@@ -107,25 +148,40 @@ def wrong_rows(prepared: Prepared, repeat: int, fold: int, digests: np.ndarray, 
 
 
 def _lines(
-    prepared: Prepared, repeat: int, rows: np.ndarray, fold: np.ndarray, values: np.ndarray
+    prepared: Prepared,
+    repeat: int,
+    rows: np.ndarray,
+    fold: np.ndarray,
+    values: np.ndarray,
+    strengths: dict[tuple[int, int], float] | None,
 ) -> pa.Table:
-    schema, target = prepared.schema, prepared.target[rows]
+    schema = prepared.schema
     truth_names, prediction_names = output_names(schema)
     columns = dict(
         zip(prepared.table.column_names, prepared.table.take(prepared.position[rows]).columns, strict=True)
     )
     keys = prepared.names.take(pa.array(rows)), _text(np.full(len(rows), repeat)), _text(fold)
     columns |= dict(zip(KEYS, keys, strict=True))
-    if schema["task"] == "classification":
+    if strengths is not None:
+        columns[STRENGTH] = _text(np.array([strengths[repeat, one] for one in fold.tolist()], np.float64))
+    if schema["classes"]:
         broken = np.isnan(values).any(axis=1)
         labels = np.array([*schema["classes"], ""], object)
         columns[LABEL] = pa.array(labels[np.where(broken, -1, values.argmax(axis=1))], pa.string())
-        truth = [_text((target == code).astype(np.int8)) for code in range(len(schema["classes"]))]
-    else:
-        truth = [_text(column) for column in target.T]
-    columns |= dict(zip(truth_names, truth, strict=True))
-    columns |= dict(zip(prediction_names, (_text(np.ascontiguousarray(v)) for v in values.T), strict=True))
+    outputs = *truth(prepared, rows).T, *values.T
+    columns |= {
+        name: _text(np.ascontiguousarray(column))
+        for name, column in zip(truth_names + prediction_names, outputs, strict=True)
+    }
     return pa.table(columns)
+
+
+def truth(prepared: Prepared, rows: np.ndarray) -> np.ndarray:
+    """The truth of some rows (canonical indices), (n, outputs): one-hot int8, or float64 numbers."""
+    target = prepared.target[rows]
+    if classes := prepared.schema["classes"]:
+        return (target[:, None] == np.arange(len(classes))).astype(np.int8)
+    return target
 
 
 def _text(values: np.ndarray) -> pa.Array:

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.csv
 
 from regfold.config.split_methods import GROUPED
-from regfold.data.oos_names import KEYS, output_names
+from regfold.data.oos_names import KEYS, STRENGTH, output_names
 from regfold.errors import RegfoldError, quote
 
 
@@ -25,6 +25,7 @@ class Predictions:
         fold: (n,) int64, from 1.
         truth: (n, outputs) float64; one-hot for classes, the target's own units in a regression.
         prediction: (n, outputs) float64; probabilities, or the target's own units.
+        strength: (n,) float64, the strength that predicted it; None for a model without a path.
     """
 
     row: np.ndarray
@@ -32,6 +33,13 @@ class Predictions:
     fold: np.ndarray
     truth: np.ndarray
     prediction: np.ndarray
+    strength: np.ndarray | None = None
+
+    def strength_of(self, repeat: int, fold: int) -> float | None:
+        """The strength that predicted a cell's rows; None for a model without a path."""
+        if self.strength is None:
+            return None
+        return float(self.strength[(self.repeat == repeat) & (self.fold == fold)][0])
 
     def cells(self) -> Iterator[tuple[int, int, np.ndarray]]:
         """(repeat, fold, positions of its rows) for each cell, by repeat and fold."""
@@ -72,6 +80,8 @@ def read(path: str | Path, schema: dict) -> Predictions:
     truth, prediction = output_names(schema)
     types = dict(zip(KEYS, (pa.string(), pa.int64(), pa.int64()), strict=True))
     types |= dict.fromkeys(truth + prediction, pa.float64())
+    if has_path := STRENGTH in _header(path):
+        types[STRENGTH] = pa.float64()
     table = _read(path, types)
 
     def matrix(columns: list[str]) -> np.ndarray:
@@ -83,7 +93,13 @@ def read(path: str | Path, schema: dict) -> Predictions:
         fold=table["oos_fold"].to_numpy(),
         truth=matrix(truth),
         prediction=matrix(prediction),
+        strength=table[STRENGTH].to_numpy() if has_path else None,
     )
+
+
+def _header(path: str | Path) -> list[str]:
+    with Path(path).open(newline="", encoding="utf-8") as file:
+        return next(csv.reader(file))
 
 
 def _read(path: str | Path, types: Mapping[str, pa.DataType]) -> pa.Table:
@@ -96,8 +112,7 @@ def _read(path: str | Path, types: Mapping[str, pa.DataType]) -> pa.Table:
             convert_options=pa.csv.ConvertOptions(column_types=types, include_columns=list(types)),
         )
     except KeyError as error:
-        with Path(path).open(newline="", encoding="utf-8") as file:
-            header = next(csv.reader(file))
+        header = _header(path)
         missing = next(name for name in types if name not in header)
         raise RegfoldError(
             f"{path}: column {quote(missing)} is missing; expected an OOS file of this table"

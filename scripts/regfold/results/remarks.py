@@ -6,6 +6,56 @@ but the standard library.
 
 from regfold.formatting import significant
 
+OPTIMISTIC = "optimistic: chosen for its score"
+RULES = {
+    "min": "the lowest score",
+    "one_se": "the strongest penalty within one standard error of the lowest score",
+}
+
+
+def reported(result: dict, metric: str) -> float | None:
+    """A model's score as it is to be cited: corrected for the choice of a strength, where there is a path.
+
+    Args:
+        result: the model's part of summary.json.
+        metric: which score.
+    """
+    corrected = result.get(f"{metric}_corrected")
+    return result[metric] if corrected is None else corrected
+
+
+def choice(result: dict, ranked_by: str) -> str:
+    """How a strength was chosen, and what that does to the score; "" for a model without a path.
+
+    Args:
+        result: the model's part of summary.json.
+        ranked_by: the metric that ranks models.
+    """
+    if "path" not in result:
+        return ""
+    name, chosen, n = result["path"], result["chosen_strength"], len(result["strengths"])
+    if result["select"] == "nested":
+        extent = " to ".join(f"{strength:g}" for strength in sorted({min(chosen), max(chosen)}))
+        return f"{name} {extent} of {n} strengths, chosen in each fold on its training rows alone"
+    text = f"{name} {chosen:g}, {RULES[result['select']]} of {n} strengths"
+    naive, corrected = result[f"{ranked_by}_naive"], result[f"{ranked_by}_corrected"]
+    if naive is not None:
+        text += f"; {significant(naive)} there is {OPTIMISTIC}"
+    if corrected is not None:
+        text += f", {significant(corrected)} is corrected for the choice (BBC-CV)"
+    return text
+
+
+def end_of_path(result: dict) -> list[str]:
+    """Where the chosen strength is at an end of its path, beyond which there may be a better one."""
+    if "path" not in result or result["select"] == "nested":
+        return []
+    chosen, strengths = result["chosen_strength"], result["strengths"]
+    which = {strengths[0]: "smallest", strengths[-1]: "largest"}.get(chosen)
+    if which is None or chosen == 0:
+        return []
+    return [f"the chosen {result['path']}, {chosen:g}, is the {which} of its path, which may end too early"]
+
 
 def no_better_than_constant(result: dict, ranked_by: str) -> list[str]:
     """Where a model is no better than the mean (the class frequencies) of the training rows.
@@ -18,7 +68,7 @@ def no_better_than_constant(result: dict, ranked_by: str) -> list[str]:
     parts = [("", ranked_by, result)]
     parts += [(f" of target {name}", "rmse", scores) for name, scores in result.get("targets", {}).items()]
     for where, metric, scores in parts:
-        value, constant = scores[metric], scores[f"{metric}_of_constant"]
+        value, constant = reported(scores, metric), scores[f"{metric}_of_constant"]
         if None not in (value, constant) and value >= constant:
             found.append(
                 f"no better than one constant answer for every row{where} "

@@ -10,8 +10,8 @@ import pyarrow.compute as pc
 
 from regfold.data.write_text import write_csv
 from regfold.results import conformal
+from regfold.results.metrics import deviations
 from regfold.results.predictions import Predictions
-from regfold.results.scores import deviations
 
 TEXTS = ("row", "label")
 

@@ -11,7 +11,7 @@ from scipy.stats import median_abs_deviation
 from regfold import files
 from regfold.errors import RegfoldError, quote
 from regfold.formatting import significant
-from regfold.results import comparison, metrics
+from regfold.results import comparison, metrics, paths
 from regfold.results.intervals import rmse_interval
 from regfold.results.predictions import Predictions
 from regfold.results.training_rows import Known
@@ -41,7 +41,7 @@ def table(schema: dict, predictions: Mapping[str, Predictions], cells: Sequence[
     by_name = {(cell["model"], cell["repeat"], cell["fold"]): cell for cell in cells}
     lines = []
     for model, oos in predictions.items():
-        of_model, deviation = [], deviations(oos.truth)
+        of_model, deviation = [], metrics.deviations(oos.truth)
         for repeat, fold, rows in oos.cells():
             cell = by_name.pop((model, repeat, fold), None)
             place = f"results/oos/{model}.csv: repeat {repeat}, fold {fold}"
@@ -49,6 +49,7 @@ def table(schema: dict, predictions: Mapping[str, Predictions], cells: Sequence[
                 raise RegfoldError(f"{place}: no such cell; expected the cells of this study, run again")
             if cell["n_test"] != len(rows):
                 raise RegfoldError(f"{place}: {len(rows)} rows; expected the cell's {cell['n_test']}")
+            cell = paths.of_chosen(cell, oos.strength_of(repeat, fold))
             prediction = oos.prediction[rows]
             of_model.append(
                 {name: cell[name] for name in CELL + COUNTS}
@@ -65,12 +66,6 @@ def table(schema: dict, predictions: Mapping[str, Predictions], cells: Sequence[
             "expected every cell's rows"
         )
     return pd.DataFrame(lines).astype({"epochs": "Int64"})
-
-
-def deviations(truth: np.ndarray) -> np.ndarray:
-    """Each output's standard deviation over the tested rows, float64 (outputs,); 1 for a constant one."""
-    deviation = truth.std(axis=0)
-    return np.where(np.ptp(truth, axis=0) > 0, deviation, 1.0)
 
 
 def _odd_predictions(task: str, prediction: np.ndarray) -> list[str]:
@@ -138,9 +133,10 @@ def summary(
     predictions: Mapping[str, Predictions],
     scores: pd.DataFrame,
     known: Mapping[tuple[int, int], Known],
-    method: str,
+    split: dict,
     groups: np.ndarray | None,
     rope: float,
+    path_models: Mapping[str, paths.Scored],
 ) -> dict:
     """Scores of each model as a whole: pooled over all rows, outputs and repeats, and over its folds.
 
@@ -153,22 +149,28 @@ def summary(
         predictions: model -> its OOS predictions.
         scores: what `table` returned.
         known: what the training rows of each (repeat, fold) say without a network.
-        method: `split.method`.
+        split: the resolved `split` section.
         groups: (n,) int, from 0 without gaps: the group of each line of an OOS file; None without groups.
         rope: `compare.rope`.
+        path_models: those of the models that have a path of strengths.
     """
-    task, target = schema["task"], schema["target"]
+    task, target, method = schema["task"], schema["target"], split["method"]
+    ranking = metrics.ranking(task, len(target))
     chosen, single = metrics.of(task, len(target)), metrics.of(task)
     models = {}
     for model, oos in predictions.items():
         of_model = scores[scores["model"] == model]
-        deviation, constant = deviations(oos.truth), np.empty_like(oos.truth)
+        deviation, constant = metrics.deviations(oos.truth), np.empty_like(oos.truth)
         for repeat, fold, rows in oos.cells():
             constant[rows] = known[repeat, fold].constant
         result = _of_rows(chosen, oos.truth, oos.prediction, constant, deviation)
         for metric in chosen:
             result |= _over_folds(metric.name, of_model[metric.name])
         result |= _intervals(chosen, oos, of_model, deviation, method, groups)
+        if model in path_models:
+            # A row is one unit, however many repeats test it.
+            units = pd.factorize(oos.row)[0] if groups is None else groups
+            result |= paths.corrected(path_models[model], oos, ranking, deviation, units, split)
         if task == "regression" and len(target) > 1:
             result["targets"] = {
                 name: _of_rows(single, *(values[:, [i]] for values in (oos.truth, oos.prediction, constant)))
@@ -186,9 +188,9 @@ def summary(
             ],
         }
         models[model] = result
-    ranking = metrics.ranking(task, len(target)).name
     n_tests = len(next(iter(predictions.values())).row)
     n_repeated = sum(fold.n_repeated for fold in known.values())
+    optimistic = [model for model, path in path_models.items() if path.select != paths.NESTED]
     return {
         "models": models,
         "task": task,
@@ -196,9 +198,9 @@ def summary(
         "classes": schema["classes"],
         "path": schema["path"],
         "metrics": [metric.name for metric in chosen],
-        "ranked_by": ranking,
+        "ranked_by": ranking.name,
         "rope": rope,
-        "comparison": comparison.of_scores(scores, ranking, method, rope),
+        "comparison": comparison.of_scores(scores, ranking.name, method, rope, optimistic),
         "duplicates": {"n_tests": n_tests, "n_in_training": n_repeated, "share": n_repeated / n_tests},
     }
 

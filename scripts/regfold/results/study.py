@@ -10,7 +10,8 @@ import pandas as pd
 
 from regfold import files
 from regfold.config import baselines
-from regfold.results import by_level, metrics, predictions
+from regfold.results import by_level, metrics, predictions, remarks
+from regfold.results import paths as path_files
 from regfold.results import rows as rows_file
 from regfold.results import scores as scores_file
 from regfold.results.history import read_history
@@ -32,8 +33,10 @@ class Study:
         oos: model or baseline -> its out-of-sample predictions.
         by: scores_by.csv, see `by_level.table`.
         rows: the first lines of rows.csv, the worst predicted rows, see `rows.table`.
-        cells: model or baseline -> its cells' cell.json, by repeat and fold.
-        histories: model -> its cells' histories, in the order of `cells`.
+        cells: model or baseline -> its cells' cell.json, by repeat and fold; of a path, as if the chosen
+            strength had been trained alone.
+        histories: model -> its cells' histories, in the order of `cells`; of a path, the chosen strength's.
+        paths: model with a path -> path/<model>.csv, see `paths.read_table`.
     """
 
     schema: dict
@@ -45,6 +48,7 @@ class Study:
     rows: pd.DataFrame
     cells: Mapping[str, Sequence[dict]]
     histories: Mapping[str, Sequence[Mapping[str, np.ndarray]]]
+    paths: Mapping[str, pd.DataFrame]
 
     @property
     def models(self) -> dict[str, dict]:
@@ -73,8 +77,10 @@ class Study:
 
     @property
     def best(self) -> str:
-        """The network with the lowest pooled score; the first where none has a score."""
-        scores = {model: result[self.ranking.name] for model, result in self.networks.items()}
+        """The network with the lowest score, see `remarks.reported`; the first where none has a score."""
+        scores = {
+            model: remarks.reported(result, self.ranking.name) for model, result in self.networks.items()
+        }
         return min(scores, key=lambda model: math.inf if scores[model] is None else scores[model])
 
     def against_best(self) -> list[dict]:
@@ -121,26 +127,35 @@ def read(
     rows: str | Path,
     cells: Sequence[str | Path],
     histories: Sequence[str | Path],
+    paths: Sequence[str | Path],
 ) -> Study:
     """Reads a study from the files that the other rules wrote; lists of files may stand in any order."""
     schema = files.read_json(schema)
     oos_of = {Path(path).stem: path for path in oos}
+    oos = {model: predictions.read(oos_of[model], schema) for model in models}
     history_of = {Path(path).parent: path for path in histories}
-    read_cells = ((files.read_json(path), path) for path in cells)
-    found = [(cell["model"], cell["repeat"], cell["fold"], cell, path) for cell, path in read_cells]
-    found.sort(key=lambda item: item[:3])
+    found = []
+    for path, cell in ((Path(path), files.read_json(path)) for path in cells):
+        model, key = cell["model"], (cell["repeat"], cell["fold"])
+        if model in oos:
+            strength = oos[model].strength_of(*key)
+            history = history_of.get(path.parent)
+            history = None if history is None else read_history(history, strength)
+            found.append((model, key, path_files.of_chosen(cell, strength), history))
+    found.sort(key=lambda item: item[:2])
     return Study(
         schema=schema,
         split=split,
         scores=scores_file.read(scores),
         summary=files.read_json(summary),
-        oos={model: predictions.read(oos_of[model], schema) for model in models},
+        oos=oos,
         by=by_level.read(scores_by),
         rows=rows_file.read(rows, WORST_ROWS),
-        cells={model: [cell for name, _, _, cell, _ in found if name == model] for model in models},
+        cells={model: [cell for name, _, cell, _ in found if name == model] for model in models},
         histories={
-            model: [read_history(history_of[Path(path).parent]) for name, *_, path in found if name == model]
+            model: [history for name, *_, history in found if name == model]
             for model in models
             if model not in baselines.NAMES
         },
+        paths={Path(path).stem: path_files.read_table(path) for path in paths},
     )

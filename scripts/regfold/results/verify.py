@@ -5,16 +5,18 @@ import os
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.csv
+import pyarrow.parquet as parquet
 
 from regfold import files
-from regfold.config import baselines
+from regfold.config import baselines, strengths
 from regfold.data.layout import Layout
 from regfold.data.prepare import prepare
 from regfold.errors import RegfoldError, quote
 from regfold.provenance import changes
-from regfold.results import oos
+from regfold.results import oos, paths
 from regfold.splits import folds
 from regfold.training import cell_files
 
@@ -48,13 +50,19 @@ def verify(config: dict, results: Path) -> str:
     problems += _check_folds(results / "folds.csv", prepared)
     decided = folds.read(results / "prepared", config["split"])
     described = {key: decided.describe(*key, prepared.digests, layout) for key in decided.cells()}
+    selects = strengths.selects(config)
     n_lines, n_cells, n_expected = 0, 0, len(described)
     for model in baselines.predictors(config):
-        predictions, found = _read_cells(results / "cells" / model, prepared, described)
+        cells, found = _read_cells(results / "cells" / model, prepared, described, model in selects)
         problems += found
-        n_cells += len(predictions)
-        if len(predictions) == n_expected:
-            expected = oos.merge(prepared, predictions)
+        n_cells += len(cells)
+        if len(cells) == n_expected:
+            if model in selects:
+                choice = paths.choose(prepared, cells, selects[model])
+                expected = paths.merge(prepared, cells, choice)
+                problems += _compare_path(results, model, prepared, cells, choice)
+            else:
+                expected = oos.merge(prepared, cells)
             problems += _compare(results / "oos" / f"{model}.csv", expected, prepared.schema["id"])
             n_lines += len(expected)
     if problems:
@@ -83,9 +91,11 @@ def _check_folds(path: Path, prepared: oos.Prepared) -> list[str]:
     return _differences(path, expected, expected["row"], "row")
 
 
-def _read_cells(folder: Path, prepared: oos.Prepared, described: dict[tuple[int, int], dict]):
-    """All predictions of a model, and what is wrong with its cells."""
-    predictions, problems = {}, []
+def _read_cells(
+    folder: Path, prepared: oos.Prepared, described: dict[tuple[int, int], dict], has_path: bool
+) -> tuple[dict, list[str]]:
+    """A model's cells, as `paths.choose` or `oos.merge` takes them, and what is wrong with them."""
+    cells, problems = {}, []
     for (repeat, fold), expected in described.items():
         cell = folder / f"{repeat}-{fold}"
         try:
@@ -95,15 +105,17 @@ def _read_cells(folder: Path, prepared: oos.Prepared, described: dict[tuple[int,
             if not damaged:
                 if not changes.belongs(metadata, expected):
                     problems.append(f"{cell}: {oos.OUTDATED}")
-                found = oos.read_predictions(cell)
-                if wrong := oos.wrong_rows(prepared, repeat, fold, *found):
+                digests, predicted = oos.read_predictions(cell)
+                n_strengths = len(metadata["path"]["strengths"]) if has_path else None
+                if wrong := oos.wrong_rows(prepared, repeat, fold, digests, predicted, n_strengths):
                     problems.append(f"{cell / 'predictions.npz'}: {wrong}")
                 else:
-                    predictions[repeat, fold] = found
+                    own = digests, predicted
+                    cells[repeat, fold] = paths.cell(metadata, *own) if has_path else own
         except (OSError, ValueError, KeyError, TypeError) as error:
             path = cell / "cell.json"
             problems.append(f"{path}: damaged or missing ({error}); {_set_aside(path)}")
-    return predictions, problems
+    return cells, problems
 
 
 def _set_aside(path: Path) -> str:
@@ -120,6 +132,38 @@ def _set_aside(path: Path) -> str:
 
 def _compare(path: Path, expected: pa.Table, id_column: str | None) -> list[str]:
     return _differences(path, expected, expected["oos_row"], "id" if id_column else "row")
+
+
+def _compare_path(
+    results: Path, model: str, prepared: oos.Prepared, cells: dict, choice: paths.Choice
+) -> list[str]:
+    """Where a model's path/<model>.csv and oos_path/<model>.parquet are not what its cells say."""
+    problems = []
+    path = results / "path" / f"{model}.csv"
+    try:
+        found = paths.read_table(path)
+        # Sums of many numbers may differ in the last digits from processor to processor.
+        pd.testing.assert_frame_equal(found, paths.finite(choice.table), rtol=1e-9, check_dtype=False)
+    except (OSError, ValueError, KeyError, TypeError, AssertionError):
+        problems.append(f"{path}: missing, or not what the cells say")
+    path = results / "oos_path" / f"{model}.parquet"
+    try:
+        source = parquet.ParquetFile(path)
+        expected = list(paths.predictions(prepared, cells))
+        if source.num_row_groups != len(expected):
+            problems.append(f"{path}: {source.num_row_groups} strengths; expected {len(expected)}")
+        for place, table in enumerate(expected[: source.num_row_groups]):
+            strength = table["strength"][0].as_py()
+            if not _same(source.read_row_group(place), table):
+                problems.append(f"{path}: strength {strength:g}: not the predictions of the cells")
+    except (OSError, pa.ArrowInvalid) as error:
+        problems.append(f"{path}: cannot be read: {' '.join(str(error).split())}")
+    return problems
+
+
+def _same(found: pa.Table, expected: pa.Table) -> bool:
+    """Whether two tables hold the same; predictions that are not a number are the same too."""
+    return found.schema.equals(expected.schema) and found.to_pandas().equals(expected.to_pandas())
 
 
 def _differences(path: Path, expected: pa.Table, names: pa.ChunkedArray, what: str) -> list[str]:

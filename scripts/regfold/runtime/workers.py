@@ -39,7 +39,7 @@ VARIABLE = "REGFOLD_WORKERS"
 TRAINING, TABLES = "training", "tables"
 RULES = {
     TRAINING: {"train_fold"},
-    TABLES: {"fit_baseline", "merge_predictions", "score_predictions", "render_report"},
+    TABLES: {"fit_baseline", "merge_predictions", "merge_path", "score_predictions", "render_report"},
 }
 SCRIPT = Path(__file__).parents[2] / "workers.py"
 BEGUN = b"b"

@@ -46,22 +46,26 @@ def _model(name: str, summary: dict, lines: list[dict]) -> str:
             text.append(f"  Fold scores (RMSE): {extent} (repeat {repeat}, {len(values)} folds)")
     for line in lines:
         text += [f"  ! {_cell(line, result)}: {flag}" for flag in line["flags"].split("; ") if flag]
-    text.append(f"  Final, out of sample score (RMSE): {significant(result['rmse'])} ({name})")
+    final = remarks.reported(result, "rmse")
+    text.append(f"  Final, out of sample score (RMSE): {significant(final)} ({name})")
     if result["rmse_low"] is not None:
         low, high = significant(result["rmse_low"], 3), significant(result["rmse_high"], 3)
         text.append(f"  95 % interval {low} to {high} ({result['interval']})")
+    if chosen := remarks.choice(result, summary["ranked_by"]):
+        text.append(f"  {chosen}")
     if "targets" in result:
         targets = list(result["targets"].items())
         text += [f"  RMSE of {target}: {significant(its['rmse'])}" for target, its in targets[:MOST_TARGETS]]
         text += [f"  and {len(targets) - MOST_TARGETS} more targets"] * (len(targets) > MOST_TARGETS)
-        text.append(f"  Standardized RMSE, all targets: {significant(result['rmse_standardized'])}")
+        standardized = remarks.reported(result, "rmse_standardized")
+        text.append(f"  Standardized RMSE, all targets: {significant(standardized)}")
     if result["rmse_fold_sd"] is not None:
         mean, deviation = significant(result["rmse_fold_mean"]), significant(result["rmse_fold_sd"], 2)
         text.append(f"  Fold mean {mean}, standard deviation {deviation} over {result['n_cells']} folds")
     elif result["rmse"] is None:
         text.append("  No score: a fold's predictions are not finite (marked ! above)")
-    constant = remarks.no_better_than_constant(result, summary["ranked_by"])
-    return "\n".join(map(visible, [*text, *(f"  ! {remark}" for remark in constant)]))
+    warnings = remarks.end_of_path(result) + remarks.no_better_than_constant(result, summary["ranked_by"])
+    return "\n".join(map(visible, [*text, *(f"  ! {remark}" for remark in warnings)]))
 
 
 def _cell(line: dict, result: dict) -> str:

@@ -1,0 +1,24 @@
+"""Choose a strength of a model with a path, and join every out-of-sample prediction to its own row."""
+
+from pathlib import Path
+
+from regfold.runtime import workers
+
+
+def main(snakemake) -> None:
+    """Write results/oos/<model>.csv, results/oos_path/<model>.parquet and results/path/<model>.csv."""
+    from regfold.data.write_text import write_csv
+    from regfold.results import oos, paths
+    from regfold.runtime import log, usage
+
+    with log.job(snakemake.log), usage.recorded(snakemake.log.usage):
+        prepared = oos.read_prepared(Path(snakemake.input.table).parent)
+        cells = paths.read_cells(prepared, [Path(path).parent for path in snakemake.input.cells])
+        choice = paths.choose(prepared, cells, snakemake.params.select)
+        write_csv(paths.merge(prepared, cells, choice), snakemake.output.oos)
+        paths.write_predictions(snakemake.output.predictions, paths.predictions(prepared, cells))
+        paths.write_table(snakemake.output.path, choice.table)
+
+
+if __name__ == "__main__":
+    workers.run(main, snakemake, workers.TABLES)  # noqa: F821 (Snakemake defines it)

@@ -1,0 +1,329 @@
+"""Models with a path of strengths: which one is chosen, and what their files hold.
+
+path/<model>.csv has a line per strength, oos_path/<model>.parquet the predictions of each, one row group per
+strength; both by strength, ascending.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as parquet
+
+from regfold import files
+from regfold.data.oos_names import KEYS, output_names
+from regfold.errors import RegfoldError
+from regfold.results import metrics, oos
+from regfold.results.choice import bootstrap_bias_corrected, path_scores, tibshirani_corrected
+from regfold.results.predictions import Predictions
+
+NESTED = "nested"
+SCORES = ("rmse", "rmse_fold_mean", "rmse_fold_se")
+MARKS = ("is_min", "is_one_se")
+Key = tuple[int, int]
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A cell of a model with a path.
+
+    Attributes:
+        digests: uint8 (n_test, 16), the rows that it predicted.
+        predicted: (n_test, strengths, outputs), their predictions.
+        path: what cell.json says of each strength.
+        n_train: its training rows.
+    """
+
+    digests: np.ndarray
+    predicted: np.ndarray
+    path: Mapping
+    n_train: int
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What was chosen on a path.
+
+    Attributes:
+        strengths: float64 (strengths,), in the cells' order.
+        chosen: (repeat, fold) -> the place of the cell's chosen strength; the same for all unless nested.
+        table: path/<model>.csv.
+    """
+
+    strengths: np.ndarray
+    chosen: Mapping[Key, int]
+    table: pd.DataFrame
+
+
+@dataclass(frozen=True)
+class Scored:
+    """A model with a path, for its part of summary.json.
+
+    Attributes:
+        name: which strength is a path, such as kernel.l2.
+        select: the rule that chose.
+        strengths: float64 (strengths,), ascending.
+        predictions: oos_path/<model>.parquet.
+    """
+
+    name: str
+    select: str
+    strengths: np.ndarray
+    predictions: Path
+
+
+def read_cells(prepared: oos.Prepared, folders: Sequence[Path]) -> dict[Key, Cell]:
+    """A path model's cells, by (repeat, fold).
+
+    Raises:
+        RegfoldError: if a file is missing or damaged, or a cell is not of its fold, see `oos.read_cell`; or
+            the cells are of different paths.
+    """
+    predictions = oos.read_cells(prepared, list(folders))
+    metadata = [files.read_json(folder / "cell.json") for folder in folders]
+    cells = {}
+    for folder, key, about in zip(folders, predictions, metadata, strict=True):
+        cells[key] = cell(about, *predictions[key])
+        if problem := wrong(prepared, key, cells[key]):
+            raise RegfoldError(f"{folder}: {problem}")
+    return cells
+
+
+def cell(metadata: Mapping, digests: np.ndarray, predicted: np.ndarray) -> Cell:
+    """A cell from the content of its cell.json and its predictions."""
+    return Cell(digests, predicted, metadata["path"], metadata["n_train"])
+
+
+def wrong(prepared: oos.Prepared, key: Key, found: Cell) -> str:
+    """In what a cell's predictions are not those of its fold's rows; see `oos.wrong_rows`."""
+    return oos.wrong_rows(prepared, *key, found.digests, found.predicted, len(found.path["strengths"]))
+
+
+def choose(prepared: oos.Prepared, cells: Mapping[Key, Cell], select: str) -> Choice:
+    """Choose a strength by the score that ranks models, and score all of them.
+
+    Where no strength has a score, the strongest penalty is taken.
+
+    Args:
+        prepared: the table and who tests what.
+        cells: all of a model's cells, see `read_cells`.
+        select: min, one_se (see `choice.path_scores`) or nested: each cell has chosen on its inner folds.
+
+    Raises:
+        RegfoldError: if the cells are of different paths.
+    """
+    keys = sorted(cells)
+    strengths = np.array(_same_strengths(cells), np.float64)
+    tested = [np.flatnonzero(prepared.assignment[repeat - 1] == fold) for repeat, fold in keys]
+    truth = oos.truth(prepared, np.concatenate(tested)).astype(np.float64)
+    predicted = np.concatenate([cells[key].predicted for key in keys])
+    cell_of = np.repeat(np.arange(len(keys)), list(map(len, tested)))
+    folds = len({fold for _, fold in keys})
+    deviation, of_metrics = metrics.deviations(truth), []
+    for metric in metrics.rmses(prepared.schema["task"], len(prepared.schema["target"])):
+        losses = _losses(truth, predicted, deviation if metric.standardized else 1.0)
+        scores = path_scores(losses, cell_of, strengths, folds)  # the last metric ranks
+        of_metrics.append({name.replace("rmse", metric.name): scores[name] for name in SCORES})
+    table = {"strength": strengths} | of_metrics[0] | _of_training([cells[key] for key in keys])
+    table |= {name: scores[name] for name in MARKS}
+    table |= of_metrics[-1]  # of several targets, the standardized errors
+    strongest = int(strengths.argmax())
+    if select == NESTED:
+        inner = {key: cells[key].path["chosen"] for key in keys}
+        chosen = {key: strongest if place is None else place for key, place in inner.items()}
+    else:
+        marked = scores[f"is_{select}"]
+        chosen = dict.fromkeys(keys, int(marked.argmax()) if marked.any() else strongest)
+    return Choice(strengths, chosen, pd.DataFrame(table).sort_values("strength", ignore_index=True))
+
+
+def _same_strengths(cells: Mapping[Key, Cell]) -> list[float]:
+    first = next(iter(cells.values())).path["strengths"]
+    for (repeat, fold), one in cells.items():
+        if one.path["strengths"] != first:
+            raise RegfoldError(
+                f"repeat {repeat}, fold {fold}: trained with other strengths than other folds; run again"
+            )
+    return first
+
+
+def _losses(truth: np.ndarray, predicted: np.ndarray, deviation: np.ndarray | float) -> np.ndarray:
+    """(n, strengths): squared errors, each the mean over a row's outputs."""
+    losses = [
+        np.square((of_strength - truth) / deviation).mean(axis=1)
+        for of_strength in np.moveaxis(predicted, 1, 0)
+    ]
+    return np.stack(losses, axis=1)
+
+
+def _of_training(cells: Sequence[Cell]) -> dict[str, np.ndarray]:
+    """The pooled RMSE of training rows, and mean counts over cells, (strengths,) each; NaN for none."""
+    paths, weights = [one.path for one in cells], [one.n_train for one in cells]
+    mse = np.square(np.array([path["rmse_train"] for path in paths], np.float64))
+    inputs = [path["inputs"] or [None] * len(path["strengths"]) for path in paths]
+    return {
+        "rmse_train": np.sqrt(np.average(mse, axis=0, weights=weights)),
+        "nonzero": np.mean(np.array([path["nonzero"] for path in paths], np.float64), axis=0),
+        "inputs": np.mean(np.array(inputs, np.float64), axis=0),
+    }
+
+
+def merge(prepared: oos.Prepared, cells: Mapping[Key, Cell], choice: Choice) -> pa.Table:
+    """The out-of-sample file, with the predictions of the chosen strength; see `oos.merge`."""
+    strengths = {key: float(choice.strengths[place]) for key, place in choice.chosen.items()}
+    return oos.merge(prepared, chosen_predictions(cells, choice), strengths)
+
+
+def chosen_predictions(cells: Mapping[Key, Cell], choice: Choice) -> dict[Key, tuple[np.ndarray, np.ndarray]]:
+    """Each cell's digests and predictions of its chosen strength, as `oos.merge` takes them."""
+    return {key: (one.digests, one.predicted[:, choice.chosen[key]]) for key, one in cells.items()}
+
+
+def predictions(prepared: oos.Prepared, cells: Mapping[Key, Cell]) -> Iterator[pa.Table]:
+    """The content of oos_path/<model>.parquet, a table for each strength, ascending.
+
+    Columns: oos_row (text), oos_repeat, oos_fold (int32), strength (float64), then truth and predictions,
+    named and typed as in the out-of-sample file; lines as there.
+    """
+    strengths = _same_strengths(cells)
+    own = {key: (one.digests, one.predicted) for key, one in cells.items()}
+    parts = list(oos.joined(prepared, own, len(strengths)))
+    repeat = np.concatenate([np.full(len(rows), repeat, np.int32) for repeat, rows, *_ in parts])
+    rows, fold, predicted = (np.concatenate([part[i] for part in parts]) for i in (1, 2, 3))
+    shared = dict(zip(KEYS, (prepared.names.take(pa.array(rows)), repeat, fold), strict=True))
+    truth_names, prediction_names = output_names(prepared.schema)
+    truth = dict(zip(truth_names, map(np.ascontiguousarray, oos.truth(prepared, rows).T), strict=True))
+    for place in np.argsort(strengths):
+        strength = {"strength": np.full(len(rows), strengths[place])}
+        columns = map(np.ascontiguousarray, predicted[:, place].T)
+        yield pa.table(shared | strength | truth | dict(zip(prediction_names, columns, strict=True)))
+
+
+def write_predictions(path: str | Path, tables: Iterator[pa.Table]) -> None:
+    """Write oos_path/<model>.parquet."""
+    first = next(tables)
+    with files.atomic(path) as temporary, parquet.ParquetWriter(temporary, first.schema) as writer:
+        for table in (first, *tables):
+            writer.write_table(table, row_group_size=len(table))
+
+
+def write_table(path: str | Path, table: pd.DataFrame) -> None:
+    """Write path/<model>.csv; what is undefined or not finite is empty."""
+    with files.atomic(path) as temporary:
+        finite(table).to_csv(temporary, index=False, lineterminator="\n")
+
+
+def finite(table: pd.DataFrame) -> pd.DataFrame:
+    """What can be read back of path/<model>.csv: NaN for what is not finite."""
+    return table.replace([np.inf, -np.inf], np.nan)
+
+
+def read_table(path: str | Path) -> pd.DataFrame:
+    """path/<model>.csv: float64, but is_min and is_one_se bool."""
+    return pd.read_csv(path).astype({"strength": np.float64} | dict.fromkeys(MARKS, bool))
+
+
+def scored(
+    selects: Mapping[str, str], predictions: Sequence[str | Path], cells: Sequence[Mapping]
+) -> dict[str, Scored]:
+    """What the summary needs of the models with a path.
+
+    Args:
+        selects: model -> its rule, of the models with a path.
+        predictions: their oos_path/<model>.parquet.
+        cells: the content of cell.json of all models' cells.
+    """
+    files_of = {Path(path).stem: Path(path) for path in predictions}
+    path_of = {cell["model"]: cell["path"] for cell in cells if cell["model"] in selects}
+    return {
+        model: Scored(path_of[model]["name"], select, np.sort(path_of[model]["strengths"]), files_of[model])
+        for model, select in selects.items()
+    }
+
+
+def of_chosen(cell: dict, strength: float | None) -> dict:
+    """The content of a cell's cell.json, of a path as if it had trained the chosen strength alone.
+
+    Args:
+        strength: the chosen one; None without a path.
+    """
+    if strength is None:
+        return cell
+    path = cell["path"]
+    place = path["strengths"].index(strength)
+    return cell | {"epochs": path["epochs"][place], "best_epoch": path["epochs"][place]}
+
+
+def corrected(
+    path: Scored,
+    found: Predictions,
+    metric: metrics.Metric,
+    deviation: np.ndarray,
+    units: np.ndarray,
+    split: dict,
+) -> dict:
+    """What choosing on the rows that are then scored does to the score, for summary.json.
+
+    Args:
+        path: the model's.
+        found: its out-of-sample predictions, of the chosen strength.
+        metric: that ranks models, an RMSE.
+        deviation: (outputs,), what a standardized metric divides errors by.
+        units: (n,) int, from 0 without gaps: what is independent, a group or a row, whatever its repeats.
+        split: the resolved split section.
+
+    Returns:
+        path, strengths (ascending), select, chosen_strength (nested: of each cell, by repeat and fold), and
+        of the metric `_naive` (the score of the chosen strength), `_corrected`, `_low` and `_high` (BBC-CV)
+        and `_tt` (Tibshirani and Tibshirani), each None where it is not justified; `interval`, the method or
+        the reason in words. With a nested choice, in which no held-out row takes part, there is nothing to
+        correct: `_corrected` is the score, and its interval that of any model.
+    """
+    name = metric.name
+    about = {"path": path.name, "strengths": path.strengths.tolist(), "select": path.select}
+    score = metrics.score([metric], found.truth, found.prediction, deviation)[name]
+    score = score if np.isfinite(score) else None
+    figures = {f"{name}_naive": score, f"{name}_corrected": None, f"{name}_tt": None}
+    if path.select == NESTED:
+        each = [float(found.strength[rows[0]]) for *_, rows in found.cells()]
+        return about | figures | {"chosen_strength": each, f"{name}_naive": None, f"{name}_corrected": score}
+    figures |= dict.fromkeys(("rmse_low", "rmse_high", f"{name}_low", f"{name}_high"))
+    figures |= about | {"chosen_strength": float(found.strength[0])}
+    if score is None:
+        return figures | {"interval": "no strength has finite predictions in all folds"}
+    losses = _read_losses(path.predictions, found, deviation if metric.standardized else 1.0)
+    cells = np.empty(len(losses), np.int64)
+    for number, (*_, rows) in enumerate(found.cells()):
+        cells[rows] = number
+    if path.select == "min":
+        chosen = int(np.flatnonzero(path.strengths == found.strength[0])[0])
+        figures[f"{name}_tt"] = tibshirani_corrected(losses, cells, chosen)
+    if split["method"] == "time":
+        return figures | {"interval": "the rows of time splits cannot be drawn anew, as BBC-CV does"}
+    folds = len(np.unique(found.fold))
+    honest = bootstrap_bias_corrected(losses, units, cells, path.strengths, folds, path.select, split["seed"])
+    if honest is None:
+        return figures | {"interval": "a single group cannot be drawn anew, as BBC-CV does"}
+    n_units = int(units.max()) + 1
+    kind = "rows" if n_units == len(set(found.row)) else "groups"
+    return figures | {
+        f"{name}_corrected": honest.rmse,
+        f"{name}_low": honest.low,
+        f"{name}_high": honest.high,
+        "interval": f"BBC-CV over {n_units:,} {kind}; Tsamardinos et al., 2018",
+    }
+
+
+def _read_losses(path: Path, found: Predictions, deviation: np.ndarray | float) -> np.ndarray:
+    """(n, strengths), ascending: squared errors of the lines of an out-of-sample file at every strength."""
+    source = parquet.ParquetFile(path)
+    names = source.schema_arrow.names[-found.truth.shape[1] :]
+    losses = np.empty((len(found.truth), source.num_row_groups))
+    for place in range(source.num_row_groups):
+        table = source.read_row_group(place, columns=names)
+        predicted = np.stack([table[name].to_numpy() for name in names], axis=1)
+        losses[:, place] = np.square((predicted - found.truth) / deviation).mean(axis=1)
+    return losses
