@@ -2,7 +2,6 @@
 
 prepare_data -> split_folds -> train_fold (model x repeat x fold) -> merge_predictions (model)
              -> score_predictions -> render_report
-
 fit_baseline (baseline x repeat x fold) stands beside train_fold.
 """
 

@@ -5,6 +5,7 @@ Where another workflow uses this one as a module, its own onstart, onsuccess and
 each job does its work itself, no lines of progress and no closing lines (docs/module.md).
 """
 
+import atexit
 import re
 import sys
 from pathlib import Path
@@ -95,6 +96,7 @@ def conclude() -> None:
     """At the end of a whole run: bound what old trainings take up, and say the scores."""
     servers.end()
     following.end("done")
+    adapter.speak_again()
     targets = adapter.targets(workflow)
     if not targets or "all" in targets:
         pruning.bound(results(), STATES)
@@ -105,6 +107,7 @@ onstart:
     if INIT and adapter.targets(workflow) not in (["init"], ()):
         sys.exit("regfold: error: --config table: unknown key; expected it with the target init alone")
     adapter.lift_rate_limit(workflow)
+    adapter.quieten(workflow)
     following.start()
     servers.start(local_jobs.workers_of_use(workflow, GPUS))
 
@@ -116,3 +119,6 @@ onsuccess:
 onerror:
     servers.end()
     following.end("failed")
+    adapter.speak_again()
+    # Snakemake has more to say after this; what went wrong comes last.
+    atexit.register(terminal.say_errors, Path("logs"), following.state["started"])

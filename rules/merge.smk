@@ -29,9 +29,9 @@ rule merge_predictions:
         "<logs>/merge_predictions/{model}.log",
         # In place of `benchmark:`, which sees nothing of what a worker does.
         usage="<benchmarks>/merge_predictions/{model}.tsv",
-    localrule: True
     wildcard_constraints:
         model=one_of([model for model in PREDICTORS if model not in SELECTS]),
+    localrule: True
     conda:
         "../envs/regfold.yaml"
     params:
@@ -62,9 +62,9 @@ rule merge_path:
     log:
         "<logs>/merge_path/{model}.log",
         usage="<benchmarks>/merge_path/{model}.tsv",
-    localrule: True
     wildcard_constraints:
         model=one_of(list(SELECTS)),
+    localrule: True
     conda:
         "../envs/regfold.yaml"
     params:

@@ -3,6 +3,7 @@
 import csv
 import json
 import math
+import os
 from pathlib import Path
 
 import numpy as np
@@ -293,6 +294,44 @@ def test_scores_file_and_closing_lines(tmp_path):
     assert "Final, out of sample score (RMSE): none (l2)" in text
     assert "! fold 2: held-out predictions are not finite" in text
     assert "Note: 5 of 5 held-out rows (100 %) equal one of their fold's training rows" in text
+
+
+def test_closing_lines_of_several_repeats_are_one_a_model(tmp_path):
+    found = {
+        name: oos(np.zeros(10), np.arange(10) + shift, [1, 2] * 5, repeat=[1] * 5 + [2] * 5)
+        for name, shift in {"l1": 1.0, "no_penalty": 2.0}.items()
+    }
+    table = scores.table(SCHEMA, found, cells_of(found))
+    table.loc[1:2, "flags"] = "constant predictor"
+    scores.write(tmp_path / "scores.csv", table)
+    result = summary(SCHEMA, found, constant=[30.0])
+    (tmp_path / "summary.json").write_text(json.dumps(result))
+    (tmp_path / "report.html").touch()
+    l1, flag, other, empty, report = terminal.closing_lines(tmp_path).splitlines()
+    low, high = (f"{result['models']['l1'][f'rmse_{end}']:.3g}" for end in ("low", "high"))
+    assert l1.startswith(f"l1          RMSE 6.205       95 % interval {low} to {high}  fold mean ")
+    assert l1.endswith(", 4 folds") and other.startswith("no_penalty  RMSE 7.106 ")
+    assert flag == "  ! constant predictor (repeat 1, fold 2, repeat 2, fold 1)"
+    assert (empty, report) == ("", f"Report: {tmp_path / 'report.html'}")
+
+
+def test_the_errors_of_a_run_are_said_once_and_those_of_earlier_runs_never(tmp_path, capsys):
+    def log(name, text):
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+        return path
+
+    os.utime(log("old.log", "regfold: error: of an earlier run\n"), (1, 1))
+    for fold in (1, 2):
+        log(f"train_fold/m/1-{fold}.log", "x" * 9000 + "\nregfold: error: network.build: no layers\n")
+    log("merge.log", "regfold: error: was mended\nall is well\n")
+    log("killed.log", "regfold: model m, fold 3: error: the process was killed, twice\n")
+    terminal.say_errors(tmp_path, since=2)
+    assert capsys.readouterr().err.splitlines() == [
+        "regfold: error: network.build: no layers (2 jobs)",
+        "regfold: model m, fold 3: error: the process was killed, twice",
+    ]
 
 
 def test_closing_lines_show_each_target_in_its_own_units(tmp_path):

@@ -122,6 +122,7 @@ class Study:
         kept = {name: value for name, value in os.environ.items() if name not in NOT_PASSED_ON}
         command = [sys.executable, "-m", "snakemake", "--snakefile", str(self.project / "Snakefile")]
         command += ["--directory", str(self.folder), "--cores", str(cores), *arguments]
+        command += [] if "--quiet" in arguments else ["--quiet", "reason"]  # `Outcome.jobs` reads jobs' lines
         result = subprocess.run(
             command,
             cwd=self.project.parent,

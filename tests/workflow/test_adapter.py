@@ -1,6 +1,8 @@
 """Guards the adapter to Snakemake: whatever a new version has not any more, a run goes on, and says so."""
 
 import ast
+import io
+import logging
 import re
 import sys
 from functools import reduce
@@ -9,6 +11,8 @@ from types import SimpleNamespace
 import pytest
 from regfold.runtime import workers
 from regfold.workflow import adapter, local_jobs
+from snakemake.logging import logger as snakemake_logger
+from snakemake.settings.enums import Quietness
 from workflow.real_study import ROOT, Study, copy_project
 
 ADAPTER = ROOT / "scripts/regfold/workflow/adapter.py"
@@ -52,6 +56,7 @@ def workflow(rules=("train_fold",), main=True, nodes=None, deployed=(), touch=Fa
         scheduler=SimpleNamespace(job_rate_limiter="a limit"),
         modifier=SimpleNamespace(skip_configfile=False, is_main_snakefile=lambda: True, namespace=None),
         dag_settings=SimpleNamespace(targets=["all"]),
+        output_settings=SimpleNamespace(quiet={Quietness.HOST}, verbose=False),
         resource_settings=SimpleNamespace(nodes=nodes, cores=4, resources={}),
         deployment_settings=SimpleNamespace(deployment_method=set(deployed)),
         persistence=SimpleNamespace(_lockfile={"input": "0.input.lock"}, metadata=lambda path: None),
@@ -75,6 +80,8 @@ def ask(made: SimpleNamespace) -> dict:
     answers = {name: getattr(adapter, name)(made) for name in functions}
     answers["limit"] = adapter.limit(made, "gpu", 2)
     answers["lift_rate_limit"] = adapter.lift_rate_limit(made)
+    answers["quieten"] = adapter.quieten(made)
+    adapter.speak_again()
     answers["is_recorded"] = adapter.is_recorded(made, "a.txt")
     answers["force"] = adapter.force(made, "a.txt")
     return answers
@@ -103,6 +110,7 @@ def test_what_is_asked_of_a_workflow(capsys):
         "lock_files": ["0.input.lock"],
         "limit": None,
         "lift_rate_limit": None,
+        "quieten": None,
         "is_recorded": False,
         "force": None,
     }
@@ -135,6 +143,33 @@ def test_a_module_that_snakemake_has_not_any_more_is_said_once(gone, monkeypatch
         assert adapter.is_recorded(workflow(), "a.txt") == (gone == "snakemake.io")
         adapter.say("a line")
     assert len(capsys.readouterr().err.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("made", "quiet", "said"),
+    [
+        (workflow(), {Quietness.HOST}, ["regfold: a line", "an error", "at last"]),
+        (workflow(), {Quietness.REASON}, ["a job", "regfold: a line", "an error", "at last"]),
+        (workflow(nodes=4), {Quietness.HOST}, ["a job", "regfold: a line", "an error", "at last"]),
+    ],
+)
+def test_the_terminal_of_a_local_run_has_its_own_lines_and_the_log_file_all(
+    made, quiet, said, tmp_path, monkeypatch
+):
+    made.output_settings.quiet = quiet
+    stream = io.StringIO()
+    handlers = [logging.StreamHandler(stream), logging.FileHandler(tmp_path / "all.log")]
+    monkeypatch.setattr(snakemake_logger, "handlers", handlers)
+    snakemake_logger.setLevel(logging.INFO)
+    adapter.quieten(made)
+    snakemake_logger.info("a job")
+    adapter.say("a line")
+    snakemake_logger.error("an error")
+    adapter.speak_again()
+    snakemake_logger.info("at last")
+    assert stream.getvalue().splitlines() == said
+    handlers[1].close()
+    assert len((tmp_path / "all.log").read_text().splitlines()) == 4
 
 
 def test_a_run_without_any_of_it_has_the_same_results(tmp_path):

@@ -5,6 +5,7 @@ import io
 import json
 import random
 import re
+import runpy
 import shutil
 import subprocess
 import sys
@@ -13,12 +14,14 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import yaml
 from regfold.config.resolve import resolve
 from regfold.results import verify
 from snakemake.iocontainers import Log
 from workflow.real_study import ROOT, Study, copy_project
 
 SCRIPTS = ROOT / "scripts"
+DRAWING = ROOT / "images" / "draw_rulegraph.py"
 RESULTS = (
     "report.html",
     "scores.csv",
@@ -101,7 +104,7 @@ def clone(tmp_path_factory):
     assert short != shipped
     (folder / "config.yaml").write_text(short)
     study = Study(folder, folder)
-    return study, study.snakemake()
+    return study, study.snakemake("--quiet", "host")  # as the profile has it
 
 
 @pytest.fixture(scope="module")
@@ -115,7 +118,10 @@ def elsewhere(tmp_path_factory):
 def test_a_clone_runs_to_the_end(clone):
     study, ran = clone
     assert ran.code == 0, ran.text
-    assert "Final, out of sample score (RMSE): " in "\n".join(ran.text.splitlines()[-8:])
+    screen = ran.text.splitlines()
+    assert "Final, out of sample score (RMSE): " in "\n".join(screen[-10:])
+    assert "Report: results/report.html" in screen
+    assert len(screen) < 50 and "jobid" not in ran.text and "Select jobs" not in ran.text
     cells = [f"cells/l1/1-{fold}/{name}" for fold in (1, 2) for name in CELL]
     for name in (*RESULTS, "oos/l1.csv", *cells):
         assert (study.folder / "results" / name).stat().st_size > 0, name
@@ -167,6 +173,23 @@ def test_the_page_of_a_clone_and_the_report_of_snakemake(clone):
     assert "report.html" in text and len(text) > 10**6
     page = study.read("results/report.html")
     assert not re.search(r"""(src|href)\s*=\s*["']?(https?:)?//""", page)
+
+
+def test_the_picture_of_the_rules_is_what_they_are(clone):
+    study, _ = clone
+    drawing = SimpleNamespace(**runpy.run_path(str(DRAWING)))
+    drawn = drawing.edges(DRAWING.with_name("rulegraph.svg").read_text())
+    assert drawn == drawing.edges(drawing.rulegraph(study.folder)), f"draw it again: {DRAWING}"
+    assert {("split_folds", "train_fold"), ("train_fold", "merge_predictions")} <= drawn
+
+
+def test_the_catalogs_snakefile_is_the_same_workflow(clone):
+    study, _ = clone
+    again = study.snakemake("--snakefile", str(ROOT / "workflow/Snakefile"))
+    assert (again.code, again.jobs) == (0, []), again.text
+    assert "Using workflow specific profile" in again.text
+    described = yaml.safe_load((ROOT / ".snakemake-workflow-catalog.yml").read_text())["usage"]
+    assert described["software-stack-deployment"]["conda"] and described["report"]
 
 
 def test_lint_and_format_are_clean(clone):

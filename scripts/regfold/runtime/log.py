@@ -104,5 +104,6 @@ def _problems_end_the_process(terminal: TextIO, log: Path | None) -> Iterator[No
             raise
         traceback.print_exc()
         what = visible(" ".join(f"{type(error).__name__}: {error}".split()))[:200]
-        print(f"regfold: error: {what}; the traceback is in {log}", file=terminal, flush=True)
+        for stream in terminal, sys.stderr:
+            print(f"regfold: error: {what}; the traceback is in {log}", file=stream, flush=True)
         raise SystemExit(1) from None

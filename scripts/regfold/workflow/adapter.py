@@ -5,6 +5,7 @@ looks for, it says so in one line, once, gives what the run goes on with, and th
 """
 
 import functools
+import logging
 import os
 import sys
 from collections.abc import Callable
@@ -118,6 +119,36 @@ def lift_rate_limit(workflow) -> None:
     own = limit and (limit.max_jobs, limit.timespan) == (100, 1)
     if local and own and workflow.scheduler.job_rate_limiter:
         workflow.scheduler.job_rate_limiter = None
+
+
+@_convenience("a terminal of its own lines alone")
+def quieten(workflow) -> None:
+    """Keep what Snakemake tells of each job from the terminal of a local run; its log file has all of it.
+
+    A quietness in the profile would also hide what a dry run lists, and on a cluster how a job failed.
+    Whoever asks for another `--quiet` than the profile's, or for `--verbose`, has what was asked for.
+    """
+    from snakemake.logging import logger
+    from snakemake.settings.enums import Quietness
+
+    settings = workflow.output_settings
+    if runs_here(workflow) and settings.quiet == {Quietness.HOST} and not settings.verbose:
+        for handler in logger.handlers:
+            if isinstance(handler, logging.StreamHandler) and not isinstance(handler, logging.FileHandler):
+                handler.addFilter(_is_worth_a_line)
+
+
+@_convenience("Snakemake's last lines")
+def speak_again() -> None:
+    """End what `quieten` began."""
+    from snakemake.logging import logger
+
+    for handler in logger.handlers:
+        handler.removeFilter(_is_worth_a_line)
+
+
+def _is_worth_a_line(record: logging.LogRecord) -> bool:
+    return record.levelno > logging.INFO or str(record.msg).startswith("regfold: ")
 
 
 @_convenience("progress", ())

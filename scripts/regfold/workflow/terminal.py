@@ -1,19 +1,26 @@
-"""What a run prints when it is done: each fold's score, what went wrong, the final score.
+"""What a run prints when it is done: the scores and what went wrong; or, when it failed, why.
 
-Called in Snakemake's own process, so it reads the two small result files with the standard library alone.
+Called in Snakemake's own process, so it reads the small files of a run with the standard library alone.
 """
 
 import csv
 import json
-import math
+import re
+import sys
+from collections import Counter
 from pathlib import Path
 
 from regfold.config import baselines
-from regfold.formatting import significant, visible
+from regfold.formatting import first_few, significant, visible
 from regfold.results import remarks
 
+# In one screen: studies with more folds than that have one line a model.
 MOST_FOLD_LINES = 20
 MOST_TARGETS = 5
+MOST_NAMED = 5
+MOST_ERRORS = 10
+ERROR = re.compile(r"regfold: (.*: )?error: ")
+TAIL_BYTES = 4096
 
 
 def closing_lines(results_dir: str | Path) -> str:
@@ -26,24 +33,64 @@ def closing_lines(results_dir: str | Path) -> str:
     except FileNotFoundError:
         return ""
     names = dict.fromkeys(line["model"] for line in lines)
-    parts = [_model(name, found, [line for line in lines if line["model"] == name]) for name in names]
-    parts += [f"Note: {text}." for text in remarks.duplicates(found)]
+    own = {name: [line for line in lines if line["model"] == name] for name in names}
+    if len(lines) <= MOST_FOLD_LINES and all(line["repeat"] == "1" for line in lines):
+        text = "\n\n".join(_folds(name, found, own[name]) for name in names)
+    else:
+        width = max(map(len, names))
+        text = "\n".join(_line(name, width, found, own[name]) for name in names)
+    parts = [text, *(f"Note: {remark}." for remark in remarks.duplicates(found))]
+    if (report := Path(results_dir) / "report.html").is_file():
+        parts.append(f"Report: {visible(report)}")
     return "\n\n".join(parts) + "\n"
 
 
-def _model(name: str, summary: dict, lines: list[dict]) -> str:
+def say_errors(logs: Path, since: float) -> None:
+    """Print the errors with which jobs ended since a time, from their logs; those that many jobs had, once.
+
+    Args:
+        logs: the folder of the logs.
+        since: seconds since 1970.
+    """
+    ends = Counter()
+    for path in logs.rglob("*.log"):
+        with path.open("rb") as file:
+            if path.stat().st_mtime >= since:
+                file.seek(max(0, path.stat().st_size - TAIL_BYTES))
+                last = file.read().decode(errors="backslashreplace").rstrip().rpartition("\n")[2]
+                ends.update([last] if ERROR.match(last) else [])
+    for line, jobs in ends.most_common(MOST_ERRORS):
+        print(visible(line) + (f" ({jobs:,} jobs)" if jobs > 1 else ""), file=sys.stderr)
+    if len(ends) > MOST_ERRORS:
+        print(f"regfold: error: {len(ends) - MOST_ERRORS:,} more errors are in {logs}", file=sys.stderr)
+
+
+def _line(name: str, width: int, summary: dict, lines: list[dict]) -> str:
+    """A model in one line, and a line for each thing that a reader must know of it."""
+    result = summary["models"][name]
+    text = [f"{name:<{width}}  RMSE {significant(result['rmse']):<10}"]
+    if result["rmse_low"] is not None:
+        low, high = significant(result["rmse_low"], 3), significant(result["rmse_high"], 3)
+        text[0] += f"  95 % interval {low} to {high}"
+    if result["rmse_fold_sd"] is not None:
+        mean, deviation = significant(result["rmse_fold_mean"]), significant(result["rmse_fold_sd"], 2)
+        text[0] += f"  fold mean {mean}, sd {deviation}, {result['n_cells']} folds"
+    flagged = {}
+    for line in lines:
+        for flag in filter(None, line["flags"].split("; ")):
+            flagged.setdefault(flag, []).append(_cell(line, result))
+    text += [f"  ! {flag} ({first_few(cells, MOST_NAMED)})" for flag, cells in flagged.items()]
+    constant = remarks.no_better_than_constant(result, summary["ranked_by"])
+    return "\n".join(map(visible, [*text, *(f"  ! {remark}" for remark in constant)]))
+
+
+def _folds(name: str, summary: dict, lines: list[dict]) -> str:
+    """A model with a line for each of its folds."""
     result = summary["models"][name]
     text = [f"{'Baseline' if name in baselines.NAMES else 'Model'} {name}"]
-    if len(lines) <= MOST_FOLD_LINES:
-        for line in lines:
-            mark = " !" if line["flags"] else ""
-            text.append(f"  Fold score (RMSE): {_number(line['rmse']):<10} {_cell(line, result)}{mark}")
-    else:
-        for repeat in dict.fromkeys(line["repeat"] for line in lines):
-            values = [float(line["rmse"]) for line in lines if line["repeat"] == repeat]
-            finite = sorted(value for value in values if math.isfinite(value))
-            extent = f"{significant(finite[0])} to {significant(finite[-1])}" if finite else "not finite"
-            text.append(f"  Fold scores (RMSE): {extent} (repeat {repeat}, {len(values)} folds)")
+    for line in lines:
+        mark = " !" if line["flags"] else ""
+        text.append(f"  Fold score (RMSE): {_number(line['rmse']):<10} {_cell(line, result)}{mark}")
     for line in lines:
         text += [f"  ! {_cell(line, result)}: {flag}" for flag in line["flags"].split("; ") if flag]
     final = remarks.reported(result, "rmse")
