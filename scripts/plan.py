@@ -9,8 +9,8 @@ def main(snakemake) -> None:
     with log.job(snakemake.log) as terminal:
         results = snakemake.params.results
         steps = plan.plan(snakemake.config, snakemake.params.specifications, results, job.STATES)
-        seconds = plan.earlier_seconds(sorted(results.glob("cells/*/*/cell.json")))
-        for line in plan.lines(steps, seconds, snakemake.params.cores):
+        costs = plan.earlier_costs(sorted(results.glob("cells/*/*/cell.json")))
+        for line in plan.lines(steps, costs, snakemake.params.cores):
             print(f"regfold: {line}", file=terminal)
 
 

@@ -205,10 +205,13 @@ def of_regfold(table: Table, rows: np.ndarray, truth: np.ndarray):
         core,
         padded_rows(features, truth.astype(np.int32)),
         None,
+        np.arange(table.features, dtype=np.int32),
         task="classification",
         n_outputs=table.classes,
         key=key,
-        **settings,
+        network=settings["network"],
+        training=settings["training"],
+        penalties=[settings["penalty"]],
     )
     trainer.begin(None)
     epochs = itertools.count(1)

@@ -187,11 +187,12 @@ def edited(tmp_path, monkeypatch):
 
 
 def test_editing_a_module_changes_the_digests_that_depend_on_it(edited):
-    parts = ("fitting", "loop", "network", "optimizer", "penalty", "programs.base", "programs.tensorflow")
-    parts += ("seeds", "standardize", "state", "trainer", "validation")
+    parts = ("fitting", "loop", "network", "optimizer", "penalty", "programs.base", "programs.proximal")
+    parts += ("programs.tensorflow", "seeds", "standardize", "state", "trainer", "validation")
     trained = {
         "config.optimizers",
         "config.split_methods",
+        "config.strengths",
         "data.matrix",
         "runtime.processors",
         *(f"training.{part}" for part in parts),
@@ -201,8 +202,13 @@ def test_editing_a_module_changes_the_digests_that_depend_on_it(edited):
         "training.cell",
         "training.cell_files",
         "training.diagnosis",
+        "training.fold_rows",
         "training.heldout",
+        "training.parts",
+        "training.runner",
         "splits.folds",
+        "splits.inner",
+        "splits.splitters",
     }
     predicted |= {"data.layout", "provenance.code", "provenance.identity"}
     for path in sorted(PACKAGE.rglob("*.py")):

@@ -23,7 +23,7 @@ assert processors.start(pool) == []
 assert not {{"sklearn", "matplotlib", "pandas"}} & set(sys.modules)
 import numpy as np
 import tensorflow as tf
-from regfold.training.network import build_core, weights_digest
+from regfold.training.network import build_core, set_values, weights_digest
 from regfold.training.programs.base import padded_rows
 from regfold.training.trainer import Trainer
 from small_study import model
@@ -34,8 +34,12 @@ settings = model(network={{"hidden": hidden}}, training={{"epochs": 1, "batch_si
 key = (1, 1, 1)
 core = build_core(20, 2, "linear", settings["network"], settings["penalty"], key)
 rows = padded_rows(rows.astype(np.float32), truth.astype(np.float32))
-trainer = Trainer(core, rows, None, task="regression", n_outputs=2, key=key, **settings)
-trainer.fit(None, save=lambda state: None)
+groups, penalty = np.arange(20, dtype=np.int32), settings.pop("penalty")
+del settings["select"]
+options = {{"task": "regression", "n_outputs": 2, "key": key, "penalties": [penalty], **settings}}
+trainer = Trainer(core, rows, None, groups, **options)
+(trained,) = trainer.fit(None, save=lambda state: None).trained()
+set_values(core, trained.variables)
 print(json.dumps([pool, weights_digest(core), len(os.sched_getaffinity(0))]))
 """
 

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from regfold.errors import RegfoldError
 from regfold.splits import folds
-from regfold.training import cell, diagnosis, standardize, validation
-from regfold.training.state import State
+from regfold.training import cell, diagnosis, runner, standardize, validation
+from regfold.training import parts as trainings
 from sklearn.metrics import log_loss
 from sklearn.utils.class_weight import compute_class_weight
 from small_study import Study
@@ -96,7 +96,7 @@ def test_a_held_out_rows_features_change_nothing_but_its_own_prediction(statisti
 def assert_same_training(before, after, old, new):
     for key in ("weights", "epochs", "best_epoch", "ending", "seeds", "penalties", "settings"):
         assert before[key] == after[key], key
-    assert before["digests"]["state"] == after["digests"]["state"]
+    assert before["digests"]["states"] == after["digests"]["states"]
     assert before["preprocessing"]["imputed"] == after["preprocessing"]["imputed"]
     for name in ("median", "mean", "scale"):
         np.testing.assert_array_equal(getattr(old, name), getattr(new, name))
@@ -112,7 +112,7 @@ def test_a_training_row_changes_the_network():
     study.prepare()
     after = study.train()
     assert after["resumed_from"] == 0 and after["weights"] != before["weights"]
-    assert after["digests"]["state"] != before["digests"]["state"]
+    assert after["digests"]["states"] != before["digests"]["states"]
 
 
 @pytest.mark.parametrize("task", ["classes", "numbers"])
@@ -343,18 +343,16 @@ def hidden(n_dead):
 def test_dead_units_and_constant_predictors_are_flagged():
     several, few = np.array([[1], [2]], np.float32), hidden(8)
     said = "dead hidden units: {} of 10 in first are 0 for every training row looked at"
-    assert diagnosis.flags(State(), hidden(10), several) == [said.format(10)]
-    assert diagnosis.flags(State(), hidden(9), several) == [said.format(9)]
-    assert diagnosis.flags(State(), few, several) == []
+    assert diagnosis.flags("", hidden(10), several) == [said.format(10)]
+    assert diagnosis.flags("", hidden(9), several) == [said.format(9)]
+    assert diagnosis.flags("", few, several) == []
     constant = ["constant predictor: all held-out rows get the same prediction"]
     for same in (np.full((5, 1), 3), np.zeros((5, 1)), np.tile([0.2, 0.8], (5, 1))):
-        assert diagnosis.flags(State(), few, same.astype(np.float32)) == constant
-    assert diagnosis.flags(State(), few, np.full((1, 1), 3, np.float32)) == []
-    assert diagnosis.flags(State(), few, np.full((2, 1), np.inf, np.float32)) == [
-        "predictions are not finite"
-    ]
-    ended = State(ending="diverged: the loss is not finite in epoch 3")
-    assert diagnosis.flags(ended, few, np.full((2, 1), np.nan, np.float32)) == [ended.ending]
+        assert diagnosis.flags("", few, same.astype(np.float32)) == constant
+    assert diagnosis.flags("", few, np.full((1, 1), 3, np.float32)) == []
+    assert diagnosis.flags("", few, np.full((2, 1), np.inf, np.float32)) == ["predictions are not finite"]
+    ending = "diverged: the loss is not finite in epoch 3"
+    assert diagnosis.flags(ending, few, np.full((2, 1), np.nan, np.float32)) == [ending]
 
 
 def test_an_interrupted_cell_goes_on_and_ends_as_if_it_had_not_been():
@@ -364,7 +362,7 @@ def test_an_interrupted_cell_goes_on_and_ends_as_if_it_had_not_been():
     lines = history(study.folder(1, 1))
     Path(".regfold/state").rename("elsewhere")
     seen = []
-    with pytest.raises(cell.Interrupted) as error:
+    with pytest.raises(runner.Interrupted) as error:
         study.train(on_epoch=lambda epoch, values: seen.append(epoch), stop=lambda: len(seen) >= 2)
     assert (
         str(error.value)
@@ -388,7 +386,7 @@ def test_an_interrupted_cell_goes_on_and_ends_as_if_it_had_not_been():
 def test_a_damaged_state_is_said_and_trained_anew():
     study = Study(text(table()), split={"folds": 3})
     whole = study.train()
-    path = Path(".regfold/state") / whole["digests"]["state"] / "state.npz"
+    path = Path(".regfold/state") / whole["digests"]["states"][0] / "state.npz"
     content = bytearray(path.read_bytes())
     content[len(content) // 2] ^= 1
     path.write_bytes(content)
@@ -422,3 +420,91 @@ def test_what_the_statistics_did_is_counted():
     assert missing >= 1 and found["imputed"] == {"z": missing}
     assert found["unseen"] == {"colour": ["rare"]}
     assert "colour" in found["constant"]
+
+
+PATH = {"kernel": {"l2": [0.0, 0.01, 1.0]}}
+
+
+def path_study(**more):
+    return Study(text(table()), models={"m": {"penalty": PATH} | more}, training={"epochs": 6})
+
+
+def test_a_cell_of_a_path_holds_every_strength():
+    study = path_study()
+    about = study.train()
+    path, alone = about["path"], Study(text(table()), models={"m": {}}, training={"epochs": 6})
+    assert (path["name"], path["strengths"]) == ("kernel.l2", [0.0, 0.01, 1.0])
+    for name in ("rmse_train", "nonzero", "inputs", "epochs", "best_epoch", "ending", "flags", "penalties"):
+        assert len(path[name]) == 3, name
+    assert path["chosen"] is None and path["epochs"] == [6, 6, 6]
+    sums = [one["kernel_l2"] for one in path["penalties"]]
+    assert sums == sorted(sums, reverse=True) and sums[2] < 0.9 * sums[0]
+    predicted = study.predictions()[1]
+    assert predicted.shape == (about["n_test"], 3, 3)
+    lines = history(study.folder(1, 1))
+    assert [(float(line["strength"]), int(line["epoch"])) for line in lines] == [
+        (strength, epoch) for strength in path["strengths"] for epoch in range(1, 7)
+    ]
+    stack = keras.models.load_model(study.folder(1, 1) / "model.keras", compile=False)
+    rows = study.features()[study.tested()]
+    np.testing.assert_allclose(stack.predict(rows, verbose=0), predicted, rtol=1e-5, atol=1e-5)
+    # The strength 0 is the network without a penalty.
+    alone.train()
+    np.testing.assert_allclose(predicted[:, 0], alone.predictions()[1], rtol=1e-4, atol=1e-4)
+
+
+def test_a_long_path_is_cut_into_chunks_whose_trainings_are_kept(monkeypatch):
+    monkeypatch.setattr(trainings, "MOST_LANES", 2)
+    study = path_study()
+    about = study.train()
+    assert len(about["digests"]["states"]) == 2 and about["trained_epochs"] == 12
+    whole = study.predictions()[1]
+    study.config["models"]["m"]["penalty"]["kernel"]["l2"].append(2.0)
+    about = study.train()
+    assert (about["trained_epochs"], about["resumed_from"]) == (6, 6), "the first chunk is found again"
+    np.testing.assert_array_equal(study.predictions()[1][:, :2], whole[:, :2])
+    monkeypatch.undo()
+    at_once = path_study()
+    at_once.train()
+    np.testing.assert_allclose(at_once.predictions()[1], whole, rtol=1e-4, atol=1e-4)
+
+
+def test_an_interrupted_path_goes_on_and_ends_as_if_it_had_not_been():
+    study = path_study(training={"early_stopping": {"fraction": 0.2, "patience": 2}, "learning_rate": 0.05})
+    expected, predicted = study.train(), study.predictions()[1]
+    Path(".regfold/state").rename("elsewhere")
+    seen = []
+    with pytest.raises(runner.Interrupted):
+        study.train(on_epoch=lambda epoch, values: seen.append(epoch), stop=lambda: len(seen) >= 2)
+    about = study.train()
+    assert about["resumed_from"] == 2
+    assert about["path"] == expected["path"] and about["weights"] == expected["weights"]
+    np.testing.assert_array_equal(study.predictions()[1], predicted)
+
+
+def test_nested_chooses_inside_the_training_rows():
+    study = path_study(select="nested")
+    about = study.train()
+    path = about["path"]
+    assert len(path["inner_rmse"]) == 3
+    assert path["inner_rmse"][path["chosen"]] == min(path["inner_rmse"])
+    assert len(about["digests"]["states"]) == 6, "the path and five inner folds"
+    again = study.train()
+    assert again["trained_epochs"] == 0 and again["path"] == path
+    # What a held-out row holds plays no part in the choice, nor in any training.
+    row = study.tested()[0]
+    lines = Path("t.csv").read_text().splitlines()
+    lines[row + 1] = lines[row + 1].replace(lines[row + 1].split(",")[0], "99", 1)
+    Path("t.csv").write_text("\n".join(lines) + "\n")
+    study.prepare()
+    assert study.train()["path"]["inner_rmse"] == path["inner_rmse"]
+    plain = path_study()
+    assert plain.train()["trained_epochs"] == 0, "without nested the training is the same one"
+
+
+def test_input_columns_are_switched_off_and_counted():
+    penalty = {"kernel": {"group": "input", "strength": [0.0, 0.05, 5.0]}}
+    study = Study(text(table()), models={"m": {"penalty": penalty}}, training={"epochs": 40})
+    path = study.train()["path"]
+    assert path["inputs"][0] == len(study.schema["columns"]) and path["inputs"][2] == 0
+    assert path["nonzero"] == sorted(path["nonzero"], reverse=True)

@@ -22,21 +22,28 @@ def state(epoch=3, seed=0):
     def arrays():
         return [random.normal(size=(4, 3)).astype(np.float32), np.float32(random.normal()), np.arange(epoch)]
 
-    history = random.normal(size=(epoch, len(HISTORY)))
-    history[:, 2] = np.nan
-    snapshots = {epoch: arrays()}
-    return State(epoch, False, "a reason", arrays(), arrays(), history, 2, arrays(), snapshots)
+    history = random.normal(size=(4, epoch, len(HISTORY)))
+    history[..., 2] = np.nan
+    return State(
+        variables=arrays(),
+        epoch=epoch,
+        ended=[0, 2, 0, 0],
+        endings=["", "a reason", "", ""],
+        best_epochs=[1, 1, 0, 0],
+        kept=arrays(),
+        optimizer=arrays(),
+        history=history,
+        snapshots={epoch: arrays()},
+    )
 
 
 def assert_equal(found, expected):
-    for name in ("epoch", "finished", "ending", "best_epoch"):
+    for name in ("epoch", "ended", "endings", "best_epochs"):
         assert getattr(found, name) == getattr(expected, name)
     np.testing.assert_array_equal(found.history, expected.history)
     assert found.snapshots.keys() == expected.snapshots.keys()
     groups = [(found.snapshots[epoch], expected.snapshots[epoch]) for epoch in expected.snapshots]
-    groups += [
-        (getattr(found, n), getattr(expected, n)) for n in ("variables", "optimizer", "best_variables")
-    ]
+    groups += [(getattr(found, n), getattr(expected, n)) for n in ("variables", "optimizer", "kept")]
     for one, other in groups:
         assert len(one) == len(other)
         for a, b in zip(one, other, strict=True):
@@ -47,7 +54,7 @@ def assert_equal(found, expected):
 def test_a_state_is_read_back_as_it_was(tmp_path):
     store = Store(tmp_path, "abc")
     assert store.load() is None and not store.damage
-    for written in (state(), State(), state(40)):
+    for written in (state(), State([np.zeros(1)]), state(40)):
         store.save(written)
         assert_equal(store.load(), written)
     assert store.progress() == (40, False)

@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 from regfold.errors import RegfoldError
 from regfold.training import diagnosis, network, penalty, standardize
-from regfold.training.state import State
 from small_study import model as settings
 
 OWN = Path(__file__).parents[1] / "own_networks.py"
@@ -117,7 +116,12 @@ def test_measured_sums_are_those_of_the_penalties():
     """On a linear network whose weights and outputs are known."""
     made = body(2, 1, output="linear", network={"hidden": [2], "activation": "linear"})
     made.set_weights([np.array([[1, -2], [3, 0]]), np.array([-1, 5]), np.array([[2], [-2]]), np.array([-7])])
-    assert penalty.measure_weights(made) == {"kernel_l1": 10, "kernel_l2": 22, "bias_l1": 13, "bias_l2": 75}
+    assert penalty.measure_weights(made, made.get_weights()) == {
+        "kernel_l1": 10,
+        "kernel_l2": 22,
+        "bias_l1": 13,
+        "bias_l2": 75,
+    }
     outputs = network.hidden_model(made).predict(np.array([[1, 0], [0, 1]]), verbose=0)
     np.testing.assert_array_equal(outputs["hidden_1"], [[0, 3], [2, 5]])
     assert diagnosis.activity(outputs) == {"activity_l1": (3 + 7) / 2, "activity_l2": (9 + 29) / 2}
@@ -138,7 +142,7 @@ def test_a_network_of_ones_own_has_the_right_shapes_and_penalties(own):
     cut = network.hidden_model(made)
     sample = np.random.default_rng(0).normal(size=(50, 4)).astype(np.float32)
     hidden = {} if cut is None else cut.predict(sample, verbose=0)
-    assert diagnosis.flags(State(), hidden, np.eye(3, dtype=np.float32)) == []
+    assert diagnosis.flags("", hidden, np.eye(3, dtype=np.float32)) == []
 
 
 WRONG = {

@@ -38,6 +38,17 @@ def at(penalty: dict, strengths: float | list[float]) -> dict:
     return penalty | ({part: penalty[part] | {key: strengths}} if part else {key: strengths})
 
 
+def norms(penalty: dict, part: str) -> tuple[float, float]:
+    """(l1, l2) of the kernel, bias or activity penalty in a resolved section without a path.
+
+    An elastic net is scikit-learn's: l1 = strength * l1_ratio, l2 = strength * (1 - l1_ratio) / 2.
+    """
+    given = penalty[part]
+    if given.get("l1_ratio") is None:
+        return given["l1"], given["l2"]
+    return given["strength"] * given["l1_ratio"], given["strength"] * (1 - given["l1_ratio"]) / 2
+
+
 def expand(penalty: dict, where: str) -> dict:
     """A penalty section in which `{path: ...}` is the list of strengths that it stands for.
 

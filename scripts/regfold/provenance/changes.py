@@ -17,6 +17,8 @@ def settings_changed(cell: dict, specification: dict) -> list[str]:
     for part in ("network", "training", "penalty", "baseline"):
         for name, then, now in _differences(recorded.get(part), specification.get(part), part):
             why.append(f"settings changed: {name} {_show(then)} -> {_show(now)}")
+    if digests.get("nested") != specification.get("nested"):
+        why.append("the choice inside the training rows (select: nested) is new, gone, or made by other code")
     if digests.get("build") != specification.get("build"):
         why.append("the file of network.build changed")
     for library, now in specification["versions"].items():

@@ -23,14 +23,14 @@ DIGESTS = ("train", "encoding", "validation", "test", "layout")
 # With early stopping `validation` too: what decides which training rows are validation rows.
 TRAINED = ("repeat", "fold", "train", "encoding")
 # What changes how a cell's job works and what it writes, but not the network.
-NOT_TRAINED = ("checkpoint_seconds", "on_divergence", "cell")
+NOT_TRAINED = ("checkpoint_seconds", "on_divergence", "cell", "nested")
 
 
 def specification(model: dict) -> dict:
     """All that the training of one model depends on besides its rows: Snakemake compares it.
 
     Args:
-        model: the model's resolved settings, with `network`, `training` and `penalty`.
+        model: the model's resolved settings, with `network`, `training`, `penalty` and `select`.
 
     Returns:
         a dictionary that is the same if and only if the same networks come out.
@@ -41,6 +41,7 @@ def specification(model: dict) -> dict:
         "network": {"build": build} if build else model["network"],
         "training": training,
         "penalty": model["penalty"],
+        "nested": code_digest(module_path("splits.inner")) if model["select"] == "nested" else None,
         "build": source_digest(Path(build.rpartition(":")[0])) if build else None,
         "code": code_digest(*map(module_path, TRAINING)),
         "cell": code_digest(module_path("training.cell")),
@@ -71,16 +72,19 @@ def baseline_specification(kind: str, seed: int) -> dict:
     }
 
 
-def state_digest(specification: dict, description: dict) -> str:
+def state_digest(specification: dict, description: dict, inner: int = 0) -> str:
     """The name of a training's state: all that the training depends on, and nothing of held-out rows.
 
     Args:
         specification: the model's, see `specification`.
         description: the fold's, see Folds.describe.
+        inner: the inner fold whose training it is, from 1; 0: the training on all training rows.
     """
     settings = {name: value for name, value in specification.items() if name not in NOT_TRAINED}
-    parts = (*TRAINED, "validation") if settings["training"]["early_stopping"] else TRAINED
-    return digest([settings, {name: description[name] for name in parts}])[:32]
+    divided = inner or settings["training"]["early_stopping"]
+    parts = (*TRAINED, "validation") if divided else TRAINED
+    own = [inner, specification["nested"]] if inner else []
+    return digest([settings, {name: description[name] for name in parts}, *own])[:32]
 
 
 def digest(data: object) -> str:

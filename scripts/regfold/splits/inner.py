@@ -3,7 +3,7 @@
 import numpy as np
 
 from regfold.config.split_methods import GROUPED, STRATIFIED
-from regfold.splits import methods
+from regfold.splits import splitters
 from regfold.splits.folds import Folds
 
 MOST_FOLDS = 5
@@ -33,7 +33,7 @@ def folds(
         return []
     assignment = np.zeros((1, len(codes)), np.int32)
     kind = {"method": method, "folds": number, "gap": split["gap"]}
-    for fold, tested in enumerate(methods.tested_rows(kind, seed, len(codes), classes, codes), start=1):
+    for fold, tested in enumerate(splitters.tested_rows(kind, seed, len(codes), classes, codes), start=1):
         assignment[0, tested] = fold
     inner = Folds(assignment, codes, method, split["gap"])
     return [
@@ -45,7 +45,7 @@ def _possible(number: int, method: str, gap: int, codes: np.ndarray, classes: np
     """Whether rows can be divided into so many folds."""
     n_codes = int(codes.max()) + 1
     if method == "time":
-        return methods.times_before_first(n_codes, number) > gap if n_codes > number else False
+        return splitters.times_before_first(n_codes, number) > gap if n_codes > number else False
     if method in GROUPED and n_codes < number:
         return False
     if method in STRATIFIED and np.bincount(classes).max() < number:

@@ -2,7 +2,6 @@
 
 import math
 import re
-from collections.abc import Iterable
 
 import numpy as np
 
@@ -10,6 +9,7 @@ from regfold.config.split_methods import GROUPED, STRATIFIED
 from regfold.data.columns import sorted_labels
 from regfold.errors import RegfoldError, quote
 from regfold.splits import split_file
+from regfold.splits.splitters import tested_rows, times_before_first
 
 INTEGER = re.compile(r"[+-]?[0-9]+")
 
@@ -68,27 +68,6 @@ def assign(
         for fold, tested in enumerate(tested_rows(split, split["seed"] + repeat, n, labels, codes), start=1):
             assignment[repeat, tested] = fold
     return assignment, [str(fold) for fold in range(1, split["folds"] + 1)], codes
-
-
-def tested_rows(split: dict, seed: int, n: int, labels, codes: np.ndarray) -> Iterable[np.ndarray]:
-    """The rows that each fold tests, as positions or bool (n,)."""
-    method, folds = split["method"], split["folds"]
-    if method == "kfold":  # two lines, and an import that takes longer than all else in this job
-        return np.array_split(np.random.RandomState(seed).permutation(n), folds)
-    from sklearn import model_selection as sklearn
-
-    if method == "time":
-        times = np.arange(codes.max() + 1)
-        splitter = sklearn.TimeSeriesSplit(folds, gap=split["gap"])
-        return (np.isin(codes, tested) for _, tested in splitter.split(times))
-    kind = {
-        "stratified": sklearn.StratifiedKFold,
-        "group": sklearn.GroupKFold,
-        "stratified_group": sklearn.StratifiedGroupKFold,
-    }[method]
-    splitter = kind(folds, shuffle=True, random_state=seed)
-    groups = codes if method in GROUPED else None
-    return (tested for _, tested in splitter.split(np.zeros(n), labels, groups))
 
 
 def _present(column: str, values: list[str], rows: list[str], missing: list[str], what: str) -> list[str]:
@@ -167,11 +146,6 @@ def _check_counts(split: dict, n: int, target: np.ndarray, task: str, codes: np.
                 f"split.repeats: {split['repeats']} repeats of {folds} folds, but {found}: all repeats would "
                 "have the same folds; expected 1 repeat, or fewer folds"
             )
-
-
-def times_before_first(n_times: int, folds: int) -> int:
-    """How many different times come before those that scikit-learn's TimeSeriesSplit tests first."""
-    return n_times - folds * (n_times // (folds + 1))
 
 
 def _check_times(split: dict, n_times: int) -> None:

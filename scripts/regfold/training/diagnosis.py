@@ -6,29 +6,29 @@ from pathlib import Path
 import numpy as np
 
 from regfold.training.standardize import TargetScale
-from regfold.training.state import State
+from regfold.training.state import DIVERGED
 
 # An activity penalty makes some units silent, which is what it is for; a layer with hardly any left is dead.
 DEAD_SHARE = 0.9
 
 
 def flags(
-    state: State,
+    ending: str,
     hidden: Mapping[str, np.ndarray],
     predictions: np.ndarray,
     target: TargetScale | None = None,
 ) -> list[str]:
-    """Reasons to mistrust a cell; none when all is well.
+    """Reasons to mistrust a network; none when all is well.
 
     Args:
-        state: the finished training.
+        ending: "" or the reason of an early end of the training, in words.
         hidden: hidden layer -> its outputs, (n, units), for some training rows.
         predictions: (n_test, n_outputs), probabilities or numbers in the targets' units.
         target: the scale of a regression's targets.
     """
     found = []
-    if state.ending.startswith("diverged"):
-        found.append(state.ending)
+    if ending.startswith(DIVERGED):
+        found.append(ending)
     if not np.isfinite(predictions).all():
         if not found:
             found.append("predictions are not finite")

@@ -1,15 +1,19 @@
 """From a fold's training rows to a trainer that is ready to go: all that decides what the network will be."""
 
+from collections.abc import Sequence
+
 import numpy as np
 
+from regfold.config import strengths
 from regfold.data.matrix import padded, padded_length
 from regfold.training import network, standardize
-from regfold.training.programs.base import padded_rows
+from regfold.training.penalty import count_nonzero
+from regfold.training.programs.base import Arrays, padded_rows
 from regfold.training.trainer import Trainer
 
 
 class Fitting:
-    """The statistics of a network's first layer, and the trainer of the network, from training rows alone.
+    """The statistics of a network's first layer, and trainers of networks, from training rows alone.
 
     Args:
         specification: the model's, see provenance.identity.specification.
@@ -19,6 +23,12 @@ class Fitting:
             place.
         truth: (n_rows,) class codes, or (n_rows, n_targets) numbers.
         n_validation: how many of the rows are validation rows; no statistic comes from them.
+
+    Attributes:
+        statistics: of the features.
+        target: the scale of a regression's targets; None for classes.
+        core: the network, with its initial weights.
+        groups: int32 (n_features,), the column of each feature, as a position in the schema's columns.
     """
 
     def __init__(
@@ -30,6 +40,7 @@ class Fitting:
         truth: np.ndarray,
         n_validation: int,
     ):
+        self.specification, self.key, self.task = specification, key, schema["task"]
         training, classes = specification["training"], schema["classes"]
         n_rows = len(truth) - n_validation
         self.statistics = standardize.fit(features[:n_rows], schema["columns"])
@@ -39,32 +50,49 @@ class Fitting:
         weights = None
         if classes and training["class_weight"] == "balanced":
             weights = _balanced(truth[:n_rows], len(classes))[truth]
-        rows = padded_rows(features, truth[:n_rows], weights if weights is None else weights[:n_rows])
-        validation = None
+        self.rows = padded_rows(features, truth[:n_rows], weights if weights is None else weights[:n_rows])
+        self.validation = None
         if n_validation:
             part = slice(n_rows, len(truth))
             some = padded(features[part], padded_length(n_validation))
-            validation = padded_rows(some, truth[part], None if weights is None else weights[part])
-        n_outputs = len(classes or schema["target"])
-        core = network.build_core(
+            self.validation = padded_rows(some, truth[part], None if weights is None else weights[part])
+        self.n_outputs = len(classes or schema["target"])
+        starts = [column["start"] for column in schema["columns"]]
+        self.groups = (np.searchsorted(starts, self.statistics.keep, side="right") - 1).astype(np.int32)
+        penalty, path = specification["penalty"], strengths.path_of(specification["penalty"])
+        self.core = network.build_core(
             features.shape[1],
-            n_outputs,
+            self.n_outputs,
             "softmax" if classes else "linear",
             specification["network"],
-            specification["penalty"],
+            strengths.at(penalty, max(path.strengths)) if path else penalty,
             key,
         )
-        self.trainer = Trainer(
-            core,
-            rows,
-            validation,
-            task=schema["task"],
-            n_outputs=n_outputs,
-            network=specification["network"],
-            training=training,
-            penalty=specification["penalty"],
-            key=key,
+
+    def trainer(self, penalties: Sequence[dict]) -> Trainer:
+        """A trainer of networks side by side, one for each resolved penalty section without a path."""
+        return Trainer(
+            self.core,
+            self.rows,
+            self.validation,
+            self.groups,
+            task=self.task,
+            n_outputs=self.n_outputs,
+            network=self.specification["network"],
+            training=self.specification["training"],
+            penalties=penalties,
+            key=self.key,
         )
+
+    def counts(self, values: Arrays) -> dict[str, int | None]:
+        """How many weights and how many of the table's columns a network uses, see penalty.count_nonzero."""
+        if self.specification["network"]["build"]:
+            return {"nonzero": None, "inputs": None}
+        return dict(zip(("nonzero", "inputs"), count_nonzero(self.core, values, self.groups), strict=True))
+
+    def release(self) -> None:
+        """Let go of the training rows, which are most of the memory."""
+        self.rows = self.validation = None
 
 
 def _balanced(codes: np.ndarray, n_classes: int) -> np.ndarray:

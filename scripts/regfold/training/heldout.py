@@ -21,9 +21,19 @@ class HeldOut:
     def __init__(self, program: Program, features: np.ndarray, target: TargetScale | None):
         self.program, self.features, self.target = program, features, target
 
-    def predict(self, variables: Arrays) -> np.ndarray:
-        """(n_rows, n_outputs): probabilities, float32, or numbers in the targets' own units, float64."""
-        return self._in_units(self.program.predict(stacked([variables]), self.features)[0])
+    def predict(self, networks: list[Arrays]) -> np.ndarray:
+        """Predict with several networks.
+
+        Args:
+            networks: the variables of each.
+
+        Returns:
+            (k, n_rows, n_outputs): probabilities, float32, or numbers in the targets' own units, float64.
+        """
+        at_once = max(1, MOST_NUMBERS // max(1, self.features.size))
+        parts = [networks[start : start + at_once] for start in range(0, len(networks), at_once)]
+        outputs = [self.program.predict(stacked(part), self.features) for part in parts]
+        return self._in_units(np.concatenate(outputs))
 
     def _in_units(self, outputs: np.ndarray) -> np.ndarray:
         return outputs if self.target is None else self.target.restore(outputs)
@@ -35,17 +45,14 @@ class HeldOut:
             networks: the variables of each.
             truth: (n_rows,) class codes, or float64 (n_rows, n_targets) numbers in units.
         """
-        at_once = max(1, MOST_NUMBERS // max(1, self.features.size))
-        scores = []
-        for start in range(0, len(networks), at_once):
-            outputs = self.program.predict(stacked(networks[start : start + at_once]), self.features)
-            scores += [self._score(self._in_units(part), truth) for part in outputs]
-        return scores
+        return [self._score(outputs, truth) for outputs in self.predict(networks)]
+
+    def numbers(self, truth: np.ndarray) -> np.ndarray:
+        """The truth as predictions have it, float64 (n, n_outputs): one-hot for classes."""
+        return truth if self.target is not None else np.eye(self.program.n_outputs)[truth]
 
     def _score(self, predicted: np.ndarray, truth: np.ndarray) -> tuple[float, float]:
-        predicted = predicted.astype(np.float64)
-        if self.target is None:
-            truth = np.eye(predicted.shape[1])[truth]
+        predicted, truth = predicted.astype(np.float64), self.numbers(truth)
         rmse = float(np.sqrt(np.mean((predicted - truth) ** 2)))
         if self.target is not None:
             return float(np.mean(((predicted - truth) / self.target.deviation) ** 2)), rmse

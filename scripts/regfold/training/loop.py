@@ -8,7 +8,7 @@ import numpy as np
 from regfold.training import optimizer
 from regfold.training.programs.base import Arrays, Program
 from regfold.training.seeds import batch_order
-from regfold.training.state import HISTORY, State
+from regfold.training.state import DIVERGED, HISTORY, State
 
 # Variables kept on the way, for the held-out learning curve: how many epochs, and how many bytes in all.
 SNAPSHOTS = 40
@@ -29,26 +29,28 @@ def fit(
     on_epoch: Callable[[int, np.ndarray], None] = lambda epoch, values: None,
     stop: Callable[[], bool] = lambda: False,
 ) -> State:
-    """Train to the end, from where the state is.
+    """Train all lanes to the end, from where the state is.
 
-    How many epochs one call of the program runs is a matter of time alone, and changes no result.
+    A lane that has ended is calculated on until all have, and nothing looks at it any more. How many epochs
+    one call of the program runs is a matter of time alone, and changes no result.
 
     Args:
-        program: of one lane, started with the state's variables.
+        program: started with the state's variables.
         state: where to go on; it is changed.
         training: the model's resolved training section.
         key: (seed, repeat, fold), from which the orders of rows derive.
         n_rows: the number of training rows.
         save: takes the state every `save_seconds`, at the end, and when `stop` says so.
         save_seconds: at most so many seconds of training are ever lost.
-        on_epoch: is told each epoch and its line of history.
+        on_epoch: is told each epoch and its line of history, that of the first lane that goes on.
         stop: asked after each call of the program; True ends the training unfinished.
 
     Returns:
         the state; `finished` unless it was stopped.
     """
-    history = np.full((max(training["epochs"], state.epoch), len(HISTORY)), np.nan)
-    history[: state.epoch] = state.history
+    shape = program.lanes, max(training["epochs"], state.epoch), len(HISTORY)
+    history = np.full(shape, np.nan)
+    history[:, : state.epoch] = state.history
     snapshots = snapshot_epochs(training["epochs"], state.variables)
     saved, count = time.monotonic(), 1
     while not state.finished:
@@ -59,29 +61,26 @@ def fit(
         rates = np.stack([optimizer.learning_rates(training, n_rows, epoch) for epoch in numbers])
         epochs = program.epochs(orders, rates)
         columns = epochs.losses, epochs.objectives, epochs.validation_losses
-        history[begun : begun + count, :3] = np.stack([column[:, 0] for column in columns], axis=1)
-        history[begun : begun + count, 3] = rates[:, 0]
-        best = None
+        history[:, begun : begun + count, :3] = np.stack(columns, axis=2).swapaxes(0, 1)
+        history[:, begun : begun + count, 3] = rates[:, 0]
+        keeps: dict[int, int] = {}  # lane -> which epoch of this call it keeps
         for index in range(count):
             state.epoch += 1
-            state.history = history[: state.epoch]
-            if judge(state, training):
-                best = index
+            state.history = history[:, : state.epoch]
+            told = state.running[0]
+            keeps |= {lane: index for lane in state.running if judge(state, training, lane)}
             if state.epoch in snapshots:
-                state.snapshots[state.epoch] = of_lane(epochs.variables(index))
-            on_epoch(state.epoch, history[state.epoch - 1])
+                state.snapshots[state.epoch] = epochs.variables(index)
+            on_epoch(state.epoch, history[told, state.epoch - 1])
             if state.finished:
                 break
-        if best is not None:
-            state.best_variables = of_lane(epochs.variables(best))
+        for index in sorted(set(keeps.values())):
+            state.keep([lane for lane in keeps if keeps[lane] == index], epochs.variables(index))
         now = time.monotonic()
         stopping = not state.finished and stop()
-        if state.finished:
-            state.variables, state.optimizer = of_lane(epochs.variables(index)), []
-        elif stopping or now - saved >= save_seconds:
-            variables, state.optimizer = program.values()
-            state.variables = of_lane(variables)
-        if state.finished or stopping or now - saved >= save_seconds:
+        saving = state.finished or stopping or now - saved >= save_seconds
+        if saving:
+            state.variables, state.optimizer = ([], []) if state.finished else program.values()
             save(state)
             saved = time.monotonic()
         if stopping:
@@ -93,23 +92,28 @@ def fit(
     return state
 
 
-def judge(state: State, training: dict) -> bool:
-    """Decide from the last line of history whether training ends; say whether its epoch is the best yet."""
-    loss, objective, validation, _ = state.history[-1]
-    stopping, improved = training["early_stopping"], False
+def judge(state: State, training: dict, lane: int) -> bool:
+    """Decide from a lane's last line of history whether its training ends.
+
+    Returns:
+        whether the lane's variables are to be kept as they are now.
+    """
+    loss, objective, validation, _ = state.history[lane, -1]
+    stopping, keep = training["early_stopping"], False
     if stopping and np.isfinite(validation):
-        improved = not state.best_epoch or validation < state.history[state.best_epoch - 1, 2]
-        if improved:
-            state.best_epoch = state.epoch
-        elif state.epoch - state.best_epoch >= stopping["patience"]:
-            state.finished = True
-            state.ending = f"stopped early after epoch {state.epoch}"
+        best = state.best_epochs[lane]
+        keep = not best or validation < state.history[lane, best - 1, 2]
+        if keep:
+            state.best_epochs[lane] = state.epoch
+        elif state.epoch - best >= stopping["patience"]:
+            state.ended[lane] = state.epoch
+            state.endings[lane] = f"stopped early after epoch {state.epoch}"
     if not np.isfinite(loss) or not np.isfinite(objective):
-        state.finished = True
-        state.ending = f"diverged: the loss is not finite in epoch {state.epoch}"
+        state.ended[lane] = state.epoch
+        state.endings[lane] = f"{DIVERGED}: the loss is not finite in epoch {state.epoch}"
     elif state.epoch >= training["epochs"]:
-        state.finished = True
-    return improved
+        state.ended[lane] = state.epoch
+    return keep or (state.ended[lane] > 0 and not state.best_epochs[lane])
 
 
 def snapshot_epochs(epochs: int, variables: Arrays) -> set[int]:
@@ -118,8 +122,3 @@ def snapshot_epochs(epochs: int, variables: Arrays) -> set[int]:
     count = min(SNAPSHOTS, SNAPSHOT_BYTES // max(1, size))
     spaced = [*np.linspace(1, epochs, count // 2), *np.geomspace(1, epochs, count - count // 2)]
     return {round(epoch) for epoch in spaced}
-
-
-def of_lane(variables: Arrays, lane: int = 0) -> Arrays:
-    """One lane's variables."""
-    return [value[lane] for value in variables]

@@ -48,6 +48,7 @@ def build_dense(
     regularizers: dict,
     dropout: Callable[..., keras.layers.Layer] | None,
     key: tuple,
+    lanes: int | None = None,
 ) -> keras.Model:
     """Dense layers, `network["hidden"]` units wide, and an output layer; see `build_core`.
 
@@ -57,26 +58,54 @@ def build_dense(
     Args:
         regularizers: the keyword arguments of a layer, see penalty.regularizers.
         dropout: makes the layer behind each hidden one, from `seed` and `name`; None: there is none.
+        lanes: None: one network. A number: a stack of so many, with the lane as the last axis but one:
+            outputs (n, lanes, n_outputs), kernels (n_in, lanes, n_out), biases (lanes, n_out).
     """
+
+    def dense(index: int, units: int, **more) -> keras.layers.Layer:
+        more["kernel_initializer"] = keras.initializers.GlorotUniform(derive(*key, "weights", index))
+        if lanes is None:
+            return keras.layers.Dense(units, **more)
+        equation = "bli,ilo->blo" if index else "bi,ilo->blo"
+        return keras.layers.EinsumDense(equation, (lanes, units), bias_axes="lo", **more)
+
     inputs = hidden = keras.Input((n_features,), name="features")
     for index, units in enumerate(network["hidden"]):
-        hidden = keras.layers.Dense(
-            units,
-            activation=network["activation"],
-            kernel_initializer=keras.initializers.GlorotUniform(derive(*key, "weights", index)),
-            name=f"hidden_{index + 1}",
-            **regularizers,
-        )(hidden)
+        name = f"hidden_{index + 1}"
+        hidden = dense(index, units, activation=network["activation"], name=name, **regularizers)(hidden)
         if dropout:
             hidden = dropout(seed=derive(*key, "dropout", index), name=f"dropout_{index + 1}")(hidden)
-    outputs = keras.layers.Dense(
-        n_outputs,
-        activation=output_activation,
-        kernel_initializer=keras.initializers.GlorotUniform(derive(*key, "weights", len(network["hidden"]))),
-        name="output",
-        **{**regularizers, "activity_regularizer": None},
-    )(hidden)
-    return keras.Model(inputs, outputs, name="core")
+    regularizers = {**regularizers, "activity_regularizer": None}
+    last = dense(
+        len(network["hidden"]), n_outputs, activation=output_activation, name="output", **regularizers
+    )
+    return keras.Model(inputs, last(hidden), name="core")
+
+
+def build_stack(core: keras.Model, network: dict, values: list[list[np.ndarray]]) -> keras.Model:
+    """Several networks of Dense layers as one, without penalties: (n, n_features) to (n, lanes, n_outputs).
+
+    Args:
+        core: one of them.
+        network: the resolved network section.
+        values: the variables' values of each, trainable ones first.
+    """
+    activation = keras.activations.serialize(core.layers[-1].activation)
+    n_features, n_outputs = core.input_shape[1], core.output_shape[1]
+    stack = build_dense(n_features, n_outputs, activation, network, {}, None, (0, 0, 0), lanes=len(values))
+    of_variables = zip(*(one[: len(stack.variables)] for one in values), strict=True)
+    set_values(stack, [to_stack(np.stack(of_one)) for of_one in of_variables])
+    return stack
+
+
+def to_stack(value: np.ndarray) -> np.ndarray:
+    """A trainable variable of several networks, (lanes, ...), as a stack has it."""
+    return np.moveaxis(value, 0, -2)
+
+
+def from_stack(value: np.ndarray) -> np.ndarray:
+    """The opposite of `to_stack`."""
+    return np.moveaxis(value, -2, 0)
 
 
 def load_function(build: str):

@@ -39,6 +39,19 @@ def set_weight_decay(optimizer: keras.optimizers.Optimizer, decay) -> None:
         optimizer.adam_weight_decay = decay
 
 
+def step_sizes(optimizer: keras.optimizers.Optimizer, index: int):
+    """By what the last step of sgd without momentum, adam or adamw multiplied the gradient of a variable.
+
+    (Of its mean, for adam, freed of its bias.) A number, or a tensor of the variable's shape.
+    """
+    rate = optimizer.learning_rate
+    if not hasattr(optimizer, "_velocities"):
+        return rate
+    bias = 1 - optimizer.beta_2 ** keras.ops.cast(optimizer.iterations, "float32")
+    velocity = optimizer._velocities[index].value
+    return rate * keras.ops.sqrt(bias) / (keras.ops.sqrt(velocity) + optimizer.epsilon)
+
+
 def learning_rates(training: dict, n_rows: int, epoch: int) -> np.ndarray:
     """The learning rate of each step of an epoch (from 1), float32 (n_steps,): as Keras' schedules give it.
 

@@ -7,13 +7,18 @@ batches and differ by their settings only.
 import numpy as np
 
 # What a seed is for; the position in this tuple is part of the derivation, so append only.
-PURPOSES = ("weights", "dropout", "build", "validation", "inner folds")
+PURPOSES = ("weights", "dropout", "build", "validation", "inner folds", "inner training")
 
 
 def derive(seed: int, repeat: int, fold: int, purpose: str, index: int = 0) -> int:
     """A seed below 2**31 for one purpose, e.g. the weights of layer `index` (numpy's SeedSequence)."""
     sequence = np.random.SeedSequence([seed, repeat, fold, PURPOSES.index(purpose), index])
     return int(sequence.generate_state(1)[0] >> 1)
+
+
+def inner_key(seed: int, repeat: int, fold: int, inner: int) -> tuple[int, int, int]:
+    """What stands for (seed, repeat, fold) in the training without the rows that an inner fold tests."""
+    return derive(seed, repeat, fold, "inner training", inner), repeat, fold
 
 
 def batch_order(seed: int, repeat: int, fold: int, epoch: int, n_rows: int) -> np.ndarray:

@@ -11,8 +11,10 @@ import numpy as np
 
 from regfold import files, locks
 from regfold.errors import RegfoldError
+from regfold.training.programs.base import Arrays
 
-FORMAT = 2
+FORMAT = 3
+DIVERGED = "diverged"
 HISTORY = ("train_loss", "train_objective", "validation_loss", "learning_rate")
 
 
@@ -20,32 +22,96 @@ HISTORY = ("train_loss", "train_objective", "validation_loss", "learning_rate")
 class State:
     """Everything that a training needs to go on as if it had never stopped.
 
+    It is of one network or of several lanes; every array of variables has the lane as its first axis.
+
     Attributes:
+        variables: all variables of the networks, trainable ones first; the states of random generators too.
+            [] once the training is finished.
         epoch: epochs done.
-        finished: whether no epoch is to follow; `ending` says why.
-        ending: "" or the reason of an early end, in words.
-        variables: all variables of the network, trainable ones first; the states of random generators too.
+        ended: for each lane the epoch with which its training ended, 0 while it goes on.
+        endings: for each lane "" or the reason of an early end, in words.
+        best_epochs: for each lane the epoch with the lowest validation loss, 0 before the first or without
+            early stopping.
+        kept: the variables to keep of lanes that have a best epoch or have ended; [] before the first.
         optimizer: all variables of the optimizer; [] at the beginning and once the training is finished.
-        history: float64 (epoch, 4): the columns of HISTORY; NaN where a value does not apply.
-        best_epoch: the epoch with the lowest validation loss, 0 before the first or without early stopping.
-        best_variables: the network's variables after that epoch.
-        snapshots: the network's variables after some epochs, for the picture of the held-out loss.
+        history: float64 (lanes, epoch, 4): the columns of HISTORY; NaN where a value does not apply.
+        snapshots: the variables after some epochs, for the picture of the held-out loss.
     """
 
+    variables: Arrays
     epoch: int = 0
-    finished: bool = False
-    ending: str = ""
-    variables: list[np.ndarray] = field(default_factory=list)
-    optimizer: list[np.ndarray] = field(default_factory=list)
-    history: np.ndarray = field(default_factory=lambda: np.empty((0, len(HISTORY))))
-    best_epoch: int = 0
-    best_variables: list[np.ndarray] = field(default_factory=list)
-    snapshots: dict[int, list[np.ndarray]] = field(default_factory=dict)
+    ended: list[int] = field(default_factory=list)
+    endings: list[str] = field(default_factory=list)
+    best_epochs: list[int] = field(default_factory=list)
+    kept: Arrays = field(default_factory=list)
+    optimizer: Arrays = field(default_factory=list)
+    history: np.ndarray | None = None
+    snapshots: dict[int, Arrays] = field(default_factory=dict)
+
+    def __post_init__(self):
+        if self.history is None:
+            lanes = len(self.variables[0]) if self.variables else 1
+            self.ended, self.endings, self.best_epochs = [0] * lanes, [""] * lanes, [0] * lanes
+            self.history = np.empty((lanes, 0, len(HISTORY)))
 
     @property
-    def kept(self) -> list[np.ndarray]:
-        """The variables to keep once the training is finished."""
-        return self.best_variables or self.variables
+    def finished(self) -> bool:
+        """Whether no epoch is to follow."""
+        return all(self.ended)
+
+    @property
+    def running(self) -> list[int]:
+        """The lanes whose training goes on."""
+        return [lane for lane, epoch in enumerate(self.ended) if not epoch]
+
+    def keep(self, lanes: list[int], variables: Arrays) -> None:
+        """Keep these variables of some lanes."""
+        self.kept = self.kept or [value.copy() for value in variables]
+        for kept, value in zip(self.kept, variables, strict=True):
+            kept[lanes] = value[lanes]
+
+    def trained(self) -> list["Trained"]:
+        """What a finished training made, lane by lane."""
+        return [
+            Trained(
+                variables=[value[lane] for value in self.kept],
+                epochs=self.ended[lane],
+                best_epoch=self.best_epochs[lane] or self.ended[lane],
+                ending=self.endings[lane],
+                history=self.history[lane, : self.ended[lane]],
+                snapshots={
+                    epoch: [value[lane] for value in values]
+                    for epoch, values in self.snapshots.items()
+                    if epoch <= self.ended[lane]
+                },
+            )
+            for lane in range(len(self.ended))
+        ]
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A trained network.
+
+    Attributes:
+        variables: those to keep.
+        epochs: how many were trained.
+        best_epoch: the one that the variables are from.
+        ending: "" or the reason of an early end, in words.
+        history: float64 (epochs, 4): the columns of HISTORY.
+        snapshots: the variables after some epochs.
+    """
+
+    variables: Arrays
+    epochs: int
+    best_epoch: int
+    ending: str
+    history: np.ndarray
+    snapshots: dict[int, Arrays]
+
+    @property
+    def diverged(self) -> bool:
+        return self.ending.startswith(DIVERGED)
 
 
 class Store:
@@ -83,9 +149,9 @@ class Store:
         Raises:
             RegfoldError: if it cannot be written.
         """
-        header = {name: getattr(state, name) for name in ("epoch", "finished", "ending", "best_epoch")}
+        header = {name: getattr(state, name) for name in ("epoch", "ended", "endings", "best_epochs")}
         arrays = {"history": state.history}
-        groups = {"variables": state.variables, "optimizer": state.optimizer, "best": state.best_variables}
+        groups = {"variables": state.variables, "optimizer": state.optimizer, "kept": state.kept}
         groups |= {f"snapshot_{epoch}": values for epoch, values in state.snapshots.items()}
         for name, values in groups.items():
             arrays |= {f"{name}.{index}": value for index, value in enumerate(values)}
@@ -99,7 +165,7 @@ class Store:
         try:
             with np.load(self.path) as archive:
                 header = json.loads(archive["header"].tobytes())
-            return (header["epoch"], header["finished"]) if header["format"] == FORMAT else None
+            return (header["epoch"], all(header["ended"])) if header["format"] == FORMAT else None
         except Exception:  # as in `load`
             return None
 
@@ -124,7 +190,7 @@ class Store:
             return State(
                 variables=groups.get("variables", []),
                 optimizer=groups.get("optimizer", []),
-                best_variables=groups.get("best", []),
+                kept=groups.get("kept", []),
                 snapshots={epoch: groups.get(f"snapshot_{epoch}", []) for epoch in epochs},
                 history=history,
                 **header,

@@ -1,15 +1,15 @@
-"""Trains one network: the program for its shapes, and the loop around it."""
+"""Trains one network, or several side by side: the program for their shapes, and the loop around it."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import keras
 import numpy as np
 
 from regfold.training import loop
-from regfold.training.network import set_values, variables
+from regfold.training.network import variables
 from regfold.training.programs import tensorflow
-from regfold.training.programs.base import Program, Rows, stacked, strengths
+from regfold.training.programs.base import Arrays, Program, Rows, proximal, stacked, strengths
 from regfold.training.state import State
 
 # Training rows that the hidden units are looked at with.
@@ -17,17 +17,18 @@ SAMPLE = 2048
 
 
 class Trainer:
-    """Trains a network on its training rows; held-out rows never come near it.
+    """Trains networks on their training rows; held-out rows never come near them.
 
     Args:
-        core: the network; it begins with its variables' values, and gets those to keep.
+        core: the network; all lanes begin with its variables' values.
         rows: the training rows.
         validation: the validation rows; None: no early stopping.
+        groups: int32 (n_features,), the table's column of each feature, from 0.
         task: "classification" (cross-entropy) or "regression" (mean squared error).
         n_outputs: classes, or targets.
         network: the model's resolved network section, of which `core` was built.
         training: the model's resolved training section.
-        penalty: the model's resolved penalty section.
+        penalties: a resolved penalty section without a path for each lane; they differ in strengths alone.
         key: (seed, repeat, fold).
     """
 
@@ -36,16 +37,17 @@ class Trainer:
         core: keras.Model,
         rows: Rows,
         validation: Rows | None,
+        groups: np.ndarray,
         *,
         task: str,
         n_outputs: int,
         network: dict,
         training: dict,
-        penalty: dict,
+        penalties: Sequence[dict],
         key: tuple[int, int, int],
     ):
-        self.core, self.rows, self.validation = core, rows, validation
-        self.training, self.penalty, self.key = training, penalty, key
+        self.core, self.rows, self.validation, self.groups = core, rows, validation, groups
+        self.training, self.penalties, self.key = training, penalties, key
         self.sample = rows.features[: min(SAMPLE, rows.n_rows)].copy()
         self.batch_size = min(training["batch_size"], rows.n_rows)
         self.program = self._program(task, n_outputs, network)
@@ -74,15 +76,15 @@ class Trainer:
         return tensorflow.dense_program(
             json.dumps(network, sort_keys=True),
             json.dumps(optimizer, sort_keys=True),
-            with_dropout=self.penalty["dropout"] > 0,
+            with_dropout=any(penalty["dropout"] for penalty in self.penalties),
+            step=proximal(self.penalties[0]),
+            lanes=len(self.penalties),
             batch_size=min(self.training["batch_size"], n_padded),
             **shapes,
         )
 
     def fit(self, state: State | None, save: Callable[[State], None], **more) -> State:
-        """Train to the end, from the beginning or a state, and leave the network with the weights to keep.
-
-        It can be called once: the training rows are released.
+        """Train to the end, from the beginning or a state.
 
         Args:
             state: where to go on; None: from the beginning.
@@ -102,26 +104,29 @@ class Trainer:
                 save=save,
                 **more,
             )
-        # Nothing looks at the training rows any more, which are most of the memory.
         self.program.end()
-        self.rows = self.validation = None
-        set_values(self.core, state.kept)
         return state
 
     def begin(self, state: State | None) -> State:
         """Start the program from a state, which is new where None is given."""
-        state = state or State(variables=[v.numpy() for v in variables(self.core)])
+        lanes = self.program.lanes
+        state = state or State([np.repeat(v.numpy()[None], lanes, axis=0) for v in variables(self.core)])
         if not state.finished:
             self.program.start(
                 self.rows,
                 self.validation,
-                strengths(self.penalty)[None],
-                [value[None] for value in state.variables],
+                np.stack([strengths(penalty) for penalty in self.penalties]),
+                self.groups,
+                state.variables,
                 state.optimizer,
             )
         return state
 
-    def hidden(self, state: State) -> dict[str, np.ndarray]:
-        """Hidden layer -> its outputs, (n, units), for some training rows, with the weights to keep."""
-        outputs = self.program.hidden(stacked([state.kept]), self.sample)
+    def release(self) -> None:
+        """Let go of the training rows, which are most of the memory; there is nothing to train then."""
+        self.rows = self.validation = None
+
+    def hidden(self, values: Arrays) -> dict[str, np.ndarray]:
+        """Hidden layer -> its outputs, (n, units), for some training rows, with these variables."""
+        outputs = self.program.hidden(stacked([values]), self.sample)
         return {name: values[0] for name, values in outputs.items()}

@@ -11,11 +11,10 @@ from regfold.config import baselines
 from regfold.data.prepare import prepare
 from regfold.errors import RegfoldError
 from regfold.formatting import duration
-from regfold.provenance import identity
 from regfold.provenance.changes import settings_changed
 from regfold.splits import folds
 from regfold.splits.split import Split, decide
-from regfold.training import cell_files
+from regfold.training import cell_files, parts
 from regfold.training.state import Store
 
 KEPT, PREDICTS, RESUMES, TRAINS, FITS = "kept", "predicts again", "resumes", "trains", "fits"
@@ -29,6 +28,7 @@ class Step:
         what: one of kept, predicts again, resumes, trains, and fits for a baseline.
         why: the reasons, in words; empty for a cell that is kept.
         epochs: how many epochs are found already.
+        network_epochs: how many are to be trained, of each network that is trained, at most.
     """
 
     model: str
@@ -37,6 +37,7 @@ class Step:
     what: str
     why: list[str]
     epochs: int = 0
+    network_epochs: int = 0
 
 
 def plan(config: dict, specifications: dict[str, dict], results: Path, states: Path) -> list[Step]:
@@ -54,12 +55,12 @@ def plan(config: dict, specifications: dict[str, dict], results: Path, states: P
         RegfoldError: if the table or its split is not as the config says.
     """
     with files.scratch() as fresh:
-        prepare(config["data"], config["split"]["column"], fresh)
+        schema = prepare(config["data"], config["split"]["column"], fresh)
         split = decide({"split": config["split"], "missing": config["data"]["missing"]}, fresh)
         digests = np.load(fresh / "digests.npy")
     before = _Before(results, config["split"])
     return [
-        _step(model, specification, key, split, digests, before, results, states)
+        _step(model, specification, key, split, schema, digests, before, results, states)
         for model, specification in specifications.items()
         for key in split.cells
     ]
@@ -103,6 +104,7 @@ def _step(
     specification: dict,
     key: tuple[int, int],
     split: Split,
+    schema: dict,
     digests: np.ndarray,
     before: _Before,
     results: Path,
@@ -135,17 +137,48 @@ def _step(
         return Step(model, *key, KEPT, [])
     if model in baselines.NAMES:
         return Step(model, *key, FITS, why)
-    digest = identity.state_digest(specification, description)
-    epochs, finished = Store(states, digest).progress() or (0, False)
-    return Step(model, *key, PREDICTS if finished else RESUMES if epochs else TRAINS, why, epochs)
+    trainings = parts.of_cell(specification, description, len(schema["classes"] or schema["target"]))
+    found = [Store(states, part.digest).progress() or (0, False) for part in trainings]
+    epochs, most = sum(epoch for epoch, _ in found), specification["training"]["epochs"]
+    left = sum(
+        (most - epoch) * len(part.penalties)
+        for part, (epoch, finished) in zip(trainings, found, strict=True)
+        if not finished
+    )
+    finished = all(finished for _, finished in found)
+    return Step(model, *key, PREDICTS if finished else RESUMES if epochs else TRAINS, why, epochs, left)
 
 
-def lines(steps: list[Step], seconds: dict[str, float], cores: int) -> list[str]:
+@dataclass(frozen=True)
+class Costs:
+    """What cells took in earlier runs, in seconds; a mean over no cells is None.
+
+    Attributes:
+        fit: of a baseline's cell.
+        predict: of a network's cell, without training.
+        epoch: of an epoch of one network, by model.
+    """
+
+    fit: float | None
+    predict: float | None
+    epoch: dict[str, float]
+
+    def seconds(self, step: Step) -> float | None:
+        """How long a step takes, at most; None where that is not known."""
+        if step.what == FITS or not step.network_epochs:
+            return self.fit if step.what == FITS else self.predict
+        if not self.epoch:
+            return None
+        epoch = self.epoch.get(step.model, max(self.epoch.values()))
+        return self.predict + epoch * step.network_epochs
+
+
+def lines(steps: list[Step], costs: Costs, cores: int) -> list[str]:
     """The plan as text: a line for each cell that runs, equal ones together, and how long it will take.
 
     Args:
         steps: what `plan` found.
-        seconds: for each kind of step, how long one takes, from earlier runs; what is unknown is not there.
+        costs: of earlier cells.
         cores: how many cells run at once.
     """
     groups: dict[tuple, list[Step]] = {}
@@ -161,31 +194,33 @@ def lines(steps: list[Step], seconds: dict[str, float], cores: int) -> list[str]
     kinds = [KEPT, PREDICTS, RESUMES, TRAINS] + [FITS] * (counts[FITS] > 0)
     text.append("; ".join(f"{counts[what]:,} {what}" for what in kinds))
     running = [step for step in steps if step.what != KEPT]
-    if running and all(step.what in seconds for step in running):
-        total = sum(seconds[step.what] for step in running)
-        text.append(
-            f"about {duration(total / min(cores, len(running)))} on {cores} cores, as earlier cells took"
-        )
+    seconds = [costs.seconds(step) for step in running]
+    if running and None not in seconds:
+        about = duration(sum(seconds) / min(cores, len(running)))
+        text.append(f"at most about {about} on {cores} cores, as earlier cells took")
     elif running:
         text.append("how long that takes is not known before the first run")
     return text
 
 
-def earlier_seconds(cells: list[Path]) -> dict[str, float]:
-    """How long a cell of each kind took in earlier runs: the mean over the cells that are there."""
-    trained, predicted, fitted = [], [], []
+def earlier_costs(cells: list[Path]) -> Costs:
+    """What the cells that are there took."""
+    fits, predicts, epochs = [], [], {}
     for path in cells:
         try:
             cell = files.read_json(path)
             times = cell["times"]
             if cell["model"] in baselines.NAMES:
-                fitted.append(times["seconds_total"])
+                fits.append(times["seconds_total"])
                 continue
-            predicted.append(times["seconds_total"] - times["seconds_training"])
-            if cell["trained_epochs"]:
-                per_epoch = times["seconds_training"] / cell["trained_epochs"]
-                trained.append(predicted[-1] + per_epoch * cell["epochs"])
+            predicts.append(times["seconds_total"] - times["seconds_training"])
+            if times["network_epochs"]:
+                epoch = times["seconds_training"] / times["network_epochs"]
+                epochs.setdefault(cell["model"], []).append(epoch)
         except (OSError, RegfoldError, TypeError):
             continue
-    found = {PREDICTS: predicted, TRAINS: trained, RESUMES: trained, FITS: fitted}
-    return {what: sum(values) / len(values) for what, values in found.items() if values}
+
+    def mean(values: list[float]) -> float | None:
+        return sum(values) / len(values) if values else None
+
+    return Costs(mean(fits), mean(predicts), {model: mean(values) for model, values in epochs.items()})

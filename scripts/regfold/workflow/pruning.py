@@ -57,7 +57,7 @@ def _unused_states(results: Path, states: Path) -> list[tuple[Path, int, float]]
     needed = set()
     for path in results.glob("cells/*/*/cell.json"):
         try:
-            needed.add(files.read_json(path)["digests"]["state"])
+            needed.update(files.read_json(path)["digests"]["states"])
         except (OSError, RegfoldError, TypeError):
             continue
     unused = [folder for folder in states.glob("*") if folder.name not in needed]

@@ -15,6 +15,7 @@ from typing import Protocol
 
 import numpy as np
 
+from regfold.config.strengths import norms
 from regfold.data.matrix import padded
 
 # The strengths that a program takes, in this order.
@@ -27,18 +28,26 @@ STRENGTHS = (
     "activity_l2",
     "weight_decay",
     "dropout",
+    "group",
 )
 Arrays = list[np.ndarray]
+# What a proximal step acts on: nothing, single weights, or the input columns' groups of weights.
+GRADIENTS_ALONE, WEIGHTS, GROUPS = "", "weights", "groups"
 
 
 def strengths(penalty: dict) -> np.ndarray:
-    """The strengths of a model's resolved penalty section, float32 (len(STRENGTHS),)."""
-    parts = {
-        f"{part}_{norm}": penalty[part][norm]
-        for part in ("kernel", "bias", "activity")
-        for norm in ("l1", "l2")
-    }
-    return np.array([(parts | penalty)[name] for name in STRENGTHS], np.float32)
+    """The strengths of a resolved penalty section without a path, float32 (len(STRENGTHS),)."""
+    found = {"group": penalty["kernel"]["strength"] if penalty["kernel"]["group"] else 0.0}
+    for part in ("kernel", "bias", "activity"):
+        found[f"{part}_l1"], found[f"{part}_l2"] = norms(penalty, part)
+    return np.array([(found | penalty)[name] for name in STRENGTHS], np.float32)
+
+
+def proximal(penalty: dict) -> str:
+    """What the proximal step of a resolved penalty section acts on."""
+    if penalty["kernel"]["group"]:
+        return GROUPS
+    return WEIGHTS if penalty["kernel"]["proximal"] else GRADIENTS_ALONE
 
 
 @dataclass(frozen=True)
@@ -95,14 +104,22 @@ class Program(Protocol):
 
     Attributes:
         lanes: the number of networks trained side by side.
+        n_outputs: columns of what comes out.
         most_epochs: the number of epochs that one call can run; it changes no result.
     """
 
     lanes: int
+    n_outputs: int
     most_epochs: int
 
     def start(
-        self, rows: Rows, validation: Rows | None, strengths: np.ndarray, variables: Arrays, optimizer: Arrays
+        self,
+        rows: Rows,
+        validation: Rows | None,
+        strengths: np.ndarray,
+        groups: np.ndarray,
+        variables: Arrays,
+        optimizer: Arrays,
     ) -> None:
         """Begin a training, or go on with one.
 
@@ -110,6 +127,7 @@ class Program(Protocol):
             rows: the training rows.
             validation: the validation rows; None where the program was made without.
             strengths: float32 (lanes, len(STRENGTHS)).
+            groups: int32 (n_features,), the group of each feature, from 0: a column of the table.
             variables: the networks' variables, (lanes, ...) each.
             optimizer: the optimizer's variables, as `values` returned them; [] at the beginning.
         """

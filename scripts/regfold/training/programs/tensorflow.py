@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property, lru_cache, partial
 
@@ -13,7 +13,8 @@ import tensorflow as tf
 from regfold.data.matrix import ALIGNMENT
 from regfold.training import network as networks
 from regfold.training import optimizer as optimizers
-from regfold.training.programs.base import STRENGTHS, Arrays, Rows
+from regfold.training.programs import proximal
+from regfold.training.programs.base import GRADIENTS_ALONE, STRENGTHS, WEIGHTS, Arrays, Rows
 
 # One call runs at most so many epochs and steps, and keeps the variables of each epoch within so many bytes.
 MOST_EPOCHS, MOST_STEPS, MOST_BYTES = 64, 4096, 64 * 2**20
@@ -38,40 +39,62 @@ def set_up(pool: int) -> list[str]:
 class Traced:
     """What the layers of a program's network look at while a training step is traced; {} otherwise.
 
+    In a stack of networks the lane is the last axis but one of every variable and output.
+
+    Args:
+        stacked: whether the network is a stack.
+
     Attributes:
-        strengths: name -> scalar tensor, of the lane that is being traced.
+        strengths: name -> scalar tensor, or (lanes, 1) for a stack.
         mask: float32 (batch,), 1 for a row of the batch and 0 for padding.
         count: scalar tensor, the rows of the batch without padding.
     """
 
-    def __init__(self):
+    def __init__(self, stacked: bool = False):
+        self.stacked = stacked
         self.strengths, self.mask, self.count = {}, None, None
 
     @contextmanager
     def step(self, strengths: tf.Tensor, mask: tf.Tensor, count: tf.Tensor) -> Iterator[None]:
-        """A step of a lane with strengths (len(STRENGTHS),) is traced."""
-        self.strengths = dict(zip(STRENGTHS, tf.unstack(strengths), strict=True))
+        """A step with strengths (lanes, len(STRENGTHS)) is traced."""
+        columns = tf.split(strengths, len(STRENGTHS), axis=1)
+        columns = columns if self.stacked else [column[0, 0] for column in columns]
+        self.strengths = dict(zip(STRENGTHS, columns, strict=True))
         self.mask, self.count = mask, count
         try:
             yield
         finally:
-            self.__init__()
+            self.strengths, self.mask, self.count = {}, None, None
+
+    def total(self, entries: tf.Tensor) -> tf.Tensor:
+        """The sum of a network's entries: a scalar, or (lanes,) for a stack."""
+        axes = [axis for axis in range(len(entries.shape)) if axis != len(entries.shape) - 2]
+        return tf.reduce_sum(entries, axes if self.stacked else None)
 
 
 class Penalty(keras.regularizers.Regularizer):
-    """Keras' L1L2 with strengths that go into the program as data."""
+    """Keras' L1L2 with strengths that go into the program as data, of all networks of a stack.
 
-    def __init__(self, traced: Traced, part: str):
-        self.traced, self.part = traced, part
+    Args:
+        traced: where the strengths are found.
+        part: kernel, bias or activity.
+        norms: l1, l2 or both.
+    """
+
+    def __init__(self, traced: Traced, part: str, norms: Sequence[str] = ("l1", "l2")):
+        self.traced, self.part, self.norms = traced, part, norms
 
     def __call__(self, values: tf.Tensor) -> tf.Tensor:
         if not self.traced.strengths:  # nothing is trained: the network predicts
             return tf.zeros(())
-        l1, l2 = (self.traced.strengths[f"{self.part}_{norm}"] for norm in ("l1", "l2"))
-        return self.total(l1 * tf.abs(values) + l2 * tf.square(values))
+        functions = {"l1": tf.abs, "l2": tf.square}
+        terms = [
+            self.traced.strengths[f"{self.part}_{norm}"] * functions[norm](values) for norm in self.norms
+        ]
+        return self.total(sum(terms))
 
     def total(self, entries: tf.Tensor) -> tf.Tensor:
-        return tf.reduce_sum(entries)
+        return self.traced.total(entries)
 
 
 class ActivityPenalty(Penalty):
@@ -80,11 +103,12 @@ class ActivityPenalty(Penalty):
     def total(self, entries: tf.Tensor) -> tf.Tensor:
         # Keras divides by the rows of the batch, padding included.
         n_padded = tf.cast(tf.shape(entries)[0], tf.float32)
-        return tf.reduce_sum(entries * self.traced.mask[:, None]) * n_padded / self.traced.count
+        mask = tf.reshape(self.traced.mask, (-1, *[1] * (len(entries.shape) - 1)))
+        return self.traced.total(entries * mask) * n_padded / self.traced.count
 
 
 class Dropout(keras.layers.Dropout):
-    """Keras' Dropout with a rate that goes into the program as data."""
+    """Keras' Dropout with a rate that goes into the program as data; networks of a stack share the draws."""
 
     def __init__(self, traced: Traced, **more):
         super().__init__(0.5, **more)
@@ -93,8 +117,10 @@ class Dropout(keras.layers.Dropout):
     def call(self, inputs: tf.Tensor, training: bool = False) -> tf.Tensor:
         if not training:
             return inputs
-        rate = self.traced.strengths["dropout"]
-        kept = keras.random.uniform(tf.shape(inputs), seed=self.seed_generator) >= rate
+        rate, shape = self.traced.strengths["dropout"], tf.unstack(tf.shape(inputs))
+        if self.traced.stacked:
+            shape[-2] = 1
+        kept = keras.random.uniform(tf.stack(shape), seed=self.seed_generator) >= rate
         return tf.where(kept, inputs / (1 - rate), 0.0)
 
 
@@ -107,6 +133,8 @@ def dense_program(
     n_outputs: int,
     task: str,
     with_dropout: bool,
+    step: str = GRADIENTS_ALONE,
+    lanes: int = 1,
     **shapes,
 ) -> "TensorFlowProgram":
     """The program of regfold's own network, the same one for the same arguments.
@@ -115,12 +143,18 @@ def dense_program(
         network: the model's resolved network section, as JSON.
         optimizer: the model's optimizer, as JSON.
         with_dropout: whether there is dropout, of whatever rate.
+        step: what the proximal step acts on, see base.proximal.
+        lanes: networks side by side.
         shapes: further arguments of TensorFlowProgram.
     """
-    traced = Traced()
-    regularizers = {f"{part}_regularizer": Penalty(traced, part) for part in ("kernel", "bias")}
-    regularizers["activity_regularizer"] = ActivityPenalty(traced, "activity")
-    core = networks.build_dense(
+    traced = Traced(stacked=lanes > 1)
+    regularizers = {
+        "kernel_regularizer": Penalty(traced, "kernel", ("l2",) if step == WEIGHTS else ("l1", "l2")),
+        "bias_regularizer": Penalty(traced, "bias"),
+        "activity_regularizer": ActivityPenalty(traced, "activity"),
+    }
+    build = partial(
+        networks.build_dense,
         n_features,
         n_outputs,
         "softmax" if task == "classification" else "linear",
@@ -130,12 +164,15 @@ def dense_program(
         (0, 0, 0),
     )
     return TensorFlowProgram(
-        core,
+        build(),
         traced,
+        stack=build(lanes=lanes) if lanes > 1 else None,
         optimizer=json.loads(optimizer),
         n_features=n_features,
         n_outputs=n_outputs,
         task=task,
+        step=step,
+        lanes=lanes,
         **shapes,
     )
 
@@ -151,8 +188,11 @@ class TensorFlowProgram:
     as a whole, such as BatchNormalization, would see it: for a network of the user's own the program is made
     for one number of rows, `exact_rows`, and its last batch has the rows that it has.
 
+    Several lanes are one network, a stack, whose loss is the sum of theirs: each lane's variables get the
+    gradient of its own loss, and an optimizer that works entry by entry makes each lane's own step.
+
     Args:
-        network: the network to trace; with one lane its variables are trained in place.
+        network: one network; with one lane its variables are trained in place.
         traced: what its penalties and its dropout look at, where these come from this module.
         optimizer: the optimizer, its name and its options.
         n_features, n_outputs: columns of what goes in and of what comes out.
@@ -161,6 +201,8 @@ class TensorFlowProgram:
         n_padded: rows of the padded training rows.
         n_validation: rows of the padded validation rows, 0 without.
         weighted: whether rows have weights.
+        step: what the proximal step behind each step of the optimizer acts on, see base.proximal.
+        stack: the networks of several lanes as one, see network.build_dense; None with one lane.
         lanes: networks side by side.
         exact_rows: see above; None: the last batch is padded.
     """
@@ -178,16 +220,19 @@ class TensorFlowProgram:
         n_padded: int,
         n_validation: int = 0,
         weighted: bool = False,
+        step: str = GRADIENTS_ALONE,
+        stack: keras.Model | None = None,
         lanes: int = 1,
         exact_rows: int | None = None,
     ):
-        self.network, self.traced, self.settings = network, traced, optimizer
+        self.network, self.traced, self.settings, self.step = network, traced, optimizer, step
+        self.stacked, self.trained = stack is not None, stack or network
         self.batch_size, self.lanes, self.exact_rows = batch_size, lanes, exact_rows
         self.classifies = task == "classification"
         losses = keras.losses.CategoricalCrossentropy, keras.losses.MeanSquaredError
         self.row_losses = losses[not self.classifies](reduction=None)
-        self.trainable = [self._stacked(v) for v in network.trainable_variables]
-        self.others = [self._stacked(v) for v in network.non_trainable_variables]
+        self.trainable = self.trained.trainable_variables
+        self.others = self.trained.non_trainable_variables
         self.rate = None
         self.optimizer = self._new_optimizer()
         self.fresh_optimizer = [v.numpy() for v in self.optimizer.variables]
@@ -199,18 +244,26 @@ class TensorFlowProgram:
         self.shapes = {"n_padded": n_padded, "n_validation": n_validation, "weighted": weighted}
 
     def start(
-        self, rows: Rows, validation: Rows | None, strengths: np.ndarray, variables: Arrays, optimizer: Arrays
+        self,
+        rows: Rows,
+        validation: Rows | None,
+        strengths: np.ndarray,
+        groups: np.ndarray,
+        variables: Arrays,
+        optimizer: Arrays,
     ) -> None:
         self.n_rows = rows.n_rows
         self.data = {
             "rows": _on_device(rows),
             "validation": _on_device(validation),
             "strengths": tf.constant(strengths),
+            "groups": tf.constant(groups),
             "n_rows": tf.constant(rows.n_rows),
             "n_validation": tf.constant(validation.n_rows if validation else 0),
         }
-        for variable, value in zip([*self.trainable, *self.others], variables, strict=True):
-            variable.assign(value if self.lanes > 1 else value[0])
+        for index, variable in enumerate([*self.trainable, *self.others]):
+            stacked = self.stacked and index < len(self.trainable)
+            variable.assign(networks.to_stack(variables[index]) if stacked else variables[index][0])
         if not optimizer:
             copies = optimizers.copies_variables(self.settings)
             optimizer = self._new_optimizer().variables if copies else self.fresh_optimizer
@@ -236,13 +289,17 @@ class TensorFlowProgram:
             n_epochs=tf.constant(count),
             **self.data,
         )
-        return TensorFlowEpochs(results, count, self.lanes)
+        return TensorFlowEpochs(results, count, self._by_lane)
 
     def values(self) -> tuple[Arrays, Arrays]:
         variables = [v.numpy() for v in [*self.trainable, *self.others]]
-        return variables if self.lanes > 1 else [v[None] for v in variables], [
-            v.numpy() for v in self.optimizer.variables
-        ]
+        return self._by_lane(variables), [v.numpy() for v in self.optimizer.variables]
+
+    def _by_lane(self, values: Arrays) -> Arrays:
+        """The values of the variables that are trained as (lanes, ...) each."""
+        n_stacked = len(self.trainable) if self.stacked else 0
+        others = [np.repeat(value[None], self.lanes, axis=0) for value in values[n_stacked:]]
+        return [*map(networks.from_stack, values[:n_stacked]), *others]
 
     def predict(self, variables: Arrays, features: np.ndarray) -> np.ndarray:
         (outputs,) = self._in_chunks(self._outputs, variables, features)
@@ -294,16 +351,8 @@ class TensorFlowProgram:
 
     # Training
 
-    def _stacked(self, variable: keras.Variable) -> keras.Variable:
-        """A variable of all lanes: with one lane the network's own."""
-        if self.lanes == 1:
-            return variable
-        value = np.repeat(variable.numpy()[None], self.lanes, axis=0)
-        return keras.Variable(value, dtype=variable.dtype, trainable=variable.trainable, name=variable.name)
-
     def _new_optimizer(self) -> keras.optimizers.Optimizer:
-        rank = 2 if self.lanes == 1 else 3
-        return optimizers.build(self.settings, lambda: self.rate, self.trainable, rank)
+        return optimizers.build(self.settings, lambda: self.rate, self.trainable, 3 if self.stacked else 2)
 
     @cached_property
     def _run(self):
@@ -320,12 +369,13 @@ class TensorFlowProgram:
             rows=rows(self.shapes["n_padded"]),
             validation=rows(n_validation) if n_validation else {},
             strengths=tf.TensorSpec((self.lanes, len(STRENGTHS))),
+            groups=tf.TensorSpec((self.n_features,), tf.int32),
             batches=tf.TensorSpec((n_batches, self.batch_size), tf.int32),
             rates=tf.TensorSpec((n_batches,)),
             **{name: tf.TensorSpec((), tf.int32) for name in ("n_epochs", "n_rows", "n_validation")},
         )
 
-    def _epochs(self, rows, validation, strengths, batches, rates, n_epochs, n_rows, n_validation):
+    def _epochs(self, rows, validation, strengths, groups, batches, rates, n_epochs, n_rows, n_validation):
         """Losses, objectives, validation losses (most_epochs, lanes), and all variables after each epoch."""
         n_steps = (n_rows + self.batch_size - 1) // self.batch_size
         variables = [*self.trainable, *self.others]
@@ -339,7 +389,8 @@ class TensorFlowProgram:
             def step(i, loss, objective):
                 at = index * n_steps + i
                 count = tf.minimum(n_rows - i * self.batch_size, self.batch_size)
-                more = self._step(rows, tf.gather(batches, at), count, strengths, tf.gather(rates, at))
+                batch, rate = tf.gather(batches, at), tf.gather(rates, at)
+                more = self._step(rows, batch, count, strengths, groups, rate)
                 return i + 1, loss + more[0], objective + more[1]
 
             zeros = tf.zeros(self.lanes)
@@ -347,13 +398,8 @@ class TensorFlowProgram:
             i, loss, objective = tf.while_loop(lambda i, *_: i < n_padded, step, (0, zeros, zeros))
             if self.exact_rows is not None and (n_last := self.exact_rows % self.batch_size):
                 at = index * n_steps + i
-                last = self._step(
-                    rows,
-                    tf.gather(batches, at)[:n_last],
-                    tf.constant(n_last),
-                    strengths,
-                    tf.gather(rates, at),
-                )
+                batch, rate = tf.gather(batches, at)[:n_last], tf.gather(rates, at)
+                last = self._step(rows, batch, tf.constant(n_last), strengths, groups, rate)
                 loss, objective = loss + last[0], objective + last[1]
             total = tf.cast(n_rows, tf.float32)
             values = loss / total, objective / total, self._validation_losses(validation, n_validation)
@@ -363,34 +409,74 @@ class TensorFlowProgram:
         _, kept = tf.while_loop(lambda index, _: index < n_epochs, epoch, (0, kept))
         return [array.stack() for array in kept]
 
-    def _step(self, rows, batch, count, strengths, rate) -> tuple[tf.Tensor, tf.Tensor]:
+    def _step(self, rows, batch, count, strengths, groups, rate) -> tuple[tf.Tensor, tf.Tensor]:
         """One step of the optimizer; the sums over the batch's rows of each lane's loss and objective."""
         self.rate = rate
         mask = tf.cast(tf.range(batch.shape[0]) < count, tf.float32)
         count = tf.cast(count, tf.float32)
         features, truth = tf.gather(rows["features"], batch), self._truth(tf.gather(rows["truth"], batch))
         weights = mask * tf.gather(rows["weights"], batch) if "weights" in rows else mask
-
-        def lane(values):
-            trainable, others, strengths = values
-            with self.traced.step(strengths, mask, count), tf.GradientTape() as tape, _threefry():
+        trainable = [v.value for v in self.trainable]
+        with self.traced.step(strengths, mask, count), _threefry():
+            with tf.GradientTape() as tape:
                 tape.watch(trainable)
-                outputs, others, penalties = self.network.stateless_call(
-                    trainable, others, features, training=True, return_losses=True
+                outputs, others, penalties = self.trained.stateless_call(
+                    trainable,
+                    [v.value for v in self.others],
+                    features,
+                    training=True,
+                    return_losses=True,
                 )
-                loss = tf.reduce_sum(weights * self.row_losses(truth, outputs)) / count
+                loss = self._mean_loss(truth, outputs, weights, count)
                 objective = loss + sum(penalties)
             gradients = tape.gradient(objective, trainable, unconnected_gradients="zero")
-            return count * loss, count * objective, gradients, others
+            objective += self._proximal_penalty(groups)
+            for variable, value in zip(self.others, others, strict=True):
+                variable.assign(value)
+            if trainable:
+                decay = strengths[:, STRENGTHS.index("weight_decay"), None]
+                optimizers.set_weight_decay(self.optimizer, decay if self.stacked else decay[0, 0])
+                self.optimizer.apply(gradients, self.trainable)
+            self._proximal_step(groups)
+        return count * loss, count * objective
 
-        loss, objective, gradients, others = self._over_lanes(lane, strengths)
-        for variable, value in zip(self.others, others, strict=True):
-            variable.assign(value)
-        if self.trainable:
-            decay = strengths[:, STRENGTHS.index("weight_decay")]
-            optimizers.set_weight_decay(self.optimizer, decay[0] if self.lanes == 1 else decay[:, None, None])
-            self.optimizer.apply(gradients, self.trainable)
-        return loss, objective
+    def _mean_loss(self, truth, outputs, weights, count) -> tf.Tensor:
+        """The loss of rows, weighted, divided by their number: (lanes,)."""
+        if self.stacked:
+            truth, weights = tf.broadcast_to(truth[:, None], tf.shape(outputs)), weights[:, None]
+        losses = tf.reduce_sum(weights * self.row_losses(truth, outputs), axis=0) / count
+        return tf.reshape(losses, (self.lanes,))
+
+    def _kernels(self) -> Iterator[tuple[int, keras.Variable]]:
+        """The kernels, each with its place among the trainable variables."""
+        return ((i, v) for i, v in enumerate(self.trainable) if v.path.endswith("/kernel"))
+
+    def _proximal_penalty(self, groups) -> tf.Tensor | float:
+        """The penalty that the proximal step stands for, (lanes,), while a step is traced."""
+        if self.step == GRADIENTS_ALONE:
+            return 0.0
+        if self.step == WEIGHTS:
+            sums = [self.traced.total(tf.abs(v.value)) for _, v in self._kernels()]
+            total, strength = sum(sums), self.traced.strengths["kernel_l1"]
+        else:
+            _, kernel = next(self._kernels())
+            total = self.traced.total(proximal.group_norms(kernel.value, groups))
+            strength = self.traced.strengths["group"]
+        return tf.reshape(strength, (self.lanes,)) * total
+
+    def _proximal_step(self, groups) -> None:
+        """The proximal step behind a step of the optimizer, while it is traced."""
+        if self.step == GRADIENTS_ALONE:
+            return
+        for index, kernel in self._kernels():
+            sizes = optimizers.step_sizes(self.optimizer, index)
+            if self.step == WEIGHTS:
+                strength = self.traced.strengths["kernel_l1"]
+                kernel.assign(proximal.soft_threshold(kernel.value, sizes, strength))
+            else:
+                strength = self.traced.strengths["group"]
+                kernel.assign(proximal.shrink_groups(kernel.value, sizes, strength, groups))
+                break  # the groups are those of the first layer
 
     def _validation_losses(self, validation, n_validation) -> tf.Tensor:
         if not validation:
@@ -399,29 +485,9 @@ class TensorFlowProgram:
         weights = tf.cast(tf.range(self.shapes["n_validation"]) < n_validation, tf.float32)
         if "weights" in validation:
             weights *= validation["weights"]
-
-        def lane(values):
-            trainable, others, _ = values
-            outputs, _ = self.network.stateless_call(
-                trainable, others, validation["features"], training=False
-            )
-            return tf.reduce_sum(weights * self.row_losses(truth, outputs)) / count
-
-        return self._over_lanes(lane, tf.zeros((self.lanes, len(STRENGTHS))))
-
-    def _over_lanes(self, function, strengths):
-        """What a function of (trainable, other variables, strengths) gives for each lane.
-
-        Losses get a lane axis; variables and gradients have the shapes of `trainable` and `others`.
-        """
         values = [v.value for v in self.trainable], [v.value for v in self.others]
-        if self.lanes > 1:
-            return tf.vectorized_map(function, (*values, strengths))
-        results = function((*values, strengths[0]))
-        if not isinstance(results, tuple):
-            return results[None]
-        loss, objective, *rest = results
-        return loss[None], objective[None], *rest
+        outputs, _ = self.trained.stateless_call(*values, validation["features"], training=False)
+        return self._mean_loss(truth, outputs, weights, count)
 
     def _truth(self, truth: tf.Tensor) -> tf.Tensor:
         """Class codes as the network's outputs have them, one-hot; numbers as they are."""
@@ -431,14 +497,13 @@ class TensorFlowProgram:
 class TensorFlowEpochs:
     """See base.Epochs."""
 
-    def __init__(self, results: list[tf.Tensor], count: int, lanes: int):
+    def __init__(self, results: list[tf.Tensor], count: int, by_lane: Callable[[Arrays], Arrays]):
         losses = [np.asarray(values[:count], np.float64) for values in results[:3]]
         self.losses, self.objectives, self.validation_losses = losses
-        self._variables, self._lanes = results[3:], lanes
+        self._variables, self._by_lane = results[3:], by_lane
 
     def variables(self, index: int) -> Arrays:
-        values = [stack[index].numpy() for stack in self._variables]
-        return values if self._lanes > 1 else [value[None] for value in values]
+        return self._by_lane([stack[index].numpy() for stack in self._variables])
 
 
 def _on_device(rows: Rows | None) -> dict[str, tf.Tensor]:

@@ -1,0 +1,69 @@
+"""The rows of a cell, from the prepared matrix: for training and validation, held out, and in inner folds."""
+
+from pathlib import Path
+
+import numpy as np
+
+from regfold.data.matrix import padded_length, take_rows
+from regfold.splits import folds, inner
+from regfold.training import standardize, validation
+from regfold.training.fitting import Fitting
+from regfold.training.seeds import derive
+
+
+class FoldRows:
+    """The rows of a cell: which are trained with, which are held out.
+
+    Args:
+        prepared: results/prepared.
+        training: the model's resolved training section.
+        split: the resolved split section.
+        key: (seed, repeat, fold).
+
+    Attributes:
+        held_out: int64, the indices of the held-out rows.
+        truth: of the held-out rows.
+    """
+
+    def __init__(self, prepared: Path, training: dict, split: dict, key: tuple[int, int, int]):
+        self.settings, self.split, self.key = training, split, key
+        self.features = prepared / "features.npy"
+        self.folds, self.target = folds.read(prepared, split), np.load(prepared / "target.npy")
+        self.training = self.folds.training(*key[1:])
+        self.held_out = np.flatnonzero(self.folds.held_out(*key[1:]))
+        self.truth = self.target[self.held_out]
+
+    def inner(self) -> list[tuple[np.ndarray, np.ndarray]]:
+        """The indices of the training rows and of the test rows of each inner fold."""
+        rows = np.flatnonzero(self.training)
+        codes, classes = self.folds.codes_of(self.training), self._classes(self.training)
+        seed = derive(*self.key, "inner folds")
+        return [(rows[a], rows[b]) for a, b in inner.folds(self.split, codes, classes, seed)]
+
+    def rows(
+        self, key: tuple[int, int, int], only: np.ndarray | None = None
+    ) -> tuple[np.ndarray, np.ndarray, int]:
+        """Training rows, validation rows last, padded; their truth; how many are validation rows.
+
+        Args:
+            key: (seed, repeat, fold), for the choice of validation rows.
+            only: the indices of some of the training rows, in ascending order; None: all of them.
+        """
+        part = self.training
+        if only is not None:
+            part = np.zeros(len(part), bool)
+            part[only] = True
+        order, n_validation = validation.arrange(
+            self.settings, self.split, self.folds.codes_of(part), self._classes(part), key
+        )
+        indices = np.flatnonzero(part)[order]
+        rows = take_rows(self.features, indices, padded_length(len(indices)))
+        return rows, self.target[indices], n_validation
+
+    def as_trained(self, fitting: Fitting, only: np.ndarray | None = None) -> np.ndarray:
+        """The held-out rows, or those with the indices `only`, as the networks of a fitting take them."""
+        rows = take_rows(self.features, self.held_out if only is None else only)
+        return standardize.apply(rows, fitting.statistics)
+
+    def _classes(self, part: np.ndarray) -> np.ndarray | None:
+        return self.target[part] if self.target.ndim == 1 else None

@@ -1,0 +1,67 @@
+"""The trainings of a cell: one for a single network; for a path of strengths one for each chunk of it.
+
+A long path of a large network is cut into chunks that fit in memory. What a chunk holds is decided by
+settings and shapes, never by the machine, because the last bit of a weight may depend on what it was trained
+beside.
+Under `select: nested` each inner fold has the same trainings once more.
+"""
+
+from dataclasses import dataclass
+from itertools import pairwise
+
+from regfold.config import strengths
+from regfold.provenance import identity
+from regfold.splits.inner import MOST_FOLDS
+
+# A chunk's variables, gradients and outputs of a batch take so many bytes at most.
+MOST_BYTES, MOST_LANES = 256 * 2**20, 64
+
+
+@dataclass(frozen=True)
+class Part:
+    """A training that has a program and a state of its own.
+
+    Attributes:
+        penalties: a resolved penalty section without a path for each network that is trained side by side.
+        digest: the name of its state.
+        inner: 0: on all training rows; else without those that this inner fold tests, from 1.
+    """
+
+    penalties: list[dict]
+    digest: str
+    inner: int = 0
+
+
+def of_cell(specification: dict, description: dict, n_outputs: int) -> list[Part]:
+    """The trainings of a cell, those on all training rows first.
+
+    Args:
+        specification: the model's, see identity.specification, with the library versions of the job.
+        description: the fold's, results/folds/<repeat>-<fold>.json.
+        n_outputs: classes, or targets.
+    """
+    penalty, path = specification["penalty"], strengths.path_of(specification["penalty"])
+    if path is None:
+        return [Part([penalty], identity.state_digest(specification, description))]
+    widths = [description["width"], *specification["network"]["hidden"], n_outputs]
+    size = lanes_at_once(widths, specification["training"]["batch_size"])
+    chunks = [path.strengths[start : start + size] for start in range(0, len(path.strengths), size)]
+    return [
+        Part(
+            [strengths.at(penalty, strength) for strength in chunk],
+            identity.state_digest(
+                specification | {"penalty": strengths.at(penalty, chunk)}, description, inner
+            ),
+            inner,
+        )
+        for inner in range(MOST_FOLDS + 1 if specification["nested"] else 1)
+        for chunk in chunks
+    ]
+
+
+def lanes_at_once(widths: list[int], batch_size: int) -> int:
+    """How many networks of these layers' widths are trained side by side."""
+    n_weights = sum((a + 1) * b for a, b in pairwise(widths))
+    # Variables, gradients, and two moments of an optimizer; outputs, and the gradients of outputs.
+    n_bytes = 4 * (4 * n_weights + 2 * batch_size * sum(widths[1:]))
+    return max(1, min(MOST_LANES, MOST_BYTES // n_bytes))

@@ -1,0 +1,70 @@
+"""Proximal steps, which make weights exactly zero: they follow the optimizer's steps on the loss alone.
+
+A step u = w - s * g, with a step size s for each weight, is followed by
+
+    prox(u) = argmin_w  sum((w - u)^2 / (2 s)) + penalty(w).
+
+The metric 1/s is the optimizer's own (for Adam, that of its second moment), so that a weight at rest is one
+that minimizes loss plus penalty, whatever its step size: Yun, Lozano and Yang (2021, "Adaptive proximal
+gradient methods for structured neural networks", NeurIPS 34); with one step size for all, Beck and Teboulle
+(2009, "A fast iterative shrinkage-thresholding algorithm for linear inverse problems", SIAM J. Imaging
+Sciences 2).
+"""
+
+import tensorflow as tf
+
+# Newton steps for the norm of a group. They converge from below, quadratically; with one step size for all
+# weights of a group the first one is exact.
+NEWTON_STEPS = 6
+
+
+def soft_threshold(weights: tf.Tensor, step_sizes: tf.Tensor, strength: tf.Tensor) -> tf.Tensor:
+    """The proximal step of strength * sum|w|; all shapes alike or broadcast."""
+    return tf.sign(weights) * tf.maximum(tf.abs(weights) - step_sizes * strength, 0.0)
+
+
+def shrink_groups(
+    kernel: tf.Tensor, step_sizes: tf.Tensor, strength: tf.Tensor, groups: tf.Tensor
+) -> tf.Tensor:
+    """The proximal step of strength * sum_g sqrt(n_g) * ||w_g||, groups being blocks of the kernel's rows.
+
+    With a = u / step for each weight, and s the norm of the group's w, each w is
+    a s / (s / step + threshold). So there is one equation for s in each group: the norm of
+    a / (s / step + threshold) is 1. Without a root above 0 the group is zero.
+
+    Args:
+        kernel: (n_rows, ..., n_units).
+        step_sizes: a number, or of the kernel's shape.
+        strength: a scalar, or of the shape of the axes in the middle with 1 behind.
+        groups: int32 (n_rows,), from 0.
+    """
+    metric = tf.broadcast_to(1.0 / step_sizes, tf.shape(kernel))
+    pulled = metric * kernel
+    threshold = strength * tf.sqrt(_sums(tf.ones_like(kernel[..., :1]), groups))
+
+    def norm(values: tf.Tensor) -> tf.Tensor:
+        return tf.sqrt(_sums(values**2, groups))
+
+    size = tf.zeros_like(threshold)
+    alive = norm(pulled) > threshold
+    for _ in range(NEWTON_STEPS):
+        divisor = metric * size + threshold
+        ratio = pulled / divisor
+        length = norm(ratio)
+        slope = _sums(ratio**2 * metric / divisor, groups)
+        size += tf.where(alive, (length - 1) * length**2 / slope, 0.0)
+    shrunk = tf.where(alive, pulled * size / (metric * size + threshold), 0.0)
+    return tf.where(threshold > 0, shrunk, kernel)
+
+
+def group_norms(kernel: tf.Tensor, groups: tf.Tensor) -> tf.Tensor:
+    """sqrt(n_g) * ||w_g|| of the group of each row, divided by n_g: the sum over rows is the penalty."""
+    n = _sums(tf.ones_like(kernel[..., :1]), groups)
+    return tf.sqrt(_sums(kernel**2, groups) / n)
+
+
+def _sums(values: tf.Tensor, groups: tf.Tensor) -> tf.Tensor:
+    """The sum of a group's values over rows and units, at each of its rows: (n_rows, ..., 1)."""
+    n_rows = values.shape[0]
+    by_group = tf.math.unsorted_segment_sum(tf.reduce_sum(values, axis=-1, keepdims=True), groups, n_rows)
+    return tf.gather(by_group, groups)

@@ -1,0 +1,87 @@
+"""Runs the trainings of a cell, each from its state, and those of the inner folds that choose a strength."""
+
+import time
+from collections.abc import Callable
+
+import numpy as np
+
+from regfold.errors import RegfoldError
+from regfold.training.fitting import Fitting
+from regfold.training.fold_rows import FoldRows
+from regfold.training.heldout import HeldOut
+from regfold.training.parts import Part
+from regfold.training.seeds import inner_key
+from regfold.training.state import Store, Trained
+from regfold.training.trainer import Trainer
+
+
+class Interrupted(RegfoldError):
+    """The training was asked to stop; its state is saved."""
+
+
+class Runner:
+    """Runs the trainings of a cell.
+
+    Args:
+        name: the cell's name in messages.
+        stores: the states, by their digests; each is locked.
+        checkpoint_seconds: at most so many seconds of training are ever lost.
+        on_epoch, stop: see loop.fit.
+        say: takes a line for the terminal.
+
+    Attributes:
+        seconds: spent on training.
+        network_epochs: how many epochs of how many networks that was, multiplied and added up.
+        trained, resumed: for each state the epochs that were trained, and those that were found.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        stores: dict[str, Store],
+        checkpoint_seconds: float,
+        on_epoch: Callable[[int, np.ndarray], None],
+        stop: Callable[[], bool],
+        say: Callable[[str], None],
+    ):
+        self.name, self.stores, self.say = name, stores, say
+        self.options = {"save_seconds": checkpoint_seconds, "on_epoch": on_epoch, "stop": stop}
+        self.seconds, self.network_epochs, self.trained, self.resumed = 0.0, 0, {}, {}
+
+    def run(self, part: Part, fitting: Fitting) -> tuple[Trainer, list[Trained]]:
+        """Train the networks of a part, or go on with them, or find them trained."""
+        store, clock = self.stores[part.digest], time.monotonic()
+        found = store.load()
+        if store.damage:
+            self.say(f"regfold: warning: {self.name}: {store.damage}")
+        begun = found.epoch if found else 0
+        trainer = fitting.trainer(part.penalties)
+        state = trainer.fit(found, save=store.save, **self.options)
+        self.seconds += time.monotonic() - clock
+        self.trained[part.digest], self.resumed[part.digest] = state.epoch - begun, begun
+        self.network_epochs += (state.epoch - begun) * len(part.penalties)
+        if not state.finished:
+            raise Interrupted(
+                f"{self.name}: stopped after epoch {state.epoch}; the next run goes on from there"
+            )
+        return trainer, state.trained()
+
+
+def inner_rmse(
+    runner: Runner, parts: list[Part], fold: FoldRows, specification: dict, schema: dict
+) -> list[float] | None:
+    """The RMSE of each strength over the inner folds; None where the training rows cannot be divided."""
+    squares, n_numbers = 0.0, 0
+    for number, (rows, tested) in enumerate(fold.inner(), start=1):
+        key = inner_key(*fold.key, number)
+        fitting = Fitting(specification, key, schema, *fold.rows(key, rows))
+        networks = []
+        for part in (part for part in parts if part.inner == number):
+            trainer, trained = runner.run(part, fitting)
+            networks += trained
+            trainer.release()
+        fitting.release()
+        held = HeldOut(trainer.program, fold.as_trained(fitting, tested), fitting.target)
+        errors = held.predict([network.variables for network in networks]) - held.numbers(fold.target[tested])
+        squares, n_numbers = squares + np.square(errors).sum(axis=(1, 2)), n_numbers + errors[0].size
+    return np.sqrt(squares / n_numbers).tolist() if n_numbers else None
