@@ -11,6 +11,7 @@ sys.path.insert(0, str(ROOT / "scripts"))
 from regfold.config import optimizers, schema  # noqa: E402
 from regfold.config.messages import describe  # noqa: E402
 
+FOLDER = ROOT / "docs" / "networks"
 INTRODUCTION = """\
 # config.yaml
 
@@ -41,6 +42,8 @@ def render(rules: dict) -> str:
     sections = rules["properties"]
     for name in ("data", "split", "network", "training"):
         parts.append(f"## {name}\n\n{sections[name]['description']}\n\n{_table(sections[name])}")
+        if name == "network":
+            parts.append(_build())
     optimizer = _mapping(sections["training"]["properties"]["optimizer"])
     parts.append(
         "### Options of the optimizers\n\n`training.optimizer` as a mapping takes, beside `name`, these "
@@ -59,6 +62,15 @@ def render(rules: dict) -> str:
     parts.append("\n".join(f"- `models.NAME.{key}`: {leaf['description']}" for key, leaf in keys.items()))
     parts.append(f"### models.NAME.penalty\n\n{_table(keys['penalty'])}")
     return "\n\n".join(part.strip() for part in parts) + "\n"
+
+
+def _build() -> str:
+    """What a function of network.build is given, with whole files as examples."""
+    examples = [
+        f"`build: {path.name}:{path.stem}`\n\n```python\n{path.read_text(encoding='utf-8')}```"
+        for path in sorted(FOLDER.glob("*.py"), reverse=True)
+    ]
+    return "\n\n".join([(FOLDER / "README.md").read_text(encoding="utf-8").strip(), *examples])
 
 
 def main() -> None:

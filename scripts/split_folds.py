@@ -1,10 +1,11 @@
 """Decide which rows each fold tests, and describe each cell's rows in a file of its own."""
 
+import os
 from pathlib import Path
 
 from regfold import files
 from regfold.data.prepare import expect_columns
-from regfold.runtime import log
+from regfold.runtime import log, processors
 from regfold.splits import split
 
 
@@ -12,10 +13,21 @@ def main(snakemake) -> None:
     """Write results/folds.csv, the assignment, and results/folds/<repeat>-<fold>.json."""
     with log.job(snakemake.log) as terminal:
         settings, output = snakemake.params.split, snakemake.output
-        expect_columns(files.read_json(snakemake.input.schema), settings["by"])
+        schema = files.read_json(snakemake.input.schema)
+        expect_columns(schema, settings["by"])
         decided = split.decide(settings, Path(snakemake.input.schema).parent)
+        if settings["builds"]:
+            _try_builds(settings["builds"], decided, schema)
         split.write(decided, output.table, output.assignment, output.codes, output.folds)
         print(f"regfold: {split.sentence(settings['split']['method'], decided)}", file=terminal)
+
+
+def _try_builds(builds: dict[str, dict], decided: split.Split, schema: dict) -> None:
+    os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
+    processors.load()
+    from regfold.training import trial  # imports Keras: seconds that only such a study takes
+
+    trial.try_builds(builds.values(), {cell["width"] for cell in decided.cells.values()}, schema)
 
 
 if __name__ == "__main__":

@@ -225,7 +225,7 @@ def test_a_study_elsewhere_with_names_as_they_come(elsewhere):
     page = study.read("results/report.html")
     assert "<script>alert(1)" not in page and "{{7*7}}" in page.replace("&#123;", "{").replace("&#125;", "}")
     assert not (study.project / "results").exists()
-    assert "Final, out of sample score (RMSE): " in "\n".join(ran.text.splitlines()[-8:])
+    assert "Final, out of sample score (RMSE): " in "\n".join(ran.text.splitlines()[-10:])
 
 
 def test_the_same_bytes_in_another_folder_on_more_cores(elsewhere, tmp_path):

@@ -58,6 +58,14 @@ def specifications(config: dict) -> dict[str, dict]:
     }
 
 
+def builds(specifications: dict[str, dict]) -> dict[str, dict]:
+    """What the networks of the user's own depend on, by model, for those models that have one."""
+    parts = ("network", "penalty", "build")
+    return {
+        name: {part: own[part] for part in parts} for name, own in specifications.items() if own.get("build")
+    }
+
+
 def baseline_specification(kind: str, seed: int) -> dict:
     """All that the fits of one baseline depend on besides their rows: Snakemake compares it.
 
