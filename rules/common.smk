@@ -110,6 +110,7 @@ onstart:
     adapter.quieten(workflow)
     following.start()
     servers.start(local_jobs.workers_of_use(workflow, GPUS))
+    adapter.hand_over(workflow, servers.do)
 
 
 onsuccess:

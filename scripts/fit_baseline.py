@@ -2,17 +2,14 @@
 
 from pathlib import Path
 
-from regfold.runtime import workers
+from regfold import files
+from regfold.runtime import log, usage
+from regfold.training import baseline
 
 
 def main(snakemake) -> None:
     """Write results/cells/<baseline>/<repeat>-<fold>/."""
-    from regfold import files
-    from regfold.runtime import log, usage
-
     with log.job(snakemake.log), usage.recorded(snakemake.log.usage):
-        from regfold.training import baseline
-
         baseline.run(
             name=snakemake.wildcards.model,
             repeat=int(snakemake.wildcards.repeat),
@@ -26,4 +23,4 @@ def main(snakemake) -> None:
 
 
 if __name__ == "__main__":
-    workers.run(main, snakemake, workers.TABLES)  # noqa: F821 (Snakemake defines it)
+    main(snakemake)  # noqa: F821 (Snakemake defines it)

@@ -2,15 +2,13 @@
 
 from pathlib import Path
 
-from regfold.runtime import workers
+from regfold.data.write_text import write_csv
+from regfold.results import oos, paths
+from regfold.runtime import log, usage
 
 
 def main(snakemake) -> None:
     """Write results/oos/<model>.csv, results/oos_path/<model>.parquet and results/path/<model>.csv."""
-    from regfold.data.write_text import write_csv
-    from regfold.results import oos, paths
-    from regfold.runtime import log, usage
-
     with log.job(snakemake.log), usage.recorded(snakemake.log.usage):
         prepared = oos.read_prepared(Path(snakemake.input.table).parent)
         cells = paths.read_cells(prepared, [Path(path).parent for path in snakemake.input.cells])
@@ -21,4 +19,4 @@ def main(snakemake) -> None:
 
 
 if __name__ == "__main__":
-    workers.run(main, snakemake, workers.TABLES)  # noqa: F821 (Snakemake defines it)
+    main(snakemake)  # noqa: F821 (Snakemake defines it)

@@ -2,15 +2,13 @@
 
 from pathlib import Path
 
-from regfold.runtime import workers
+from regfold.data.write_text import write_csv
+from regfold.results import oos
+from regfold.runtime import log, usage
 
 
 def main(snakemake) -> None:
     """Write results/oos/<model>.csv, once the row contract is found to hold."""
-    from regfold.data.write_text import write_csv
-    from regfold.results import oos
-    from regfold.runtime import log, usage
-
     with log.job(snakemake.log), usage.recorded(snakemake.log.usage):
         prepared = oos.read_prepared(Path(snakemake.input.table).parent)
         cells = oos.read_cells(prepared, [Path(path).parent for path in snakemake.input.cells])
@@ -18,4 +16,4 @@ def main(snakemake) -> None:
 
 
 if __name__ == "__main__":
-    workers.run(main, snakemake, workers.TABLES)  # noqa: F821 (Snakemake defines it)
+    main(snakemake)  # noqa: F821 (Snakemake defines it)

@@ -1,7 +1,5 @@
 """Renders the report: one self-contained page, and its charts as SVG and PNG."""
 
-from regfold.runtime import workers
-
 
 def main(snakemake) -> None:
     """Write results/report.html and results/figures/."""
@@ -29,4 +27,4 @@ def main(snakemake) -> None:
 
 
 if __name__ == "__main__":
-    workers.run(main, snakemake, workers.TABLES)  # noqa: F821 (Snakemake defines it)
+    main(snakemake)  # noqa: F821 (Snakemake defines it)

@@ -2,15 +2,13 @@
 
 from pathlib import Path
 
-from regfold.runtime import workers
+from regfold import files
+from regfold.results import by_level, paths, predictions, rows, scores, training_rows
+from regfold.runtime import log, usage
 
 
 def main(snakemake) -> None:
     """Write results/scores.csv, scores_by.csv, comparison.csv, rows.csv and summary.json."""
-    from regfold import files
-    from regfold.results import by_level, paths, predictions, rows, scores, training_rows
-    from regfold.runtime import log, usage
-
     with log.job(snakemake.log), usage.recorded(snakemake.log.usage):
         schema = files.read_json(snakemake.input.schema)
         cells = [files.read_json(path) for path in snakemake.input.cells]
@@ -33,4 +31,4 @@ def main(snakemake) -> None:
 
 
 if __name__ == "__main__":
-    workers.run(main, snakemake, workers.TABLES)  # noqa: F821 (Snakemake defines it)
+    main(snakemake)  # noqa: F821 (Snakemake defines it)

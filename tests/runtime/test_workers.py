@@ -26,6 +26,7 @@ from snakemake.iocontainers import InputFiles, Log, OutputFiles, Params, Snakema
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="workers on Linux alone")
 SCRIPTS = Path(__file__).parents[2] / "scripts"
+ADDRESSES = {}  # "server": where the jobs look for a server
 OWN = """
 import os, signal, sys, time
 from pathlib import Path
@@ -38,6 +39,21 @@ def network(n_features, n_outputs, output_activation, regularizers):
     return keras.Sequential([keras.Input((n_features,)), keras.layers.Dense(n_outputs, output_activation)])
 """
 NOTHING, RAISE, DIE = "pass", "raise ValueError('this network cannot be')", "os.kill(os.getpid(), 9)"
+# Snakemake's process: a job asks for a worker, and starts its script where there is none.
+SNAKEMAKE = """
+import pickle, runpy, subprocess, sys
+from pathlib import Path
+from regfold.provenance import code
+from regfold.runtime import workers
+
+job, servers = pickle.loads(Path(sys.argv[1]).read_bytes()), workers.Workers()
+servers.addresses = {workers.TRAINING: sys.argv[2]}
+try:
+    if not servers.do(job):
+        runpy.run_path(str(code.SCRIPTS / f"{job.rule}.py"))["main"](job)
+except subprocess.CalledProcessError as error:
+    sys.exit(error.returncode)
+"""
 LONG = {"epochs": 1_000_000, "checkpoint_seconds": 0.2}
 
 
@@ -50,10 +66,10 @@ def server(tmp_path_factory):
         patch.setenv("REGFOLD_LEASES", str(tmp_path_factory.mktemp("leases")))
         servers = workers.Workers()
         servers._start({workers.TRAINING: 2})
+        patch.setitem(ADDRESSES, "server", servers.addresses[workers.TRAINING])
         yield servers
         servers.end()
     os.chdir(here)
-    os.environ.pop(workers.VARIABLE, None)
 
 
 @pytest.fixture
@@ -95,13 +111,12 @@ def job_of(study: Study, model: str = "m", fold: int = 1) -> Snakemake:
 
 
 def start(study: Study, model: str = "m", fold: int = 1) -> subprocess.Popen:
-    """A job's process, as Snakemake starts it; its stderr is the terminal."""
-    preamble = f"import pickle; snakemake = pickle.loads({pickle.dumps(job_of(study, model, fold))!r})\n"
-    script = SCRIPTS / "train_fold.py"
-    job = Path(f"{model}-{fold}.py")
-    job.write_text(f"{preamble}__file__ = {str(script)!r}\n{script.read_text()}")
+    """A process that runs a job as Snakemake's does; its stderr is the terminal."""
+    job = Path(f"{model}-{fold}.pickle")
+    job.write_bytes(pickle.dumps(job_of(study, model, fold)))
+    command = [sys.executable, "-c", SNAKEMAKE, str(job), ADDRESSES["server"]]
     environment = os.environ | {"PYTHONPATH": str(SCRIPTS)}
-    return subprocess.Popen([sys.executable, str(job)], env=environment, stderr=subprocess.PIPE, text=True)
+    return subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
 
 
 def call(study: Study, model: str = "m", fold: int = 1) -> SimpleNamespace:
@@ -139,9 +154,9 @@ def saved() -> SimpleNamespace:
 
 def in_training(study: Study) -> subprocess.Popen:
     """A job whose training has saved a state."""
-    script = start(study)
+    job = start(study)
     wait_for(lambda: list(Path(".regfold/state").glob("*/state.npz")))
-    return script
+    return job
 
 
 def gone(pid: int) -> bool:
@@ -202,7 +217,7 @@ def test_a_problem_of_the_users_is_the_same_as_without_a_server(server, tmp_path
     monkeypatch.chdir(tmp_path)
     study = study_of(RAISE)
     done = call(study, "own")
-    monkeypatch.setenv(workers.VARIABLE, "none")
+    monkeypatch.setitem(ADDRESSES, "server", "none")
     alone = call(study, "own")
     assert done.terminal == alone.terminal
     assert "own.py:network' failed: ValueError: this network cannot be\n" in done.terminal
@@ -235,31 +250,31 @@ def test_a_worker_that_is_killed_costs_its_cell_a_line_and_no_bit(server, tmp_pa
     study = study_of(NOTHING, epochs=60_000, checkpoint_seconds=0.1)
     expected = study.train()["weights"]
     forget(study)
-    script = in_training(study)
+    job = in_training(study)
     os.kill(trainer_pid(), signal.SIGKILL)
-    _, terminal = script.communicate(timeout=120)
-    assert script.returncode == 0
+    _, terminal = job.communicate(timeout=120)
+    assert job.returncode == 0
     first, second = terminal.splitlines()
     assert first.endswith("was killed; another one takes over")
     assert " epochs trained, after " in second
     assert json.loads((study.folder(1, 1) / "cell.json").read_text())["weights"] == expected
 
 
-def test_ctrl_c_of_the_script_lets_the_cell_save_its_state(server, tmp_path, monkeypatch):
+def test_ctrl_c_lets_the_cell_save_its_state(server, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    script = in_training(study_of(NOTHING, **LONG))
-    script.send_signal(signal.SIGINT)
-    _, said = script.communicate(timeout=60)
-    assert script.returncode == 1
+    job = in_training(study_of(NOTHING, **LONG))
+    os.kill(trainer_pid(), signal.SIGINT)  # as the terminal does, to all processes of a run
+    _, said = job.communicate(timeout=60)
+    assert job.returncode == 1
     assert f"stopped after epoch {saved().epoch}; the next run goes on from there" in said
 
 
-def test_a_cell_whose_script_was_killed_saves_and_ends_and_its_worker_goes_on(server, tmp_path, monkeypatch):
+def test_a_cell_whose_snakemake_was_killed_saves_and_ends(server, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    script = in_training(study_of(NOTHING, **LONG))
+    job = in_training(study_of(NOTHING, **LONG))
     pid = trainer_pid()
-    script.kill()
-    script.wait()
+    job.kill()
+    job.wait()
     progress = Path(".regfold/progress/m/1-1.json")
     wait_for(lambda: json.loads(progress.read_text())["state"] == "failed")
     assert json.loads(progress.read_text())["epoch"] <= saved().epoch
@@ -272,18 +287,19 @@ def test_a_cell_whose_script_was_killed_saves_and_ends_and_its_worker_goes_on(se
 
 def test_the_server_ends_with_snakemake_and_its_cells_go_on(tmp_path, monkeypatch, server):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv(workers.VARIABLE, "")
     second = workers.Workers()
     second._start({workers.TRAINING: 1})
-    script = in_training(study_of(NOTHING, **LONG))
+    address = second.addresses[workers.TRAINING]
+    monkeypatch.setitem(ADDRESSES, "server", address)
+    job = in_training(study_of(NOTHING, **LONG))
     worker = trainer_pid()
     os.close(second.lifeline)  # as when Snakemake's process is killed
     second.servers[0].wait(timeout=60)
-    assert not list(Path(os.environ["REGFOLD_LEASES"]).glob(f"{Path(os.environ[workers.VARIABLE]).name}*"))
+    assert not Path(address).exists()
     before = saved().epoch
     wait_for(lambda: saved().epoch > before)
-    script.terminate()
-    script.communicate(timeout=60)
+    job.terminate()
+    job.communicate(timeout=60)
     wait_for(lambda: gone(worker))
     assert not list(Path(".regfold/state").glob("*/.*")), "nothing half-written"
 
@@ -304,14 +320,16 @@ with socket.socket(socket.AF_UNIX) as listener:
 JOB = """
 import os, sys, time
 from pathlib import Path
-from regfold.runtime import workers
 
 def main(name):
     WHAT
     Path(name).write_text(str(os.getpid()))
-
-if __name__ == "__main__":
-    workers.run(main, sys.argv[1], "light", lambda name: int(sys.argv[2]))
+"""
+ASK = """
+import sys
+from pathlib import Path
+from regfold.runtime import workers
+sys.exit(0 if workers.run(sys.argv[1], Path(f"{sys.argv[2]}.py"), sys.argv[2], int(sys.argv[3])) else 3)
 """
 
 
@@ -329,11 +347,10 @@ class Light:
         )
         os.close(end)
         self.server.stdout.readline()
-        self.environment |= {workers.VARIABLE: str(self.folder / "s")}
 
     def start(self, name: str, pool: int = 1, what: str = "pass") -> subprocess.Popen:
         (self.folder / f"{name}.py").write_text(JOB.replace("WHAT", what))
-        command = [sys.executable, f"{name}.py", name, str(pool)]
+        command = [sys.executable, "-c", ASK, str(self.folder / "s.light"), name, str(pool)]
         self.processes.append(
             subprocess.Popen(
                 command, env=self.environment, cwd=self.folder, stderr=subprocess.PIPE, text=True
@@ -347,12 +364,14 @@ class Light:
             return int((self.folder / name).read_text())
         return None
 
-    def call(self, name: str, **more) -> int:
+    def call(self, name: str, **more) -> int | None:
+        """The worker that did a job; None: there was none."""
         job = self.start(name, **more)
         _, error = job.communicate(timeout=60)
-        assert (job.returncode, error) == (0, "")
+        assert (job.returncode, error) in ((0, ""), (3, ""))
         found = self.did(name)
-        return os.getpid() if found == job.pid else found
+        assert (job.returncode == 0) == (found is not None) and found != job.pid
+        return found
 
     def end(self) -> None:
         for process in self.processes:
@@ -394,11 +413,11 @@ def test_there_are_no_more_workers_than_jobs_at_once(light):
 def test_a_job_without_a_pool_has_a_process_of_its_own(light):
     light.serve()
     found = {light.call("a", pool=0), light.call("b", pool=0)}
-    assert len(found) == 2 and os.getpid() not in found
+    assert len(found) == 2 and None not in found
     wait_for(lambda: all(map(gone, found)))
 
 
-def test_a_failing_fork_leaves_the_work_to_the_script_and_the_server_goes_on(light):
+def test_a_failing_fork_leaves_the_work_to_the_job_and_the_server_goes_on(light):
     refuse = """
 fork = os.fork
 def refused():
@@ -408,9 +427,9 @@ def refused():
 os.fork = refused
 """
     light.serve(change=refuse)
-    assert light.call("a") == os.getpid()
+    assert light.call("a") is None
     (light.folder / "go").touch()
-    assert light.call("b") != os.getpid()
+    assert light.call("b") is not None
 
 
 def test_a_worker_that_has_grown_is_replaced(light):
@@ -436,23 +455,29 @@ def test_an_idle_worker_ends_and_frees_its_gpu(light, tmp_path):
     machine.wait_for("holds", other_run)
 
 
-@pytest.mark.parametrize("address", ["none", "gone", None])
-def test_without_a_server_the_script_does_the_work_itself(address, monkeypatch):
-    monkeypatch.setenv(workers.VARIABLE, address or "")
-    if address is None:
-        monkeypatch.delenv(workers.VARIABLE)
-    done = []
-    workers.run(lambda snakemake: done.append((os.getpid(), snakemake)), 3, workers.TRAINING)
-    assert done == [(os.getpid(), 3)]
+def test_a_script_that_cannot_be_loaded_is_an_error_of_its_job(light):
+    light.serve()
+    job = light.start("a", what="pass\nimport no_such_module\nif 1:")
+    _, error = job.communicate(timeout=60)
+    assert job.returncode == 1
+    assert "No module named 'no_such_module'" in error and "killed" not in error
+
+
+def test_what_no_server_serves_is_left_to_the_job(tmp_path):
+    servers = workers.Workers()
+    assert not servers.do(SimpleNamespace(rule="train_fold"))
+    servers.addresses = {workers.TABLES: str(tmp_path / "gone")}
+    assert not servers.do(SimpleNamespace(rule="split_folds"))
+    assert not servers.do(SimpleNamespace(rule="render_report")), "nobody listens there"
 
 
 def test_where_no_server_can_be_had_each_job_does_its_work_itself(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "leases").touch()
     monkeypatch.setenv("REGFOLD_LEASES", str(tmp_path / "leases"))
-    monkeypatch.setenv(workers.VARIABLE, "")
-    workers.Workers().start({workers.TRAINING: 1})
-    assert workers.VARIABLE not in os.environ
+    servers = workers.Workers()
+    servers.start({workers.TRAINING: 1})
+    assert servers.addresses == {}
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith(f"regfold: warning: {tmp_path / 'leases'}: ")
     assert line.endswith("; each job does its work itself")
@@ -495,11 +520,8 @@ print(listener.accept()[0].recv(1), flush=True)
     command = [sys.executable, "-c", serve, address]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as other:
         other.stdout.readline()
-        monkeypatch.setenv(workers.VARIABLE, str(tmp_path / "s"))
-        done = []
-        workers.run(lambda snakemake: done.append(os.getpid()), None, workers.TRAINING)
+        assert not workers.run(address, Path("a.py"), None)
         assert other.stdout.read() == "b''\n"
-    assert done == [os.getpid()]
 
 
 def test_a_server_that_was_killed_is_no_obstacle(tmp_path, monkeypatch):
@@ -512,18 +534,16 @@ def test_a_server_that_was_killed_is_no_obstacle(tmp_path, monkeypatch):
     first.servers[0].kill()
     first.end()
     assert left.exists()
-    workers.run(lambda snakemake: None, None, "light")
+    assert not workers.run(str(left), Path("a.py"), None)
     second._start({"light": 1})
     assert not left.exists()
     second.end()
-    os.environ.pop(workers.VARIABLE)
 
 
 @pytest.mark.parametrize(
     ("kinds", "of_the_user", "starts"),
     [
         ({workers.TRAINING: 4}, None, True),
-        ({workers.TRAINING: 4}, "/an/older/socket", True),
         ({workers.TRAINING: 4}, "none", False),
         ({}, None, False),
     ],
@@ -536,4 +556,3 @@ def test_servers_are_started_unless_there_are_to_be_none(kinds, of_the_user, sta
     monkeypatch.setattr(servers, "_start", started.append)
     servers.start(kinds)
     assert started == ([kinds] if starts else [])
-    assert os.environ.get(workers.VARIABLE) == ("none" if of_the_user == "none" else None)

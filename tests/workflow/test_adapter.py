@@ -1,6 +1,8 @@
 """Guards the adapter to Snakemake: whatever a new version has not any more, a run goes on, and says so."""
 
 import ast
+import functools
+import inspect
 import io
 import logging
 import re
@@ -11,7 +13,9 @@ from types import SimpleNamespace
 import pytest
 from regfold.runtime import workers
 from regfold.workflow import adapter, local_jobs
+from snakemake.iocontainers import InputFiles, Log, OutputFiles, Params
 from snakemake.logging import logger as snakemake_logger
+from snakemake.script import script
 from snakemake.settings.enums import Quietness
 from workflow.real_study import ROOT, Study, copy_project
 
@@ -49,6 +53,7 @@ def workflow(rules=("train_fold",), main=True, nodes=None, deployed=(), touch=Fa
         is_main_process=main,
         touch=touch,
         dryrun=False,
+        globals={"script": script},
         configfiles=["config.yaml"],
         overwrite_configfiles=["other.yaml"],
         register_resource=lambda name, number: None,
@@ -62,6 +67,28 @@ def workflow(rules=("train_fold",), main=True, nodes=None, deployed=(), touch=Fa
         persistence=SimpleNamespace(_lockfile={"input": "0.input.lock"}, metadata=lambda path: None),
         dag=SimpleNamespace(jobs=jobs, needrun_jobs=lambda: jobs, forcefiles=set()),
     )
+
+
+def hand_over(made: SimpleNamespace, done: bool) -> tuple[list, bool]:
+    """What a job's `script` gives to the function that may do its work; whether Snakemake does it then."""
+    given, ran = [], []
+    made.globals = {"script": functools.wraps(script)(lambda *arguments: ran.append(arguments))}
+
+    def do(snakemake):
+        given.append(snakemake)
+        return done
+
+    adapter.hand_over(made, do)
+    names = list(inspect.signature(script).parameters)
+    parts = {
+        "input": InputFiles(["a"]),
+        "output": OutputFiles(["b"]),
+        "params": Params(),
+        "log": Log(),
+        "rulename": "train_fold",
+    }
+    made.globals["script"](*(parts.get(name, {}) for name in names))
+    return given, bool(ran)
 
 
 def ask(made: SimpleNamespace) -> dict:
@@ -83,6 +110,7 @@ def ask(made: SimpleNamespace) -> dict:
     answers["quieten"] = adapter.quieten(made)
     adapter.speak_again()
     answers["is_recorded"] = adapter.is_recorded(made, "a.txt")
+    answers["hand_over"] = adapter.hand_over(made, lambda snakemake: False)
     answers["force"] = adapter.force(made, "a.txt")
     return answers
 
@@ -108,6 +136,7 @@ def test_what_is_asked_of_a_workflow(capsys):
         "jobs": one,
         "jobs_to_run": one,
         "lock_files": ["0.input.lock"],
+        "hand_over": None,
         "limit": None,
         "lift_rate_limit": None,
         "quieten": None,
@@ -117,6 +146,26 @@ def test_what_is_asked_of_a_workflow(capsys):
     assert made.dag.forcefiles == {"a.txt"}
     assert made.scheduler.job_rate_limiter is None
     assert capsys.readouterr().err == ""
+
+
+def test_a_jobs_work_is_handed_over_with_what_its_script_has():
+    for done in (True, False):
+        ((given,), ran) = hand_over(workflow(), done)
+        assert (given.rule, list(given.input), list(given.output)) == ("train_fold", ["a"], ["b"])
+        assert ran != done
+
+
+@pytest.mark.parametrize(
+    "scripts",
+    [{}, {"script": lambda path, basedir: None}],
+    ids=["no script", "a script that is called in another way"],
+)
+def test_scripts_that_cannot_be_handed_over_are_left_as_they_are(scripts, capsys):
+    made = workflow()
+    made.globals = dict(scripts)
+    adapter.hand_over(made, lambda snakemake: True)
+    assert made.globals == scripts
+    assert capsys.readouterr().err.endswith("; the run goes on without workers\n")
 
 
 @pytest.mark.parametrize("gone", sorted(chains()))

@@ -42,17 +42,17 @@ GROWTH_FACTOR, GROWTH_BYTES = 1.5, 200 << 20
 
 
 class Server:
-    """Gives each script that connects to an idle worker, or to a new one.
+    """Gives each job that connects to an idle worker, or to a new one.
 
     Args:
-        listener: where the scripts connect.
+        listener: where the jobs connect.
         lifeline: a pipe (its descriptor) that ends with Snakemake's process.
         most: how many jobs run at once, and so how many workers there are.
     """
 
     def __init__(self, listener: socket.socket, lifeline: int, most: int):
         self.listener, self.lifeline, self.most = listener, lifeline, most
-        self.waiting = collections.deque()  # (script, pool size)
+        self.waiting = collections.deque()  # (job, pool size)
         self.workers = {}  # worker -> pool size
         self.pids = {}  # worker -> process
         self.idle = {}  # worker -> since when, the longest first
@@ -93,16 +93,16 @@ class Server:
 
     def _accept(self) -> None:
         with contextlib.suppress(OSError):
-            script, _ = self.listener.accept()
-            script.settimeout(1)  # it sends its first byte at once, or is stopped
+            job, _ = self.listener.accept()
+            job.settimeout(1)  # it sends its first byte at once, or is stopped
             pool = b""
             with contextlib.suppress(OSError):
-                pool = script.recv(1) if workers.is_ours(script) else b""
-            script.settimeout(None)
+                pool = job.recv(1) if workers.is_ours(job) else b""
+            job.settimeout(None)
             if pool:
-                self.waiting.append((script, pool[0]))
+                self.waiting.append((job, pool[0]))
             else:
-                script.close()
+                job.close()
 
     def _hear(self, worker: socket.socket) -> None:
         """A worker says that its job is done; or it has ended."""
@@ -121,17 +121,17 @@ class Server:
         del self.workers[worker], self.pids[worker]
         worker.close()
 
-    def _assign(self, script: socket.socket, pool: int) -> bool:
-        """Give a script to a worker; False: it has to wait for one."""
+    def _assign(self, job: socket.socket, pool: int) -> bool:
+        """Give a job to a worker; False: it has to wait for one."""
         fitting = [worker for worker in self.idle if pool and self.workers[worker] == pool]
         if not fitting and len(self.workers) >= self.most:
             if not self.idle:
                 return False
             self._dismiss(next(iter(self.idle)))
-        # Where there is no worker, the end of the connection tells the script to do the work itself.
-        with script, contextlib.suppress(OSError):
+        # Where there is no worker, the end of the connection tells the job to do its work itself.
+        with job, contextlib.suppress(OSError):
             worker = fitting[-1] if fitting else self._fork(pool)
-            socket.send_fds(worker, [b"s"], [script.fileno()])
+            socket.send_fds(worker, [b"s"], [job.fileno()])
             self.idle.pop(worker, None)
         return True
 
@@ -144,7 +144,7 @@ class Server:
             theirs.close()
             raise
         if child == 0:
-            for end in (self.listener, ours, *self.workers, *(script for script, _ in self.waiting)):
+            for end in (self.listener, ours, *self.workers, *(job for job, _ in self.waiting)):
                 end.close()
             os.close(self.lifeline)
             _work(theirs, keep=pool > 0)
@@ -155,7 +155,7 @@ class Server:
 
 def serve(kind: str, listening: int, lifeline: int, most: int) -> NoReturn:
     """Be the server of this kind until Snakemake's process ends (`listening`, `lifeline`: descriptors)."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the scripts, which pass it on
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a worker's cell has a handler of its own
     signal.signal(signal.SIGCHLD, _reap)
     if kind == workers.TRAINING:
         from regfold.runtime import job, processors  # noqa: F401
@@ -180,13 +180,13 @@ def _reap(*_) -> None:
 
 
 def _work(server: socket.socket, keep: bool) -> NoReturn:
-    """Be a worker: do what scripts ask for, one after another if `keep`, until the server has no more."""
+    """Be a worker: do what jobs ask for, one after another if `keep`, until the server has no more."""
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     try:
         first = None
         while descriptors := socket.recv_fds(server, 1, 1)[1]:
-            with socket.socket(fileno=descriptors[0]) as script:
-                _do(script)
+            with socket.socket(fileno=descriptors[0]) as job:
+                _do(job)
             gc.collect()
             first = first or _resident_bytes()
             if not keep or _resident_bytes() > max(GROWTH_FACTOR * first, first + GROWTH_BYTES):
@@ -197,21 +197,21 @@ def _work(server: socket.socket, keep: bool) -> NoReturn:
         os._exit(0)
 
 
-def _do(script: socket.socket) -> None:
-    """Do a script's work as the script would, with its descriptors, its folder and its environment."""
+def _do(job: socket.socket) -> None:
+    """Do a job's work as its script would, with Snakemake's descriptors, folder and environment."""
     try:
-        _, (out, error), _, _ = socket.recv_fds(script, 1, 2)
-        with script.makefile("rb") as request:
+        _, (out, error), _, _ = socket.recv_fds(job, 1, 2)
+        with job.makefile("rb") as request:
             folder, environment, path, snakemake = pickle.load(request)
         os.chdir(folder)
     except (OSError, ValueError, EOFError, pickle.UnpicklingError):
-        return  # the script is gone
+        return  # Snakemake is gone
     os.environ.update(environment)
-    with contextlib.suppress(OSError):  # the script may end at any time
-        script.sendall(workers.BEGUN)
-        with _descriptors(out, error), _stopping_with(script):
-            status = _status(_main(path), snakemake)
-        script.sendall(bytes([status]))
+    with contextlib.suppress(OSError):  # Snakemake may end at any time
+        job.sendall(workers.BEGUN)
+        with _descriptors(out, error), _stopping_with(job):
+            status = _status(path, snakemake)
+        job.sendall(bytes([status]))
 
 
 @functools.cache
@@ -219,10 +219,10 @@ def _main(path: str) -> Callable:
     return runpy.run_path(path)["main"]
 
 
-def _status(main: Callable, snakemake) -> int:
+def _status(path: str, snakemake) -> int:
     """Call a script's `main`; the exit status that its process would have."""
     try:
-        main(snakemake)
+        _main(path)(snakemake)
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else int(end.code is not None)
     except BaseException:
@@ -233,7 +233,7 @@ def _status(main: Callable, snakemake) -> int:
 
 @contextlib.contextmanager
 def _descriptors(out: int, error: int) -> Iterator[None]:
-    """Let 1 and 2 be a script's, and close these afterwards: who reads from it waits for its end."""
+    """Let 1 and 2 be Snakemake's, and close these afterwards: who reads from them waits for their end."""
     kept = os.dup(1), os.dup(2)
     for number, given in ((1, out), (2, error)):
         os.dup2(given, number)
@@ -252,13 +252,13 @@ def _descriptors(out: int, error: int) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _stopping_with(script: socket.socket) -> Iterator[None]:
-    """While the block runs, the script's request to stop, or its end, is what a scheduler's SIGTERM is."""
+def _stopping_with(job: socket.socket) -> Iterator[None]:
+    """While the block runs, the end of Snakemake's process is what a scheduler's SIGTERM is."""
     lock, over = threading.Lock(), False
 
     def watch() -> None:
         with contextlib.suppress(OSError):
-            script.recv(1)  # the script sends nothing: it closes its side
+            job.recv(1)  # a job sends nothing more
         with lock:
             if not over:
                 os.kill(os.getpid(), signal.SIGTERM)
@@ -270,7 +270,7 @@ def _stopping_with(script: socket.socket) -> Iterator[None]:
     finally:
         with lock:
             over = True
-        script.shutdown(socket.SHUT_RD)
+        job.shutdown(socket.SHUT_RD)
         watcher.join()
 
 

@@ -2,38 +2,40 @@
 
 Importing TensorFlow takes longer than training a small network, and so does tracing and compiling it. So
 Snakemake's process starts a server, which imports Keras while the table is read and split, and forks workers
-when they are needed, at most as many as jobs run at once. A job's script connects to the server, hands over
-its descriptors and arguments, and waits. A worker keeps what it has compiled, and on a GPU the device.
+when they are needed, at most as many as jobs run at once. A job's thread in Snakemake's process connects to
+the server, hands over its descriptors and arguments, and waits. A worker keeps what it has compiled, and on a
+GPU the device. No job has to start Python and to import anything.
 
     Snakemake -- starts --> server -- forks --> worker, another worker, ...
         |                                          |
-        +------- starts --> script -- waits for ---+
+        +---- a job's thread -- waits for ---------+
 
-Failure isolation: a script that ends or is asked to stop lets its cell save and stop; its worker goes on. A
-worker that dies costs its job one line and a second try. The server ends with Snakemake, and the workers end
-with the server, each after its job. Without a server (on a cluster, in containers, on macOS, or where one
-cannot be had) a script does the work itself, which is the same work.
+Failure isolation: when Snakemake's process ends, or Ctrl-C asks a worker to stop, its cell saves its state
+and stops. A worker that dies costs its job one line and a second try. The server ends with Snakemake, and the
+workers end with the server. Without a server (on a cluster, in containers, on macOS, or where one cannot be
+had) Snakemake starts the job's script, which does the same work itself.
 
-multiprocessing's forkserver does not carry: it serves descendants alone and not the scripts that Snakemake
-starts, does not outlive a fork that fails, and has every child import Snakemake.
+multiprocessing's forkserver does not carry: it does not outlive a fork that fails, and has every child import
+Snakemake.
 """
 
 import contextlib
 import errno
 import os
 import pickle
+import secrets
 import socket
 import struct
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 from regfold.errors import RegfoldError
 from regfold.formatting import visible
-from regfold.runtime.signals import on_request_to_stop
+from regfold.provenance.code import SCRIPTS
+from regfold.runtime import gpu, processors
 
-# Where the servers' sockets are, for the scripts; "none" from the user: there are to be no workers.
+# "none" from the user: there are to be no workers.
 VARIABLE = "REGFOLD_WORKERS"
 # A server for the rules that train, and one for those that need pandas, scikit-learn and Altair.
 TRAINING, TABLES = "training", "tables"
@@ -41,22 +43,18 @@ RULES = {
     TRAINING: {"train_fold"},
     TABLES: {"fit_baseline", "merge_predictions", "merge_path", "score_predictions", "render_report"},
 }
-SCRIPT = Path(__file__).parents[2] / "workers.py"
-BEGUN = b"b"
+BEGUN, DONE = b"b", b"\0"  # any other byte at the end is an exit status
 
 
 class Workers:
-    """Snakemake's side: starts the servers, and ends them."""
+    """Snakemake's side: starts the servers, hands jobs over, and ends the servers."""
 
     def __init__(self):
-        self.servers, self.lifeline = [], None
+        self.servers, self.addresses, self.lifeline = [], {}, None
 
     def start(self, kinds: dict[str, int]) -> None:
         """Start a server of each kind, for as many jobs at once; on Linux, unless the user wants none."""
-        if os.environ.get(VARIABLE) == "none":
-            return
-        os.environ.pop(VARIABLE, None)
-        if not kinds or sys.platform != "linux":
+        if not kinds or sys.platform != "linux" or os.environ.get(VARIABLE) == "none":
             return
         try:
             self._start(kinds)
@@ -64,10 +62,6 @@ class Workers:
             print(f"regfold: warning: {visible(error)}; each job does its work itself", file=sys.stderr)
 
     def _start(self, kinds: dict[str, int]) -> None:
-        import secrets  # here: not what every script needs
-
-        from regfold.runtime import gpu
-
         folder = gpu.lease_folder()
         _remove_orphans(folder)
         address = str(folder / secrets.token_hex(8))
@@ -80,17 +74,39 @@ class Workers:
                 with socket.socket(socket.AF_UNIX) as listener, path.open("w") as log_file:
                     listener.bind(f"{address}.{kind}")
                     listener.listen(1024)
+                    command = [sys.executable, SCRIPTS / "workers.py", kind, listener.fileno(), end, most]
                     server = subprocess.Popen(
-                        [sys.executable, str(SCRIPT), kind, str(listener.fileno()), str(end), str(most)],
+                        list(map(str, command)),
                         pass_fds=(listener.fileno(), end),
                         stdin=subprocess.DEVNULL,
                         stdout=log_file,
                         stderr=log_file,
                     )
                     self.servers.append(server)
+                    self.addresses[kind] = f"{address}.{kind}"
         finally:
             os.close(end)
-        os.environ[VARIABLE] = address
+
+    def do(self, snakemake) -> bool:
+        """Have a worker do a job's work, and wait for it.
+
+        Args:
+            snakemake: what Snakemake gives to the job's script.
+
+        Returns:
+            whether it is done; False: there is no worker for it, and the job has to do its work itself.
+
+        Raises:
+            subprocess.CalledProcessError: the work failed, as when a script fails.
+        """
+        kind = next((kind for kind, rules in RULES.items() if snakemake.rule in rules), None)
+        if kind not in self.addresses:
+            return False
+        try:
+            pool = _pool(snakemake) if kind == TRAINING else 0
+        except (OSError, RegfoldError):
+            return False  # what is wrong with a file, the work itself will say, in its log
+        return run(self.addresses[kind], SCRIPTS / f"{snakemake.rule}.py", snakemake, pool)
 
     def end(self) -> None:
         """Let the servers end, and with them the workers, each after its job."""
@@ -100,7 +116,12 @@ class Workers:
         for server in self.servers:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 server.wait(timeout=1)
-        self.servers = []
+        self.servers, self.addresses = [], {}
+
+
+def _pool(snakemake) -> int:
+    """The size of the thread pool that the worker of a training must have."""
+    return processors.pool_of(snakemake.params.spec, Path(snakemake.input.fold), Path(snakemake.input.schema))
 
 
 def _remove_orphans(folder: Path) -> None:
@@ -111,38 +132,36 @@ def _remove_orphans(folder: Path) -> None:
                 path.unlink()
 
 
-def run(main: Callable, snakemake, kind: str, pool: Callable = lambda snakemake: 0) -> None:
-    """Do the work of a job's script: in a worker, or in this process where there is none.
+def run(address: str, script: Path, snakemake, pool: int = 0) -> bool:
+    """Let a worker do the work of a job's script; False: there is none, and the job has to do it itself.
 
     Args:
-        main: of a script, which can be loaded from its file: main(snakemake).
+        address: of the server.
+        script: a file with a function main(snakemake).
         snakemake: what Snakemake gives to the script.
-        kind: of server.
-        pool: pool(snakemake) is the size of TensorFlow's thread pool, which a process decides once; 0: the
-            worker has none, and does this one job.
+        pool: the size of TensorFlow's thread pool, which a process decides once; 0: the worker has none, and
+            does this one job.
+
+    Raises:
+        subprocess.CalledProcessError: the work failed.
     """
     for attempt in (1, 2):
-        connection = _connect(main, snakemake, kind, pool)
+        connection = _connect(address, script, snakemake, pool)
         if connection is None:
-            main(snakemake)
-            return
-        asked = []
-        with connection, on_request_to_stop(lambda: _ask_to_stop(connection, asked)):  # noqa: B023
+            return False
+        with connection:
             try:
                 status = connection.recv(1)
             except OSError:
                 status = b""
+        if status == DONE:
+            return True
         if status:
-            if status[0]:
-                sys.exit(status[0])
-            return
-        if asked:
-            _say(snakemake, "error: stopped before its work was done")
-            sys.exit(1)
+            raise subprocess.CalledProcessError(status[0], str(script))
         if attempt == 1:
             _say(snakemake, "the process that worked on this job was killed; another one takes over")
     _say(snakemake, "error: the process that worked on this job was killed, twice")
-    sys.exit(1)
+    raise subprocess.CalledProcessError(1, str(script))
 
 
 def _say(snakemake, text: str) -> None:
@@ -154,29 +173,17 @@ def _say(snakemake, text: str) -> None:
         print(line, file=log)
 
 
-def _ask_to_stop(connection: socket.socket, asked: list) -> None:
-    asked.append(True)
-    with contextlib.suppress(OSError):  # it may just have ended, with its answer on the way
-        connection.shutdown(socket.SHUT_WR)
-
-
-def _connect(main: Callable, snakemake, kind: str, pool: Callable) -> socket.socket | None:
+def _connect(address: str, script: Path, snakemake, pool: int) -> socket.socket | None:
     """A connection to a worker that has begun; None if there is no server, or it has no worker to give."""
-    address = os.environ.get(VARIABLE, "none")
-    if address == "none":
-        return None
     connection = socket.socket(socket.AF_UNIX)
-    try:
-        connection.connect(f"{address}.{kind}")
+    with contextlib.suppress(OSError):
+        connection.connect(address)
         if is_ours(connection):
-            connection.sendall(bytes([pool(snakemake)]))
+            connection.sendall(bytes([pool]))
             socket.send_fds(connection, [b"f"], [1, 2])
-            script = main.__globals__["__file__"]
-            connection.sendall(pickle.dumps((Path.cwd(), dict(os.environ), script, snakemake)))
+            connection.sendall(pickle.dumps((Path.cwd(), dict(os.environ), str(script), snakemake)))
             if connection.recv(1) == BEGUN:
                 return connection
-    except (OSError, ValueError, KeyError):
-        pass  # what is wrong with a file, the work itself will say, in its log
     connection.close()
     return None
 

@@ -5,6 +5,7 @@ looks for, it says so in one line, once, gives what the run goes on with, and th
 """
 
 import functools
+import inspect
 import logging
 import os
 import sys
@@ -23,7 +24,7 @@ def _convenience(what: str, otherwise: object = None) -> Callable:
         def ask(*arguments):
             try:
                 return function(*arguments)
-            except (AttributeError, ImportError, TypeError) as error:
+            except (AttributeError, ImportError, KeyError, TypeError) as error:
                 if what not in _said:
                     _said.add(what)
                     why = visible(error)
@@ -90,6 +91,28 @@ def runs_here(workflow) -> bool:
 def runs_scripts(workflow) -> bool:
     """Whether jobs are run, and not only touched, with this Python, and not in environments or containers."""
     return not workflow.touch and not workflow.deployment_settings.deployment_method
+
+
+@_convenience("workers")
+def hand_over(workflow, do: Callable) -> None:
+    """Let do(snakemake) do the work of scripts, with what a script has; where it gives False, Snakemake does.
+
+    What a rule runs looks up `script` among the names that all of the workflow has, at each job.
+    """
+    from snakemake.iocontainers import Snakemake
+
+    run, parts = workflow.globals["script"], list(inspect.signature(Snakemake).parameters)[:10]
+    parameters = [part.removesuffix("_") for part in parts]  # input_
+    if missing := set(parameters) - set(inspect.signature(run).parameters):
+        raise AttributeError(f"script has no {missing.pop()!r}")
+
+    @functools.wraps(run)
+    def script(*arguments):
+        given = inspect.signature(run).bind(*arguments).arguments
+        if not do(Snakemake(*(given[name] for name in parameters))):
+            run(*arguments)
+
+    workflow.globals["script"] = script
 
 
 @_convenience("the number of jobs at once", os.cpu_count())
