@@ -18,6 +18,7 @@ pytestmark = pytest.mark.skipif(
 CASES = {
     "classification": {"n": 120, "by": ("island", "bill_length_mm"), "models": ("l1", "l2", "none")},
     "regression": {"task": "regression", "n": 120, "n_targets": 2, "diverged": (1, 3)},
+    "paths": {"task": "regression", "n": 60, "selects": {"l1": "min", "l2": "nested"}},
     "hostile": {"n": 120, "hostile": True, "lost": (1, 2)},
     "one cell": {"task": "regression", "n": 30, "folds": 1, "models": ("l1",), "hostile": True},
 }

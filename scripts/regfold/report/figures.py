@@ -10,10 +10,12 @@ import altair as alt
 from regfold import files
 from regfold.formatting import significant
 from regfold.report import vega
-from regfold.report.charts import classification, common, differences, learning, levels, regression
+from regfold.report.charts import classification, common, differences, learning, levels, regression, strengths
 from regfold.report.charts.common import label
 from regfold.results import by_level
+from regfold.results.paths import NESTED
 from regfold.results.predictions import Predictions
+from regfold.results.remarks import OPTIMISTIC
 from regfold.results.study import Study
 
 PIXEL_RATIO = 2
@@ -27,7 +29,8 @@ class Figure:
 
     Args:
         name: the stem of its files, unique in the study.
-        section: where it stands on the page: comparison, folds, training, predictions, levels or penalties.
+        section: where it stands on the page: comparison, folds, path, training, predictions, levels,
+            penalties.
         title: what it shows, plain text.
         caption: how to read it, plain text.
         chart: without a width.
@@ -53,7 +56,7 @@ class Figure:
 def of_study(study: Study) -> list[Figure]:
     """All figures of a study, in the page's order."""
     schema, models, cells, histories = study.schema, study.models, study.cells, study.histories
-    figures = [*_differences(study), _folds(study)]
+    figures = [*_differences(study), _folds(study), *_paths(study)]
     domain = learning.loss_domain([history for every in histories.values() for history in every])
     for model in study.networks:
         figures.append(_training(schema, model, study.networks, cells, histories, domain))
@@ -115,6 +118,38 @@ def _differences(study: Study) -> list[Figure]:
     ]
 
 
+def _paths(study: Study) -> list[Figure]:
+    metric, figures = study.ranking, []
+    for model, table in study.paths.items():
+        result = study.models[model]
+        suffix = f" of model {model}" * (len(study.models) > 1)
+        nested = result["select"] == "nested"
+        figures += [
+            Figure(
+                f"path-{model}",
+                "path",
+                f"Score along the path{suffix}",
+                f"{metric.label} of held-out rows at every strength: mean of folds, shaded by one standard "
+                "error (SE). Dashed: the strength with the lowest pooled score, and the strongest whose mean "
+                "is within one standard error of it." + " Ticks: the choices of the folds." * nested,
+                strengths.score_along_path(
+                    table, result["path"], metric, result["chosen_strength"] if nested else ()
+                ),
+                480,
+            ),
+            Figure(
+                f"gap-{model}",
+                "path",
+                f"Training and held-out rows along the path{suffix}",
+                "Pooled RMSE. Where the curves are far apart, the network fits the noise of its training "
+                "rows; where both rise, the penalty keeps it from fitting anything.",
+                strengths.gap_along_path(table, result["path"], "RMSE"),
+                480,
+            ),
+        ]
+    return figures
+
+
 def _by_level(study: Study) -> list[Figure]:
     metric, best, figures = study.ranking, study.best, []
     for i, (column, scores) in enumerate(study.by.groupby("column", sort=False), start=1):
@@ -141,12 +176,15 @@ def _folds(study: Study) -> Figure:
     metric, unit, flagged = study.ranking, "", bool((study.scores["flags"] != "").any())
     if not study.classifies and not metric.standardized:
         unit = f" in units of {label(study.schema['target'][0], 24)}"
+    optimistic = any(study.models[model]["select"] != NESTED for model in study.paths)
     return Figure(
         "folds",
         "folds",
         "Score of each fold",
         f"A point is the {metric.label} of one fold's held-out rows, the bar the {metric.label} pooled over "
-        "all of them. Lower is better." + " Flagged folds are diamonds in orange." * flagged,
+        "all of them. Lower is better."
+        + " Flagged folds are diamonds in orange." * flagged
+        + f" With a path: at the chosen strength, {OPTIMISTIC}." * optimistic,
         common.fold_strip(study.scores, study.models, metric, unit),
         640,
     )

@@ -79,12 +79,13 @@ def _meaning(study: Study, result: dict) -> str:
         constant = significant(result["rmse_of_constant"], 3)
         return (
             f"On rows that the network had not seen: accuracy {100 * result['accuracy']:.1f} %, RMSE of "
-            f"class probabilities {significant(result['rmse'], 3)} (0 is perfect). RMSE of always answering "
-            f"with the class frequencies of the training rows: {constant}."
+            f"class probabilities {significant(remarks.reported(result, 'rmse'), 3)} (0 is perfect). RMSE of "
+            f"always answering with the class frequencies of the training rows: {constant}."
         )
     targets = result.get("targets", {study.schema["target"][0]: result})
     each = [
-        f"{label(name)} {significant(scores['rmse'], 3)} ({significant(scores['rmse_of_constant'], 3)})"
+        f"{label(name)} {significant(remarks.reported(scores, 'rmse'), 3)} "
+        f"({significant(scores['rmse_of_constant'], 3)})"
         for name, scores in targets.items()
     ]
     more = f" and {len(each) - MOST_NAMED} more targets, in the table below" * (len(each) > MOST_NAMED)

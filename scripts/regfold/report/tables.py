@@ -9,6 +9,7 @@ from datetime import datetime
 import pandas as pd
 
 from regfold.formatting import duration, first_few, significant
+from regfold.results.remarks import OPTIMISTIC
 from regfold.results.study import Study
 
 TITLES = {"n_train": "training rows", "n_test": "held-out rows"}
@@ -51,6 +52,40 @@ def models(study: Study) -> Table:
         ],
         lines,
         note="Pooled over all held-out rows. ↓: lower is better; ↑: higher is better.",
+    )
+
+
+def paths(study: Study) -> Table:
+    """A line per model with a path: what was chosen, and what that does to the score."""
+    label, metric, lines = study.ranking.label, study.ranking.name, []
+    for model in study.paths:
+        result = study.models[model]
+        chosen = result["chosen_strength"]
+        if isinstance(chosen, list):
+            chosen = sorted({min(chosen), max(chosen)})
+            chosen = " to ".join(f"{strength:.4g}" for strength in chosen)
+        else:
+            chosen = f"{chosen:.4g}"
+        scores = [_number(result[f"{metric}_{which}"]) for which in ("naive", "corrected", "tt")]
+        lines.append(
+            [model, result["path"], str(len(result["strengths"])), result["select"], chosen, *scores]
+        )
+    return Table(
+        [
+            "model",
+            "path of",
+            "strengths",
+            "select",
+            "chosen",
+            f"{label} there",
+            "corrected: BBC-CV",
+            "corrected: Tibshirani",
+        ],
+        lines,
+        text=(0, 1),
+        note=f"The {label} at the chosen strength is {OPTIMISTIC}; the one to cite is corrected for the "
+        "choice (BBC-CV; Tsamardinos et al., 2018). A nested choice, made in each fold on its training rows "
+        "alone, needs no correction. Every strength: path/<model>.csv.",
     )
 
 

@@ -35,9 +35,9 @@ def choice(result: dict, ranked_by: str) -> str:
         return ""
     name, chosen, n = result["path"], result["chosen_strength"], len(result["strengths"])
     if result["select"] == "nested":
-        extent = " to ".join(f"{strength:g}" for strength in sorted({min(chosen), max(chosen)}))
+        extent = " to ".join(f"{strength:.4g}" for strength in sorted({min(chosen), max(chosen)}))
         return f"{name} {extent} of {n} strengths, chosen in each fold on its training rows alone"
-    text = f"{name} {chosen:g}, {RULES[result['select']]} of {n} strengths"
+    text = f"{name} {chosen:.4g}, {RULES[result['select']]} of {n} strengths"
     naive, corrected = result[f"{ranked_by}_naive"], result[f"{ranked_by}_corrected"]
     if naive is not None:
         text += f"; {significant(naive)} there is {OPTIMISTIC}"
@@ -54,7 +54,7 @@ def end_of_path(result: dict) -> list[str]:
     which = {strengths[0]: "smallest", strengths[-1]: "largest"}.get(chosen)
     if which is None or chosen == 0:
         return []
-    return [f"the chosen {result['path']}, {chosen:g}, is the {which} of its path, which may end too early"]
+    return [f"the chosen {result['path']}, {chosen:.4g}, is the {which} of its path, which may end too early"]
 
 
 def no_better_than_constant(result: dict, ranked_by: str) -> list[str]:

@@ -104,8 +104,10 @@ def log_axis(domain: list[float] | None, **look) -> alt.Axis:
     every = max(1, len(powers) // 8)
     values = [step * 10.0**power for power in powers[::every] for step in steps]
     plain = low >= 1e-4 and high < 1e10
+    values = [value for value in values if low <= value <= high]
     return alt.Axis(
-        values=[value for value in values if low <= value <= high],
+        values=values,
+        tickCount=len(values),  # of more values than the count Vega leaves out every other
         format=",~r" if plain else ".0e",
         labelOverlap=True,
         **look,

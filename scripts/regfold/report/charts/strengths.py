@@ -1,0 +1,195 @@
+"""Along a path of strengths: the held-out score with its standard error, and the gap to the training rows."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import altair as alt
+import numpy as np
+import pandas as pd
+
+from regfold.report.charts import common
+from regfold.report.charts.common import BLUE, GREY, INK, WARNING, log_axis, log_domain, rows
+from regfold.results.metrics import Metric
+
+# As wide as a phone shows without overlap.
+MOST_COUNTS = 7
+
+
+@dataclass(frozen=True)
+class Places:
+    """Where strengths stand on the axis: a logarithmic one, with 0 some way before the first other strength.
+
+    Attributes:
+        at: (strengths,) the places.
+        title: of the axis.
+        axis: the lower axis.
+        scale: of it.
+    """
+
+    at: list[float]
+    title: str
+    axis: alt.Axis
+    scale: alt.Scale
+
+    @property
+    def x(self) -> alt.X:
+        return alt.X("x:Q", title=self.title, scale=self.scale, axis=self.axis)
+
+
+def places(strengths: np.ndarray, name: str) -> Places:
+    """The places of ascending strengths; on a linear axis rates of dropout, and less than a power of ten."""
+    positive, title = strengths[strengths > 0], "dropout rate" if name == "dropout" else f"strength of {name}"
+    if name == "dropout" or len(positive) < 2 or positive[-1] < 10 * positive[0]:
+        scale = alt.Scale(zero=False, nice=False, padding=8)
+        return Places(strengths.tolist(), title, alt.Axis(grid=False), scale)
+    at = positive.tolist()
+    axis = log_axis([at[0], at[-1]], grid=False)
+    if len(positive) < len(strengths):
+        # Far enough from the next one for both labels, on a phone too.
+        zero = at[0] / max(at[1] / at[0], (at[-1] / at[0]) ** 0.12)
+        at = [zero, *at]
+        axis.values, axis.tickCount = [zero, *axis.values], axis.tickCount + 1
+        axis.labelExpr = f"datum.value < {math.sqrt(zero * at[1])!r} ? '0' : datum.label"
+    domain = [at[0] / (at[-1] / at[0]) ** 0.02, at[-1] * (at[-1] / at[0]) ** 0.02]
+    return Places(at, f"{title}, log scale", axis, alt.Scale(type="log", domain=domain, nice=False))
+
+
+def score_along_path(
+    table: pd.DataFrame, name: str, metric: Metric, chosen: Sequence[float]
+) -> alt.LayerChart:
+    """The mean score of the folds at each strength, with a band of one standard error, as cv.glmnet has it.
+
+    The number of columns of the table that are used, or of weights that are not zero, stands along the top
+    where it changes; the lowest score and the choice of the one-standard-error rule are marked.
+
+    Args:
+        table: path/<model>.csv.
+        name: what varies, such as kernel.l2.
+        metric: that ranks models, an RMSE.
+        chosen: of a nested choice, each fold's strength; otherwise none.
+    """
+    where = places(table["strength"].to_numpy(), name)
+    mean, se = (table[f"{metric.name}_fold_{which}"].to_numpy() for which in ("mean", "se"))
+    points = [
+        {
+            "x": where.at[i],
+            "y": float(mean[i]),
+            "low": float(mean[i] - np.nan_to_num(se[i])),
+            "high": float(mean[i] + np.nan_to_num(se[i])),
+            "strength": f"{table['strength'][i]:g}",
+        }
+        for i in np.flatnonzero(np.isfinite(mean))
+    ]
+    scale, axis = _score_scale([point[key] for point in points for key in ("low", "high")])
+    y = alt.Y("y:Q", title=f"{metric.label}, mean of folds", scale=scale, axis=axis)
+    base = alt.Chart(rows(points)).encode(x=where.x, y=y)
+    marks = {
+        f"{text}: {table['strength'][i]:.3g}": (where.at[i], color)
+        for text, column, color in (("lowest", "is_min", INK), ("within 1 SE", "is_one_se", WARNING))
+        for i in np.flatnonzero(table[column])
+    }
+    colors = alt.Scale(domain=list(marks), range=[color for _, color in marks.values()])
+    legend = alt.Legend(columns=2, symbolType="stroke", symbolStrokeWidth=2) if marks else None
+    rules = [{"x": at, "series": text} for text, (at, _) in marks.items()]
+    layers = [
+        base.mark_area(color=BLUE, opacity=0.15).encode(y="low:Q", y2="high:Q"),
+        alt.Chart(rows(rules))
+        .mark_rule(strokeWidth=1.5, strokeDash=[4, 3])
+        .encode(x="x:Q", color=alt.Color("series:N", scale=colors, legend=legend)),
+        base.mark_line(color=BLUE, strokeWidth=1.5),
+        base.mark_point(filled=True, color=BLUE, size=32, opacity=1).encode(
+            tooltip=[
+                alt.Tooltip("strength:N", title=name),
+                alt.Tooltip("y:Q", title=f"{metric.label}, mean of folds"),
+            ]
+        ),
+    ]
+    if len(chosen):
+        at = dict(zip(table["strength"], where.at, strict=True))
+        ticks = rows([{"x": at[strength]} for strength in chosen])
+        layers.append(
+            alt.Chart(ticks)
+            .mark_tick(color=INK, opacity=0.5, thickness=2, size=12)
+            .encode(x="x:Q", y=alt.value(244))
+        )
+    chart = alt.layer(*layers)
+    if counts := _counts(table):
+        what, values = counts
+        shown = np.unique(np.linspace(0, len(values) - 1, MOST_COUNTS).round().astype(int))
+        at = [where.at[i] for i in shown]
+        top = alt.Axis(
+            orient="top",
+            values=at,
+            labelExpr="counts[indexof(places, datum.value)]",
+            title=what,
+            grid=False,
+            labelOverlap=True,
+            tickCount=len(at),  # of more values than the count Vega leaves out every other
+        )
+        invisible = base.mark_point(opacity=0).encode(x=alt.X("x:Q", scale=where.scale, axis=top))
+        chart = (
+            alt.layer(chart, invisible)
+            .resolve_axis(x="independent")
+            .add_params(
+                alt.param(name="places", value=at),
+                alt.param(name="counts", value=[f"{values[i]:,.0f}" for i in shown]),
+            )
+        )
+    return _with_lost(chart.properties(height=250), table, mean)
+
+
+def gap_along_path(table: pd.DataFrame, name: str, metric: str) -> alt.LayerChart:
+    """The pooled RMSE of training rows and of held-out rows at each strength: how far apart they are.
+
+    Args:
+        table: path/<model>.csv.
+        name: what varies.
+        metric: the label of the score.
+    """
+    where = places(table["strength"].to_numpy(), name)
+    series = {"training rows": ("rmse_train", GREY), "held-out rows": ("rmse", BLUE)}
+    points = [
+        {"x": where.at[i], "y": float(values[i]), "series": text, "strength": f"{table['strength'][i]:g}"}
+        for text, (column, _) in series.items()
+        for values in [table[column].to_numpy()]
+        for i in np.flatnonzero(np.isfinite(values))
+    ]
+    scale, axis = _score_scale([point["y"] for point in points])
+    colors = alt.Scale(domain=list(series), range=[color for _, color in series.values()])
+    base = alt.Chart(rows(points)).encode(
+        x=where.x,
+        y=alt.Y("y:Q", title=metric, scale=scale, axis=axis),
+        color=alt.Color("series:N", scale=colors, legend=alt.Legend(symbolType="circle")),
+    )
+    tooltip = [alt.Tooltip("strength:N", title=name), alt.Tooltip("y:Q", title=metric)]
+    layers = [base.mark_line(strokeWidth=1.5), base.mark_point(filled=True, size=32, opacity=1)]
+    chart = alt.layer(layers[0], layers[1].encode(tooltip=tooltip)).properties(height=250)
+    return _with_lost(chart, table, table["rmse"].to_numpy())
+
+
+def _score_scale(values: Sequence[float]) -> tuple[alt.Scale, alt.Axis]:
+    """A linear scale; a logarithmic one where a score is out by an order of magnitude."""
+    if common.spans_magnitudes(values):
+        domain = log_domain(values)
+        return alt.Scale(type="log", domain=domain), log_axis(domain)
+    return alt.Scale(zero=False), alt.Axis()
+
+
+def _counts(table: pd.DataFrame) -> tuple[str, np.ndarray] | None:
+    """What changes along the path, in words, and its number at each strength; None where nothing does."""
+    for column, text in (("inputs", "columns in use"), ("nonzero", "weights that are not zero")):
+        values = table[column].to_numpy()
+        if np.isfinite(values).all() and np.ptp(values) > 0:
+            return text, values
+    return None
+
+
+def _with_lost(chart: alt.LayerChart, table: pd.DataFrame, scores: np.ndarray) -> alt.LayerChart:
+    lost = [f"{strength:g}" for strength in table["strength"][~np.isfinite(scores)]]
+    if not lost:
+        return chart
+    more = f" and {len(lost) - 3} more" * (len(lost) > 3)
+    return chart.properties(
+        title=common.warning(f"No finite score, so not drawn: {', '.join(lost[:3])}{more}")
+    )
