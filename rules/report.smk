@@ -18,7 +18,13 @@ rule render_report:
         histories=lambda wildcards: all_cells(MODELS, "history.csv"),
     output:
         report=report("<results>/report.html", caption="../report/report.rst", category="Report"),
-        figures=directory("<results>/figures"),
+        figures=report(
+            directory("<results>/figures"),
+            patterns=["{figure}.svg"],
+            caption="../report/figure.rst",
+            category="Figures",
+            labels={"figure": "{figure}"},
+        ),
     log:
         "<logs>/render_report/render_report.log",
         # In place of `benchmark:`, which sees nothing of what a worker does.

@@ -21,7 +21,7 @@ rule score_predictions:
     output:
         scores=report("<results>/scores.csv", caption="../report/scores.rst", category="Scores"),
         scores_by="<results>/scores_by.csv",
-        comparison="<results>/comparison.csv",
+        comparison=report("<results>/comparison.csv", caption="../report/comparison.rst", category="Scores"),
         rows="<results>/rows.csv",
         summary="<results>/summary.json",
     log:

@@ -29,7 +29,7 @@ rule train_fold:
     wildcard_constraints:
         model=one_of(MODELS),
     conda:
-        "../envs/regfold.yaml"
+        "../envs/regfold-gpu.yaml"
     threads: 1
     resources:
         gpu=1,

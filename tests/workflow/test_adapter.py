@@ -185,6 +185,22 @@ def test_what_snakemake_has_not_any_more_is_said_once(gone, capsys):
     assert len(changed) <= 2 and not any(answers[question] is None for question in changed)
 
 
+def test_all_that_is_asked_for_is_listed_with_its_reason():
+    listed = (ROOT / "docs" / "internals.md").read_text()
+    places = {cell for line in listed.splitlines() if line.startswith("| `") for cell in line.split("|")[1:2]}
+    named = set(re.findall(r"`([^`]+)`", " ".join(places)))
+    tree = ast.parse(ADAPTER.read_text())
+    imports = {
+        f"{node.module}.{alias.name}"
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ImportFrom) and node.module.startswith("snakemake")
+        for alias in node.names
+    }
+    settings = {f"output_settings.{name}" for name in ("quiet", "verbose")}
+    of_job = {"rule.name", "wildcards_dict"}
+    assert named == (chains() - {"output_settings"}) | settings | of_job | imports
+
+
 @pytest.mark.parametrize("gone", ["snakemake.io", "snakemake.logging"])
 def test_a_module_that_snakemake_has_not_any_more_is_said_once(gone, monkeypatch, capsys):
     monkeypatch.setitem(sys.modules, gone, None)

@@ -9,6 +9,7 @@ import runpy
 import shutil
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -167,10 +168,27 @@ def test_a_clone_runs_to_the_end(clone):
 
 def test_the_page_of_a_clone_and_the_report_of_snakemake(clone):
     study, _ = clone
-    report = study.snakemake("--report", str(study.folder / "run report.html"))
+    report = study.snakemake("--report", str(study.folder / "run.zip"))
     assert report.code == 0, report.text
-    text = study.read("run report.html")
-    assert "report.html" in text and len(text) > 10**6
+    with zipfile.ZipFile(study.folder / "run.zip") as archive:
+        held = {Path(name).name for name in archive.namelist()}
+        text = archive.read("run/report.html").decode()
+    figures = {path.name for path in (study.folder / "results/figures").glob("*.svg")}
+    assert figures and figures | {"report.html", "scores.csv", "comparison.csv", "l1.csv"} <= held
+    categories = json.loads(re.search(r"categories = ({.*?});", text)[1])
+    assert {name: sum(map(len, groups.values())) for name, groups in categories.items()} == {
+        "Report": 1,
+        "Figures": len(figures),
+        "Scores": 2,
+        "Predictions": 2,
+    }
+    for caption in (
+        "One page, complete in itself",
+        "folds: a chart of",
+        "A line per cell",
+        "A line per pair",
+    ):
+        assert caption in text, caption
     page = study.read("results/report.html")
     assert not re.search(r"""(src|href)\s*=\s*["']?(https?:)?//""", page)
 
