@@ -27,7 +27,9 @@ rule all:
     input:
         "<results>/report.html",
         "<results>/summary.json",
-        expand("<results>/{name}.csv", name=["scores", "scores_by", "comparison", "rows", "folds"]),
+        expand(
+            "<results>/{csv}.csv", csv=["scores", "scores_by", "importance", "comparison", "rows", "folds"]
+        ),
         expand("<results>/oos/{model}.csv", model=PREDICTORS),
         expand(["<results>/path/{model}.csv", "<results>/oos_path/{model}.parquet"], model=SELECTS),
         lambda wildcards: all_cells(MODELS, *CELL_FILES) + all_cells(BASELINES, *BASELINE_FILES),
@@ -37,6 +39,7 @@ include: "rules/prepare.smk"
 include: "rules/split.smk"
 include: "rules/train.smk"
 include: "rules/baseline.smk"
+include: "rules/importance.smk"
 include: "rules/merge.smk"
 include: "rules/score.smk"
 include: "rules/report.smk"

@@ -12,6 +12,7 @@ rule render_report:
         summary="<results>/summary.json",
         oos=expand("<results>/oos/{model}.csv", model=PREDICTORS),
         scores_by="<results>/scores_by.csv",
+        importance="<results>/importance.csv",
         rows="<results>/rows.csv",
         paths=expand("<results>/path/{model}.csv", model=SELECTS),
         cells=lambda wildcards: all_cells(PREDICTORS, "cell.json"),

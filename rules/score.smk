@@ -1,10 +1,10 @@
 """score_predictions: score every cell, every model over all of its rows, and every row over all models.
 
 Input: the out-of-sample files, as users get them; what the cells say of themselves; and which rows each fold
-trains on, for the constant answer to beat and for rows that stand in training and test. Output:
-results/scores.csv, a line for each cell, results/scores_by.csv, a line for each level of the columns of report.by,
-results/comparison.csv, a line for each pair of models, results/rows.csv, a line for each row, and
-results/summary.json.
+trains on, for the constant answer to beat and for rows that stand in training and test; and what each column is
+worth in each cell. Output: results/scores.csv, a line for each cell, results/scores_by.csv, a line for each level
+of the columns of report.by, results/comparison.csv, a line for each pair of models, results/rows.csv, a line for
+each row, results/importance.csv, a line for each model and column, and results/summary.json.
 """
 
 
@@ -15,6 +15,10 @@ rule score_predictions:
         digests="<results>/prepared/digests.npy",
         assignment="<results>/prepared/assignment.npy",
         codes="<results>/prepared/codes.npy",
+        features="<results>/prepared/features.npy",
+        measured=expand(
+            "<results>/importance/{model}.csv", model=MODELS if config["report"]["importance"] else []
+        ),
         oos=expand("<results>/oos/{model}.csv", model=PREDICTORS),
         path_predictions=expand("<results>/oos_path/{model}.parquet", model=SELECTS),
         cells=lambda wildcards: all_cells(PREDICTORS, "cell.json"),
@@ -23,6 +27,7 @@ rule score_predictions:
         scores_by="<results>/scores_by.csv",
         comparison=report("<results>/comparison.csv", caption="../report/comparison.rst", category="Scores"),
         rows="<results>/rows.csv",
+        importance="<results>/importance.csv",
         summary="<results>/summary.json",
     log:
         "<logs>/score_predictions/score_predictions.log",

@@ -28,6 +28,7 @@ rule train_fold:
         usage="<benchmarks>/train_fold/{model}/{repeat}-{fold}.tsv",
     wildcard_constraints:
         model=one_of(MODELS),
+    priority: 1  # before measure_importance, for which an idle worker has to end
     conda:
         "../envs/regfold-gpu.yaml"
     threads: 1

@@ -18,6 +18,7 @@ def main(snakemake) -> None:
             summary=snakemake.input.summary,
             oos=snakemake.input.oos,
             scores_by=snakemake.input.scores_by,
+            importance=snakemake.input.importance,
             rows=snakemake.input.rows,
             cells=snakemake.input.cells,
             histories=snakemake.input.histories,

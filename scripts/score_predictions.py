@@ -1,14 +1,14 @@
-"""Scores the out-of-sample predictions: per cell, model, level, pair of models and row."""
+"""Scores the out-of-sample predictions: per cell, model, level, pair of models, row and column."""
 
 from pathlib import Path
 
 from regfold import files
-from regfold.results import by_level, paths, predictions, rows, scores, training_rows
+from regfold.results import by_level, importance, paths, predictions, rows, scores, training_rows
 from regfold.runtime import log, usage
 
 
 def main(snakemake) -> None:
-    """Write results/scores.csv, scores_by.csv, comparison.csv, rows.csv and summary.json."""
+    """Write results/scores.csv, scores_by.csv, comparison.csv, rows.csv, importance.csv, summary.json."""
     with log.job(snakemake.log), usage.recorded(snakemake.log.usage):
         schema = files.read_json(snakemake.input.schema)
         cells = [files.read_json(path) for path in snakemake.input.cells]
@@ -26,6 +26,9 @@ def main(snakemake) -> None:
         levels = by_level.of_columns(snakemake.input.oos[0], **snakemake.params.by)
         by = by_level.table(schema, oos, table, levels, split["method"], groups)
         by_level.write(snakemake.output.scores_by, by)
+        features, measured = snakemake.input.features, snakemake.input.measured
+        columns = importance.table(measured, table, features, schema, split["method"])
+        importance.write(snakemake.output.importance, columns)
         rows.write(snakemake.output.rows, rows.table(schema, oos, snakemake.params.coverage))
         files.write_json(snakemake.output.summary, summary)
 

@@ -107,6 +107,7 @@ def build(
                 "width": 1,
                 "levels": None,
                 "n_missing": 2 - i // 2,
+                "date_of": None,
             }
             for i in range(3)
         ]
@@ -118,6 +119,7 @@ def build(
                 "width": 3,
                 "levels": ["Biscoe", HOSTILE[0] if hostile else "Dream", None],
                 "n_missing": 1,
+                "date_of": None,
             }
         ],
         "table_columns": [*names, *target],
@@ -137,7 +139,9 @@ def build(
     np.save(prepared.with_name("codes.npy"), np.zeros(n, np.int32))
     content = np.maximum(np.arange(n), identical - 1).astype(">u8")
     np.save(prepared.with_name("digests.npy"), content.repeat(2).view(np.uint8).reshape(n, 16))
-    cells, histories, oos, selects = [], [], [], selects or {}
+    of_columns = np.random.default_rng(seed)
+    np.save(prepared.with_name("features.npy"), of_columns.normal(size=(n, 6)).astype(np.float32))
+    cells, histories, oos, measured, selects = [], [], [], [], selects or {}
     for place, model in enumerate(models):
         path = folder / "results" / "oos" / f"{model}.csv"
         path.parent.mkdir(exist_ok=True)
@@ -167,6 +171,8 @@ def build(
         else:
             _oos(path, schema, truth, all_predictions, fold_of)
         oos.append(path)
+        measured.append(folder / "results" / "importance" / f"{model}.csv")
+        _importance(of_columns, measured[-1], names, folds, repeats)
     results = folder / "results"
     return SimpleNamespace(
         input=SimpleNamespace(
@@ -180,6 +186,9 @@ def build(
             scores_by=results / "scores_by.csv",
             paths=[results / "path" / f"{model}.csv" for model in selects],
             path_predictions=[results / "oos_path" / f"{model}.parquet" for model in selects],
+            features=prepared.with_name("features.npy"),
+            measured=measured,
+            importance=results / "importance.csv",
         ),
         output=SimpleNamespace(
             scores=results / "scores.csv",
@@ -187,6 +196,7 @@ def build(
             comparison=results / "comparison.csv",
             rows=results / "rows.csv",
             scores_by=results / "scores_by.csv",
+            importance=results / "importance.csv",
             report=results / "report.html",
             figures=results / "figures",
         ),
@@ -360,6 +370,17 @@ def _history(random, path, epochs, task, bad):
             writer.writerow(
                 [epoch, loss, loss + 0.03, "", heldout if shown else "", heldout**0.5 if shown else "", 0.001]
             )
+
+
+def _importance(random, path, columns, folds, repeats):
+    path.parent.mkdir(exist_ok=True)
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(["repeat", "fold", "column", "importance"])
+        for repeat in range(1, repeats + 1):
+            for fold in range(1, folds + 1):
+                for place, column in enumerate(columns):
+                    writer.writerow([repeat, fold, column, 0.1 / (1 + place) + random.normal() * 0.01])
 
 
 def _oos(path, schema, truth, all_predictions, fold_of):

@@ -20,6 +20,7 @@ from regfold.data.oos_names import KEYS, LABEL
 from regfold.data.table import Table
 from regfold.errors import RegfoldError, nearest, quote
 from regfold.results import by_level, oos, paths
+from regfold.results import importance as importance_file
 from regfold.results import rows as rows_file
 from regfold.results import scores as scores_file
 from regfold.results import study as finished
@@ -97,6 +98,11 @@ class Study:
     def scores_by(self) -> pd.DataFrame:
         """scores_by.csv: a row for each model, column of report.by, and level."""
         return self._read("scores_by.csv", by_level.read)
+
+    @cached_property
+    def importance(self) -> pd.DataFrame:
+        """importance.csv: a row for each model and column, the most important ones first."""
+        return self._read("importance.csv", importance_file.read)
 
     @cached_property
     def rows(self) -> pd.DataFrame:
@@ -202,6 +208,7 @@ class Study:
                 summary=self.results / "summary.json",
                 oos=[self.results / "oos" / f"{name}.csv" for name in names],
                 scores_by=self.results / "scores_by.csv",
+                importance=self.results / "importance.csv",
                 rows=self.results / "rows.csv",
                 cells=sorted(self.results.glob("cells/*/*/cell.json")),
                 histories=sorted(self.results.glob("cells/*/*/history.csv")),

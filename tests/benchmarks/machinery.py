@@ -103,6 +103,9 @@ def make(folder: Path) -> Study:
     study.write("results/figures/empty.svg", "")
     study.write("results/scores.csv", "model,repeat,fold,rmse,flags\n")
     study.write("results/scores_by.csv", "model,column,level\n")
+    for model in resolved["models"]:
+        study.write(f"results/importance/{model}.csv", "repeat,fold,column,importance\n")
+    study.write("results/importance.csv", "model,column\n")
     study.write("results/comparison.csv", "model_a,model_b\n")
     study.write("results/rows.csv", "row\n")
     study.write("results/summary.json", '{"models": {}}')

@@ -19,7 +19,7 @@ from regfold import files
 from regfold.errors import RegfoldError
 from regfold.formatting import significant, visible
 from regfold.report import figures, page, sentences, tables, vega
-from regfold.report.charts import classification, learning, levels, regression
+from regfold.report.charts import classification, intervals, learning, regression
 from regfold.results import study
 
 CASES = {
@@ -49,7 +49,8 @@ def built(folder: Path, **settings) -> SimpleNamespace:
 
 
 def read(made: SimpleNamespace) -> study.Study:
-    inputs = {name: value for name, value in vars(made.input).items() if name != "path_predictions"}
+    not_read = "features", "measured", "path_predictions"
+    inputs = {name: value for name, value in vars(made.input).items() if name not in not_read}
     return study.read(models=made.params.models, split=made.params.split, **inputs)
 
 
@@ -517,7 +518,7 @@ def test_of_many_levels_the_worst_are_drawn(tmp_path):
     found = read(built(tmp_path, n=60, models=("l1",), by=("island",)))
     line = found.by.iloc[0].to_dict()
     many = [line | {"level": f"v{i}", "rmse": float(i), "small": i == 29} for i in range(30)]
-    shown = levels.shown(pd.DataFrame(many), found.ranking, "l1")
+    shown = intervals.shown_levels(pd.DataFrame(many), found.ranking, "l1")
     assert shown == [f"v{i}" for i in range(17, 29)]
 
 
@@ -525,7 +526,7 @@ def test_levels_without_interval_or_score_leave_a_chart_that_can_be_drawn(tmp_pa
     found = read(built(tmp_path, n=60, models=("l1",), by=("island",), repeats=2))
     found.by.loc[0, ["rmse_low", "rmse_high"]] = math.nan
     found.by.loc[1, ["rmse", "rmse_low", "rmse_high"]] = math.nan
-    chart = levels.by_level(found.by, found.ranking, "l1", 0.1)
+    chart = intervals.by_level(found.by, found.ranking, "l1", 0.1)
     counts = [len(layer["data"]["values"]) for layer in data_of(chart)["layer"]]
     assert counts == [1, 1, 2]
     found.by["rmse"] = math.nan

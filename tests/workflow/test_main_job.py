@@ -27,6 +27,7 @@ RESULTS = (
     "report.html",
     "scores.csv",
     "scores_by.csv",
+    "importance.csv",
     "comparison.csv",
     "rows.csv",
     "summary.json",

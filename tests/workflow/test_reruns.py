@@ -25,7 +25,14 @@ from regfold.results import verify
 from workflow.real_study import Study, copy_project
 
 ALL = {"a 1-1", "a 1-2", "a 1-3"}
-CHEAP = ["merge_predictions a", "prepare_data", "render_report", "score_predictions", "split_folds"]
+CHEAP = [
+    "measure_importance a",
+    "merge_predictions a",
+    "prepare_data",
+    "render_report",
+    "score_predictions",
+    "split_folds",
+]
 COLUMNS = ("id", "x", "kind", "note", "part", "y")
 
 
@@ -285,7 +292,7 @@ def test_a_model_comes_and_goes(by_column, tmp_path):
     study = by_column.copy(tmp_path / "study")
     configure(study, models__b={"penalty": {"dropout": 0.5}})
     new = {f"b 1-{fold}" for fold in (1, 2, 3)}
-    others = ["merge_predictions b", "render_report", "score_predictions"]
+    others = ["measure_importance b", "merge_predictions b", "render_report", "score_predictions"]
     step(study, new, (), dict.fromkeys(new, "no results yet"), others)
     models = study.config["models"]
     configure(study, models={"b": models["b"]})
@@ -323,7 +330,7 @@ def test_settings_of_some_models(by_kfold, project, tmp_path):
     why = {
         f"{model} 1-{fold}": f"settings changed: {text}" for model, text in said.items() for fold in (1, 2)
     }
-    merges = [f"merge_predictions {model}" for model in said]
+    merges = [f"{rule} {model}" for model in said for rule in ("merge_predictions", "measure_importance")]
     step(study, why, (), why, [*merges, "render_report", "score_predictions"])
     assert study.cell("epochs 1-1")["trained_epochs"] == 5
 

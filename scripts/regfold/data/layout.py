@@ -8,6 +8,19 @@ import numpy as np
 CHUNK = 1 << 16
 
 
+def inputs_of(columns: list[dict]) -> dict[str, list[int]]:
+    """The matrix columns of each column of the table: all levels of a category, all that was made of a date.
+
+    Args:
+        columns: the schema's.
+    """
+    found: dict[str, list[int]] = {}
+    for entry in columns:
+        inputs = range(entry["start"], entry["start"] + entry["width"])
+        found.setdefault(entry["date_of"] or entry["name"], []).extend(inputs)
+    return found
+
+
 class Layout:
     """The matrix' columns, and which level of each categorical column every row has.
 

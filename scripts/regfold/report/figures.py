@@ -10,7 +10,15 @@ import altair as alt
 from regfold import files
 from regfold.formatting import significant
 from regfold.report import vega
-from regfold.report.charts import classification, common, differences, learning, levels, regression, strengths
+from regfold.report.charts import (
+    classification,
+    common,
+    differences,
+    intervals,
+    learning,
+    regression,
+    strengths,
+)
 from regfold.report.charts.common import label
 from regfold.results import by_level
 from regfold.results.paths import NESTED
@@ -30,7 +38,7 @@ class Figure:
     Args:
         name: the stem of its files, unique in the study.
         section: where it stands on the page: comparison, folds, path, training, predictions, levels,
-            penalties.
+            importance, penalties.
         title: what it shows, plain text.
         caption: how to read it, plain text.
         chart: without a width.
@@ -64,7 +72,7 @@ def of_study(study: Study) -> list[Figure]:
         suffix = f" of model {model}" * (len(models) > 1)
         predicted = _classes if study.classifies else _numbers
         figures += predicted(schema, model, suffix, study.oos[model], result)
-    figures += _by_level(study)
+    figures += [*_by_level(study), *_importance(study)]
     figures.append(
         Figure(
             "penalties",
@@ -153,7 +161,7 @@ def _paths(study: Study) -> list[Figure]:
 def _by_level(study: Study) -> list[Figure]:
     metric, best, figures = study.ranking, study.best, []
     for i, (column, scores) in enumerate(study.by.groupby("column", sort=False), start=1):
-        n_levels, n_shown = scores["level"].nunique(), len(levels.shown(scores, metric, best))
+        n_levels, n_shown = scores["level"].nunique(), len(intervals.shown_levels(scores, metric, best))
         if not n_shown:
             continue
         figures.append(
@@ -165,11 +173,32 @@ def _by_level(study: Study) -> list[Figure]:
                 f"{by_level.SMALL} rows are pale. Dashed: model {best} over all rows."
                 + f" The worst {n_shown} of {n_levels:,} levels; all: scores_by.csv."
                 * (n_shown < n_levels),
-                levels.by_level(scores, metric, best, study.models[best][metric.name]),
+                intervals.by_level(scores, metric, best, study.models[best][metric.name]),
                 560,
             )
         )
     return figures
+
+
+def _importance(study: Study) -> list[Figure]:
+    if not (study.importance["model"] == study.best).any():
+        return []
+    metric, repeats = study.ranking, study.models[study.best]["repeats"] > 1
+    n_columns = study.importance["column"].nunique()
+    which = f" The {intervals.MOST_COLUMNS} most important of {n_columns:,} columns; all: importance.csv."
+    return [
+        Figure(
+            "importance",
+            "importance",
+            "What the columns are worth",
+            f"How much higher the {metric.label} of held-out rows is once the column is shuffled among them, "
+            f"mean over {'repeats and ' * repeats}folds; lines are 95 % intervals."
+            + which
+            * (n_columns > intervals.MOST_COLUMNS),
+            intervals.importance(study.importance, study.best, f"{metric.label} higher by"),
+            560,
+        )
+    ]
 
 
 def _folds(study: Study) -> Figure:

@@ -14,7 +14,7 @@ from regfold.results.study import Study
 
 TITLES = {"n_train": "training rows", "n_test": "held-out rows"}
 MOST_LINES = 200
-MOST_UNSEEN, MOST_NAMES = 20, 8
+MOST_UNSEEN, MOST_NAMES, MOST_IMPORTANT = 20, 8, 20
 
 
 @dataclass(frozen=True)
@@ -143,6 +143,30 @@ def worst_rows(study: Study) -> Table:
             cells = [_number(row[name]) for name in ("y", *(f"pred:{model}" for model in study.models))]
         lines.append([row["row"], *cells, f"{row['suspects']} of {len(study.models)}"])
     return Table([*head, "suspect for"], lines, text=range(len(head)) if study.classifies else (0,))
+
+
+def importance(study: Study) -> Table:
+    """A line per column of the most important ones to the best model."""
+    of_best = study.importance[study.importance["model"] == study.best]
+    lines = []
+    for line in of_best[:MOST_IMPORTANT].to_dict("records"):
+        ends = [significant(line[end], 3) for end in ("low", "high") if not math.isnan(line[end])]
+        share = f"{100 * line['top_five']:.0f} %"
+        value = significant(line["importance"], 3)
+        lines.append([line["column"], value, " to ".join(ends) or "–", share, line["correlated"] or "–"])
+    more = f" All {len(of_best):,} columns: importance.csv." * (len(of_best) > MOST_IMPORTANT)
+    return Table(
+        [
+            "column",
+            f"{study.ranking.label} higher by",
+            "95 % interval",
+            "among a fold's five most important",
+            "correlates above 0.9 with",
+        ],
+        lines,
+        text=(0, 4),
+        note=f"Model {study.best}.{more}",
+    )
 
 
 def targets(study: Study) -> Table | None:

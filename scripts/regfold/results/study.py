@@ -11,6 +11,7 @@ import pandas as pd
 from regfold import files
 from regfold.config import baselines
 from regfold.results import by_level, metrics, predictions, remarks
+from regfold.results import importance as importance_file
 from regfold.results import paths as path_files
 from regfold.results import rows as rows_file
 from regfold.results import scores as scores_file
@@ -32,6 +33,7 @@ class Study:
         summary: summary.json.
         oos: model or baseline -> its out-of-sample predictions.
         by: scores_by.csv, see `by_level.table`.
+        importance: importance.csv, see `importance.table`.
         rows: the first lines of rows.csv, the worst predicted rows, see `rows.table`.
         cells: model or baseline -> its cells' cell.json, by repeat and fold; of a path, as if the chosen
             strength had been trained alone.
@@ -45,6 +47,7 @@ class Study:
     summary: dict
     oos: Mapping[str, Predictions]
     by: pd.DataFrame
+    importance: pd.DataFrame
     rows: pd.DataFrame
     cells: Mapping[str, Sequence[dict]]
     histories: Mapping[str, Sequence[Mapping[str, np.ndarray]]]
@@ -124,6 +127,7 @@ def read(
     summary: str | Path,
     oos: Sequence[str | Path],
     scores_by: str | Path,
+    importance: str | Path,
     rows: str | Path,
     cells: Sequence[str | Path],
     histories: Sequence[str | Path],
@@ -150,6 +154,7 @@ def read(
         summary=files.read_json(summary),
         oos=oos,
         by=by_level.read(scores_by),
+        importance=importance_file.read(importance),
         rows=rows_file.read(rows, WORST_ROWS),
         cells={model: [cell for name, _, cell, _ in found if name == model] for model in models},
         histories={

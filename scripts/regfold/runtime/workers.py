@@ -40,7 +40,7 @@ VARIABLE = "REGFOLD_WORKERS"
 # A server for the rules that train, and one for those that need pandas, scikit-learn and Altair.
 TRAINING, TABLES = "training", "tables"
 RULES = {
-    TRAINING: {"train_fold"},
+    TRAINING: {"train_fold", "measure_importance"},
     TABLES: {"fit_baseline", "merge_predictions", "merge_path", "score_predictions", "render_report"},
 }
 BEGUN, DONE = b"b", b"\0"  # any other byte at the end is an exit status
@@ -103,7 +103,7 @@ class Workers:
         if kind not in self.addresses:
             return False
         try:
-            pool = _pool(snakemake) if kind == TRAINING else 0
+            pool = _pool(snakemake) if snakemake.rule == "train_fold" else 0
         except (OSError, RegfoldError):
             return False  # what is wrong with a file, the work itself will say, in its log
         return run(self.addresses[kind], SCRIPTS / f"{snakemake.rule}.py", snakemake, pool)

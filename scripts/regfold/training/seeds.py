@@ -7,7 +7,7 @@ batches and differ by their settings only.
 import numpy as np
 
 # What a seed is for; the position in this tuple is part of the derivation, so append only.
-PURPOSES = ("weights", "dropout", "build", "validation", "inner folds", "inner training")
+PURPOSES = ("weights", "dropout", "build", "validation", "inner folds", "inner training", "permutations")
 
 
 def derive(seed: int, repeat: int, fold: int, purpose: str, index: int = 0) -> int:

@@ -1,0 +1,40 @@
+"""One program that predicts rows again and again, each time with some columns shuffled among the rows."""
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+
+def squared_errors(
+    network: keras.Model, rows: np.ndarray, truth: np.ndarray, orders: np.ndarray, columns: np.ndarray
+) -> np.ndarray:
+    """The sums over rows of a network's squared errors, with columns shuffled and as they are.
+
+    It runs on the CPU: a GPU multiplies with fewer digits.
+
+    Args:
+        network: a whole network, of regfold's own kind or the user's, see network.assemble.
+        rows: float32 (n, width), encoded rows.
+        truth: float64 (n, n_outputs), in the network's units; one-hot for classes.
+        orders: int (n_orders, n), permutations of the rows.
+        columns: bool (n_columns, width), which inputs are shuffled together.
+
+    Returns:
+        float64 (n_orders, n_columns, n_outputs).
+    """
+
+    @tf.function(autograph=False)
+    def run(rows: tf.Tensor, truth: tf.Tensor, orders: tf.Tensor, columns: tf.Tensor) -> tf.Tensor:
+        def of_order(order: tf.Tensor) -> tf.Tensor:
+            shuffled = tf.gather(rows, order)
+
+            def of_column(inputs: tf.Tensor) -> tf.Tensor:
+                outputs = network(tf.where(inputs, shuffled, rows), training=False)
+                return tf.reduce_sum(tf.square(tf.cast(outputs, tf.float64) - truth), axis=0)
+
+            return tf.map_fn(of_column, columns, fn_output_signature=tf.float64)
+
+        return tf.map_fn(of_order, orders, fn_output_signature=tf.float64)
+
+    with tf.device("/CPU:0"):
+        return run(rows, truth, orders.astype(np.int32), columns).numpy()
