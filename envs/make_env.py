@@ -14,6 +14,7 @@ ROOT = Path(__file__).parents[1]
 PACKAGES = (
     "altair",
     "filelock",
+    "h5py",
     "jinja2",
     "jsonschema",
     "keras",

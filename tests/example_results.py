@@ -318,11 +318,16 @@ def _path(random, results, model, select, strengths, truth, all_predictions):
             "rmse_train": (_error(truth) * (0.9 - 0.6 * kept)).tolist(),
             "nonzero": (1600 * kept).astype(int).tolist(),
             "inputs": np.ceil(4 * kept).astype(int).tolist(),
-            "epochs": [metadata["epochs"]] * len(strengths),
-            "endings": [""] * len(strengths),
+            "epochs": [metadata["epochs"] - place for place in range(len(strengths))],
+            "best_epoch": [metadata["best_epoch"] - place for place in range(len(strengths))],
+            "ending": [""] * len(strengths),
+            "flags": [metadata["flags"]] * len(strengths),
+            "penalties": [metadata["penalties"]] * len(strengths),
             "chosen": int(random.integers(len(strengths))) if select == "nested" else None,
             "inner_rmse": None,
         }
+        metadata |= {"flags": [], "ending": ""}
+        del metadata["penalties"]
         metadata["settings"]["penalty"]["kernel"]["l2"] = list(strengths)
         files.write_json(folder / "cell.json", metadata)
         history = pd.read_csv(folder / "history.csv")

@@ -173,7 +173,7 @@ class Study:
             "strengths": path.strengths,
             "rmse_train": [fold + place / n for place in range(n)],
             "nonzero": [int(100 / (1 + strength)) for strength in path.strengths],
-            "inputs": None,
+            "inputs": [None] * n,
             "epochs": [3 + place for place in range(n)],
             "chosen": fold % n if select == "nested" else None,
         }

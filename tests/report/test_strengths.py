@@ -156,6 +156,8 @@ def test_the_page_shows_each_path(report):
         assert line[:3] == ["kernel.l2", "20", result["select"]]
         assert line[5] == significant(result["rmse_corrected"])
     assert lines["l3"][4] == "–" and lines["l2"][6] == "–"
+    strength = next(line for line in tables.settings(found).lines if line[0] == "penalty.kernel.l2")
+    assert strength[1:] == ["20 from 0 to 0.1"] * 3
 
 
 def test_the_corrected_score_is_the_headline_and_the_cited_one(report):

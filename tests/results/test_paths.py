@@ -226,8 +226,9 @@ def test_the_summary_says_what_the_choice_did_to_the_score(tmp_path, task, selec
     assert (
         "optimistic for l2, whose strength was chosen on these rows" in summary["comparison"][0]["sentence"]
     )
-    assert f"  Final, out of sample score (RMSE): {significant(expected.rmse)} (l2)\n" in said
-    assert f"; {significant(result['rmse'])} there is optimistic: chosen for its score, " in said
+    assert f"\nl2  RMSE {significant(expected.rmse)} " in said
+    why = "optimistic: chosen for its score" if select == "min" else "the score on the rows that chose it"
+    assert f"; {significant(result['rmse'])} there is {why}, " in said
 
 
 def test_a_nested_choice_has_nothing_to_correct(tmp_path):

@@ -15,6 +15,7 @@ from regfold.results.study import Study
 TITLES = {"n_train": "training rows", "n_test": "held-out rows"}
 MOST_LINES = 200
 MOST_UNSEEN, MOST_NAMES, MOST_IMPORTANT = 20, 8, 20
+MOST_STRENGTHS = 4
 
 
 @dataclass(frozen=True)
@@ -286,9 +287,14 @@ def flatten(values: Mapping, prefix: str = "") -> dict[str, str]:
         if isinstance(value, Mapping) and value:
             flat |= flatten(value, f"{prefix}{key}.")
         else:
-            text = "none" if value is None else f"{value:g}" if isinstance(value, float) else str(value)
-            flat[f"{prefix}{key}"] = text
+            flat[f"{prefix}{key}"] = _setting(value)
     return flat
+
+
+def _setting(value: object) -> str:
+    if isinstance(value, list) and len(value) > MOST_STRENGTHS and isinstance(value[0], float):
+        return f"{len(value)} from {min(value):g} to {max(value):g}"
+    return "none" if value is None else f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def provenance(study: Study) -> list[tuple[str, str]]:

@@ -23,6 +23,8 @@ from regfold.results.predictions import Predictions
 NESTED = "nested"
 SCORES = ("rmse", "rmse_fold_mean", "rmse_fold_se")
 MARKS = ("is_min", "is_one_se")
+# What a cell.json says of one training, and of a path of each.
+OF_STRENGTH = ("epochs", "best_epoch", "ending", "flags", "penalties", "nonzero", "inputs")
 Key = tuple[int, int]
 
 
@@ -132,8 +134,7 @@ def choose(prepared: oos.Prepared, cells: Mapping[Key, Cell], select: str) -> Ch
     table |= of_metrics[-1]  # of several targets, the standardized errors
     strongest = int(strengths.argmax())
     if select == NESTED:
-        inner = {key: cells[key].path["chosen"] for key in keys}
-        chosen = {key: strongest if place is None else place for key, place in inner.items()}
+        chosen = {key: cells[key].path["chosen"] for key in keys}
     else:
         marked = scores[f"is_{select}"]
         chosen = dict.fromkeys(keys, int(marked.argmax()) if marked.any() else strongest)
@@ -163,11 +164,12 @@ def _of_training(cells: Sequence[Cell]) -> dict[str, np.ndarray]:
     """The pooled RMSE of training rows, and mean counts over cells, (strengths,) each; NaN for none."""
     paths, weights = [one.path for one in cells], [one.n_train for one in cells]
     mse = np.square(np.array([path["rmse_train"] for path in paths], np.float64))
-    inputs = [path["inputs"] or [None] * len(path["strengths"]) for path in paths]
     return {
         "rmse_train": np.sqrt(np.average(mse, axis=0, weights=weights)),
-        "nonzero": np.mean(np.array([path["nonzero"] for path in paths], np.float64), axis=0),
-        "inputs": np.mean(np.array(inputs, np.float64), axis=0),
+        **{
+            name: np.array([path[name] for path in paths], np.float64).mean(axis=0)
+            for name in ("nonzero", "inputs")
+        },
     }
 
 
@@ -254,7 +256,8 @@ def of_chosen(cell: dict, strength: float | None) -> dict:
         return cell
     path = cell["path"]
     place = path["strengths"].index(strength)
-    return cell | {"epochs": path["epochs"][place], "best_epoch": path["epochs"][place]}
+    own = {name: path[name][place] for name in OF_STRENGTH}
+    return cell | own | {"flags": own["flags"] + cell["flags"]}
 
 
 def corrected(

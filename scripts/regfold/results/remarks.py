@@ -7,6 +7,7 @@ but the standard library.
 from regfold.formatting import significant
 
 OPTIMISTIC = "optimistic: chosen for its score"
+OWN_ROWS = "the score on the rows that chose it"
 RULES = {
     "min": "the lowest score",
     "one_se": "the strongest penalty within one standard error of the lowest score",
@@ -40,7 +41,7 @@ def choice(result: dict, ranked_by: str) -> str:
     text = f"{name} {chosen:.4g}, {RULES[result['select']]} of {n} strengths"
     naive, corrected = result[f"{ranked_by}_naive"], result[f"{ranked_by}_corrected"]
     if naive is not None:
-        text += f"; {significant(naive)} there is {OPTIMISTIC}"
+        text += f"; {significant(naive)} there is {OPTIMISTIC if result['select'] == 'min' else OWN_ROWS}"
     if corrected is not None:
         text += f", {significant(corrected)} is corrected for the choice (BBC-CV)"
     return text

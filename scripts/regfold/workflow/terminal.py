@@ -68,20 +68,22 @@ def say_errors(logs: Path, since: float) -> None:
 def _line(name: str, width: int, summary: dict, lines: list[dict]) -> str:
     """A model in one line, and a line for each thing that a reader must know of it."""
     result = summary["models"][name]
-    text = [f"{name:<{width}}  RMSE {significant(result['rmse']):<10}"]
+    text = [f"{name:<{width}}  RMSE {significant(remarks.reported(result, 'rmse')):<10}"]
     if result["rmse_low"] is not None:
         low, high = significant(result["rmse_low"], 3), significant(result["rmse_high"], 3)
         text[0] += f"  95 % interval {low} to {high}"
     if result["rmse_fold_sd"] is not None:
         mean, deviation = significant(result["rmse_fold_mean"]), significant(result["rmse_fold_sd"], 2)
         text[0] += f"  fold mean {mean}, sd {deviation}, {result['n_cells']} folds"
+    if chosen := remarks.choice(result, summary["ranked_by"]):
+        text.append(f"  {chosen}")
     flagged = {}
     for line in lines:
         for flag in filter(None, line["flags"].split("; ")):
             flagged.setdefault(flag, []).append(_cell(line, result))
     text += [f"  ! {flag} ({first_few(cells, MOST_NAMED)})" for flag, cells in flagged.items()]
-    constant = remarks.no_better_than_constant(result, summary["ranked_by"])
-    return "\n".join(map(visible, [*text, *(f"  ! {remark}" for remark in constant)]))
+    warnings = remarks.end_of_path(result) + remarks.no_better_than_constant(result, summary["ranked_by"])
+    return "\n".join(map(visible, [*text, *(f"  ! {remark}" for remark in warnings)]))
 
 
 def _folds(name: str, summary: dict, lines: list[dict]) -> str:

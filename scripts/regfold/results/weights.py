@@ -1,0 +1,132 @@
+"""Do the weights look Laplace or Gaussian? Maximum-likelihood fits to the kernels of a model's networks.
+
+An L1 penalty on weights is the negative logarithm of a Laplace prior, an L2 penalty that of a Gaussian one
+(Williams, 1995, "Bayesian regularization and pruning using a Laplace prior", Neural Computation 7). Both are
+members of one family, the generalized Gaussian distribution with density proportional to
+exp(-|w / scale|^shape): its shape is 1 for Laplace, 2 for Gaussian. All are centred at 0, towards which
+penalties pull.
+"""
+
+import io
+import re
+import zipfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import h5py
+import numpy as np
+from scipy import optimize, stats
+from scipy.special import gammaln
+
+from regfold import files
+
+SHAPES = (0.1, 20.0)  # beyond, the distribution is all but a spike, or uniform
+MOST_FITTED = 100_000
+# Of the likelihood-ratio statistic, for a 95 % interval of one parameter.
+CRITICAL = stats.chi2.ppf(0.95, 1)
+
+
+@dataclass(frozen=True)
+class Fit:
+    """What a layer's weights look like; exact zeros apart, which no density describes.
+
+    Attributes:
+        n: the weights that are not zero.
+        zeros: the share of those that are.
+        deviation: their root mean square, the standard deviation around 0.
+        laplace_over_gaussian: how much higher the log-likelihood of the Laplace fit is than that of the
+            Gaussian one, per weight.
+        shape: of the generalized Gaussian fit, within SHAPES.
+        low, high: its 95 % interval, by the likelihood ratio, as if the weights were independent.
+    """
+
+    n: int
+    zeros: float
+    deviation: float
+    laplace_over_gaussian: float
+    shape: float
+    low: float
+    high: float
+
+    def scale(self, shape: float) -> float:
+        """The scale at which the distribution of a shape has this standard deviation."""
+        return self.deviation * float(np.exp((gammaln(1 / shape) - gammaln(3 / shape)) / 2))
+
+
+def fit(values: np.ndarray) -> Fit | None:
+    """Fit weights, in any order; of very many, evenly chosen ones. None where fewer than two are not zero."""
+    size = np.abs(values[np.isfinite(values) & (values != 0)].astype(np.float64))
+    if len(size) < 2:
+        return None
+    n, deviation = len(size), float(np.sqrt(np.mean(np.square(size))))
+    size = size[:: -(-n // MOST_FITTED)]
+    size = size / np.sqrt(np.mean(np.square(size)))
+
+    def profile(log_shape: float) -> float:
+        """The mean log-likelihood at the scale that is best for a shape."""
+        shape = np.exp(log_shape)
+        scale = np.mean(size**shape) * shape
+        return log_shape - np.log(2) - np.log(scale) / shape - gammaln(1 / shape) - 1 / shape
+
+    bounds = tuple(np.log(SHAPES))
+    best = optimize.minimize_scalar(lambda at: -profile(at), bounds=bounds, method="bounded").x
+    least = profile(best) - CRITICAL / (2 * n)
+    ends = [
+        optimize.brentq(lambda at: profile(at) - least, *sorted((best, bound)))
+        if profile(bound) < least
+        else bound
+        for bound in bounds
+    ]
+    difference = profile(0.0) - profile(np.log(2))
+    zeros = float(np.mean(values == 0))
+    return Fit(n, zeros, deviation, float(difference), *(float(np.exp(at)) for at in (best, *ends)))
+
+
+def closest(fitted: Fit) -> str:
+    """What the interval of the shape says, in words."""
+    for name, shape in (("Laplace", 1), ("Gaussian", 2)):
+        if fitted.low <= shape <= fitted.high:
+            return name
+    if fitted.high < 1:
+        return "more peaked than Laplace"
+    return "flatter than Gaussian" if fitted.low > 2 else "between both"
+
+
+def pooled(networks: Sequence[Mapping[str, np.ndarray]]) -> dict[str, np.ndarray]:
+    """The weights of each layer over several networks, (n,) float32, from what `kernels` returned of each."""
+    return {
+        layer: np.concatenate([network[layer].ravel() for network in networks if layer in network])
+        for layer in dict.fromkeys(layer for network in networks for layer in network)
+    }
+
+
+def kernels(path: str | Path, place: int | None = None) -> dict[str, np.ndarray]:
+    """The kernels in a cell's model.keras: layer -> its weights. The network itself is not built.
+
+    Args:
+        path: the file.
+        place: of a path, which of its strengths; see network.build_stack.
+
+    Raises:
+        RegfoldError: if it is no file that Keras wrote.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            stored = io.BytesIO(archive.read("model.weights.h5"))
+        found = {}
+        with h5py.File(stored) as file:
+            file.visititems(lambda name, item: found.update(_kernel(name, item, place)))
+    except (zipfile.BadZipFile, KeyError, OSError) as error:
+        raise files.damaged(path, f"is no network of Keras ({' '.join(str(error).split())})") from None
+    return {layer: found[order, layer] for order, layer in sorted(found)}
+
+
+def _kernel(name: str, item: h5py.Group | h5py.Dataset, place: int | None) -> dict:
+    """The first variable of a layer, where it is a matrix or more, by (place among the layers, layer)."""
+    if not name.endswith("/vars") or "0" not in item or item["0"].ndim < 2:
+        return {}
+    # Keras numbers the layers of a class: dense, dense_1, ..., dense_10.
+    order = tuple(int(part) if part.isdigit() else part for part in re.split(r"(\d+)", name))
+    value = item["0"][()]
+    return {(order, str(item.attrs["name"])): value if place is None else value[..., place, :]}
