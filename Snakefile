@@ -2,7 +2,7 @@
 
 prepare_data -> split_folds -> train_fold (model x repeat x fold) -> merge_predictions (model)
              -> score_predictions -> render_report
-fit_baseline (baseline x repeat x fold) stands beside train_fold.
+Beside train_fold: fit_baseline (baseline x repeat x fold), refit_model (model); behind them: save_model (model).
 """
 
 from snakemake.utils import min_version
@@ -25,14 +25,14 @@ include: "rules/common.smk"
 # First, and so the default target, which a module's rules do not take from the workflow that uses them.
 rule all:
     input:
-        "<results>/report.html",
-        "<results>/summary.json",
+        expand("<results>/{name}", name=["report.html", "summary.json"]),
         expand(
             "<results>/{csv}.csv", csv=["scores", "scores_by", "importance", "comparison", "rows", "folds"]
         ),
         expand("<results>/oos/{model}.csv", model=PREDICTORS),
         expand(["<results>/path/{model}.csv", "<results>/oos_path/{model}.parquet"], model=SELECTS),
-        lambda wildcards: all_cells(MODELS, *CELL_FILES) + all_cells(BASELINES, *BASELINE_FILES),
+        expand("<results>/models/{model}", model=SAVED),
+        every_cell,
 
 
 include: "rules/prepare.smk"
@@ -41,6 +41,7 @@ include: "rules/train.smk"
 include: "rules/baseline.smk"
 include: "rules/importance.smk"
 include: "rules/merge.smk"
+include: "rules/save.smk"
 include: "rules/score.smk"
 include: "rules/report.smk"
 include: "rules/predict.smk"

@@ -13,11 +13,12 @@ from pathlib import Path
 from regfold.workflow import adapter, copied, local_jobs, pruning, run_lock, run_progress, terminal
 from regfold import errors
 from regfold.runtime import workers
+from regfold.provenance import cell_names
 from regfold.provenance import code, identity
 from regfold.config import baselines, strengths
 from regfold.config.resolve import resolve
 from regfold.runtime.job import STATES
-from regfold.training.cell_files import BASELINE_FILES, CELL_FILES
+from regfold.training.cell_files import BASELINE_FILES, CELL_FILES, REFIT_FILES
 
 with errors.ending_the_process():
     run_lock.release_if_orphaned(workflow)
@@ -31,6 +32,9 @@ with errors.ending_the_process():
 
 following = run_progress.RunProgress(workflow)
 servers = workers.Workers()
+REFIT = cell_names.name(*cell_names.REFIT)
+# A path has a network for each strength, and no one of them to save.
+SAVED = [model for model in MODELS if model not in SELECTS]
 
 
 def one_of(names: list[str]) -> str:
@@ -65,23 +69,54 @@ def table(wildcards) -> list[str]:
     return file_of_user(config["data"]["path"])
 
 
-def fold_of(wildcards) -> str:
+def rows_of(model: str, cell: str) -> str:
     """The file of a cell's rows; its age means nothing where the cell is known to be of this very training."""
-    path = f"<results>/folds/{wildcards.repeat}-{wildcards.fold}.json"
-    specification = SPECIFICATIONS[wildcards.model]
-    return ancient(path) if copied.is_current(workflow, results(), specification, **wildcards) else path
+    path = f"<results>/folds/{cell}.json"
+    is_current = copied.is_current(workflow, results(), SPECIFICATIONS[model], model, cell)
+    return ancient(path) if is_current else path
+
+
+def fold_of(wildcards) -> str:
+    return rows_of(wildcards.model, f"{wildcards.repeat}-{wildcards.fold}")
 
 
 def cells(model: str, name: str) -> list[str]:
     """The file `name` of every cell of a model or baseline, once split_folds has said which cells there are."""
     folder = Path(checkpoints.split_folds.get().output.folds)
-    keys = sorted(tuple(map(int, path.stem.split("-"))) for path in folder.glob("*.json"))
+    keys = sorted(tuple(map(int, path.stem.split("-"))) for path in folder.glob("*-*.json"))
     return [f"<results>/cells/{model}/{repeat}-{fold}/{name}" for repeat, fold in keys]
 
 
 def all_cells(models: list[str], *names: str) -> list[str]:
     """The files `names` of every cell of these models or baselines."""
     return [path for model in models for name in names for path in cells(model, name)]
+
+
+def every_cell(wildcards) -> list[str]:
+    """The files of all cells: of the models, of their refits, and of the baselines."""
+    return all_cells(MODELS, *CELL_FILES) + refit_files(MODELS) + all_cells(BASELINES, *BASELINE_FILES)
+
+
+def all_rows(wildcards) -> str:
+    """The file of a refit's rows, once split_folds has written it."""
+    checkpoints.split_folds.get()
+    return rows_of(wildcards.model, REFIT)
+
+
+def stopped_cells(wildcards) -> list[str]:
+    """What decides a refit's epochs: its folds' cell.json, where early stopping chose theirs."""
+    stops = config["models"][wildcards.model]["training"]["early_stopping"]
+    return cells(wildcards.model, "cell.json") if stops else []
+
+
+def refit_files(models: list[str]) -> list[str]:
+    """The files of the refits of those of these models that have one."""
+    return [
+        f"<results>/cells/{model}/{REFIT}/{name}"
+        for model in models
+        for name in REFIT_FILES
+        if config["models"][model]["refit"]
+    ]
 
 
 def new_data(wildcards) -> list[str]:

@@ -1,10 +1,12 @@
 """train_fold: one network, on one GPU where there is one, for each cell (model x repeat x fold).
+refit_model: one on all rows, for each model with `refit`.
 
 Input: the digests of the cell's rows (results/folds/<repeat>-<fold>.json), and the matrix, whose age means
 nothing (`ancient`). A cell runs again when its rows or its `spec` changed: the model's settings, the code that
 trains, the library versions.
 Output, under results/cells/<model>/<repeat>-<fold>/: the network, its history, its predictions of the rows
-that it has never seen, and cell.json, which says how they came about.
+that it has never seen, and cell.json, which says how they came about. A refit has results/cells/<model>/refit/
+and no predictions; where early stopping chose the folds' epochs, it waits for these.
 """
 
 
@@ -38,3 +40,22 @@ rule train_fold:
         spec=lambda wildcards: SPECIFICATIONS[wildcards.model],
     script:
         "../scripts/train_fold.py"
+
+
+use rule train_fold as refit_model with:
+    input:
+        fold=all_rows,
+        schema=ancient("<results>/prepared/schema.json"),
+        features=ancient("<results>/prepared/features.npy"),
+        target=ancient("<results>/prepared/target.npy"),
+        digests=ancient("<results>/prepared/digests.npy"),
+        assignment=ancient("<results>/prepared/assignment.npy"),
+        codes=ancient("<results>/prepared/codes.npy"),
+        cells=stopped_cells,
+    output:
+        cell="<results>/cells/{model}/refit/cell.json",
+        model="<results>/cells/{model}/refit/model.keras",
+        history="<results>/cells/{model}/refit/history.csv",
+    log:
+        "<logs>/refit_model/{model}.log",
+        usage="<benchmarks>/refit_model/{model}.tsv",

@@ -1,4 +1,4 @@
-"""Predict the rows of a new table with the folds' networks."""
+"""Predict the rows of a new table with every model of the study."""
 
 import os
 from pathlib import Path
@@ -9,19 +9,17 @@ from regfold.runtime import log, processors
 def main(snakemake) -> None:
     """Write results/predictions/<model>.csv for each model, once all are there; say where they are."""
     from regfold.data import table
-    from regfold.results import new_rows, oos
 
-    params, prepared = snakemake.params, Path(snakemake.input.schema).parent
+    params = snakemake.params
     with log.job(snakemake.log) as terminal:
         new = table.read(params.new_data, params.missing, **params.form)
         os.environ["CUDA_VISIBLE_DEVICES"] = "-1"  # a GPU multiplies with fewer digits
         processors.load()
-        predicted = new_rows.predict_table(
-            oos.read_prepared(prepared),
+        from regfold.results import new_rows  # with Keras, now that it knows its threads
+
+        predicted = new_rows.predict(
+            [Path(folder) for folder in snakemake.input.models],
             new,
-            params.models,
-            params.split,
-            params.coverage,
             note=lambda line: print(f"regfold: {line}", file=terminal),
         )
         for line in new_rows.write(predicted, new, params.results / "predictions"):

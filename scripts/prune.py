@@ -8,7 +8,9 @@ from regfold.workflow import pruning
 def main(snakemake) -> None:
     """Say how much was removed."""
     with log.job(snakemake.log) as terminal:
-        removed = pruning.prune(snakemake.params.results, baselines.predictors(snakemake.config), job.STATES)
+        config = snakemake.config
+        refits = [name for name, model in config["models"].items() if model["refit"]]
+        removed = pruning.prune(snakemake.params.results, baselines.predictors(config), refits, job.STATES)
         print(f"regfold: {removed}", file=terminal)
 
 

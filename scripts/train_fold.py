@@ -1,4 +1,4 @@
-"""Train the network of one cell and predict the rows that it has never seen."""
+"""Train the network of one cell and predict its held-out rows; for refit_model one on all rows."""
 
 from pathlib import Path
 
@@ -6,7 +6,7 @@ from regfold.runtime import job, log
 
 
 def main(snakemake) -> None:
-    """Write results/cells/<model>/<repeat>-<fold>/, on a GPU of its own where there is one."""
+    """Write results/cells/<model>/<repeat>-<fold>/ or refit/, on a GPU of its own where there is one."""
     with log.job(snakemake.log) as terminal:
         job.train(
             model=snakemake.wildcards.model,
@@ -17,6 +17,7 @@ def main(snakemake) -> None:
             out=Path(snakemake.output.cell).parent,
             used=Path(snakemake.log.usage),
             terminal=terminal,
+            cells=[Path(path) for path in getattr(snakemake.input, "cells", [])],
         )
 
 

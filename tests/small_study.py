@@ -4,12 +4,13 @@ import json
 from pathlib import Path
 
 import numpy as np
+from regfold import files
 from regfold.config.resolve import resolve
 from regfold.config.strengths import path_of, selects
 from regfold.data import prepare
 from regfold.data.write_text import write_csv
-from regfold.provenance import identity
-from regfold.results import oos, paths
+from regfold.provenance import cell_names, identity
+from regfold.results import oos, paths, saved_model
 from regfold.splits import split
 from regfold.training import cell_files
 
@@ -68,14 +69,14 @@ class Study:
         split.write(decided, self.results / "folds.csv", *arrays, "results/folds")
 
     def cells(self) -> list[tuple[int, int]]:
-        names = sorted(path.stem for path in self.results.glob("folds/*.json"))
+        names = sorted(path.stem for path in self.results.glob("folds/*-*.json"))
         return [tuple(map(int, name.split("-"))) for name in names]
 
     def folder(self, repeat: int, fold: int, model: str = "m") -> Path:
-        return self.results / "cells" / model / f"{repeat}-{fold}"
+        return self.results / "cells" / model / cell_names.name(repeat, fold)
 
     def description(self, repeat: int, fold: int) -> dict:
-        return json.loads(Path(f"results/folds/{repeat}-{fold}.json").read_text())
+        return json.loads(Path(f"results/folds/{cell_names.name(repeat, fold)}.json").read_text())
 
     def features(self) -> np.ndarray:
         return np.load(self.prepared / "features.npy")
@@ -83,6 +84,13 @@ class Study:
     def train(self, repeat: int = 1, fold: int = 1, model: str = "m", **more) -> dict:
         """One cell; the content of its cell.json."""
         settings = self.config["models"][model]
+        specification = identity.specification(settings)
+        if (repeat, fold) == cell_names.REFIT:
+            cells = [self.folder(*key, model) / "cell.json" for key in self.cells()]
+            stopped = (
+                [files.read_json(path) for path in cells] if settings["training"]["early_stopping"] else []
+            )
+            specification = identity.refit_specification(specification, stopped)
         from regfold.training import cell
 
         return cell.run(
@@ -90,7 +98,7 @@ class Study:
                 model=model,
                 repeat=repeat,
                 fold=fold,
-                specification=identity.specification(settings),
+                specification=specification,
                 split=self.config["split"],
                 checkpoint_seconds=settings["training"]["checkpoint_seconds"],
                 on_divergence=settings["training"]["on_divergence"],
@@ -177,6 +185,19 @@ class Study:
             "epochs": [3 + place for place in range(n)],
             "chosen": fold % n if select == "nested" else None,
         }
+
+    def save(self, model: str = "m") -> Path:
+        """save_model."""
+        settings, out = self.config["models"][model], self.results / "models" / model
+        saved = {
+            "missing": self.config["data"]["missing"],
+            "method": self.config["split"]["method"],
+            "coverage": self.config["predict"]["coverage"],
+            "refit": settings["refit"],
+            "build": settings["network"]["build"],
+        }
+        saved_model.save(oos.read_prepared(self.prepared), model, saved, out)
+        return out
 
     def merge(self, model: str = "m") -> Path:
         """merge_predictions, or with a path merge_path."""

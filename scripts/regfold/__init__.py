@@ -3,10 +3,14 @@
 import importlib
 
 __version__ = "0.1.0"
-__all__ = ["RegfoldError", "Study"]
+__all__ = ["RegfoldError", "Study", "load"]
 
 # What is imported when it is asked for: to import regfold alone costs nothing.
-_PUBLIC = {"RegfoldError": "regfold.errors", "Study": "regfold.study"}
+_PUBLIC = {
+    "RegfoldError": "regfold.errors",
+    "Study": "regfold.study",
+    "load": "regfold.results.predictor",
+}
 
 
 def __getattr__(name: str) -> object:

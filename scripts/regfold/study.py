@@ -2,23 +2,20 @@
 
 import contextlib
 import os
-import warnings
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
 import yaml
 
 from regfold import files
 from regfold.config import baselines, strengths
 from regfold.config.resolve import resolve
-from regfold.data import read_typed
 from regfold.data.oos_names import KEYS, LABEL
-from regfold.data.table import Table
 from regfold.errors import RegfoldError, nearest, quote
+from regfold.provenance import cell_names
 from regfold.results import by_level, oos, paths
 from regfold.results import importance as importance_file
 from regfold.results import rows as rows_file
@@ -29,11 +26,9 @@ if TYPE_CHECKING:
     import altair
     import keras
 
-    from regfold.results.new_rows import Ensemble
+    from regfold.results.predictor import Predictor
 
 CONFIG = "config.yaml"
-# What a data frame is called in a message, in the place of a file.
-FRAME = "frame"
 
 
 class Study:
@@ -61,7 +56,7 @@ class Study:
             raise RegfoldError(f"{self.folder / CONFIG}: cannot be read: {reason}") from None
         with contextlib.chdir(self.folder):  # the paths in config.yaml are relative to it
             self.config = resolve(raw, str(self.folder / CONFIG))
-        self._ensembles: dict[str, Ensemble] = {}
+        self._predictors: dict[str, Predictor] = {}
 
     def __repr__(self) -> str:
         return f"Study({str(self.folder)!r})"
@@ -146,46 +141,20 @@ class Study:
         return self._read(self._path_table(model), paths.read_table)
 
     def networks(self, model: str) -> list["keras.Model"]:
-        """A model's networks, by repeat and fold; loaded once.
+        """The networks of a model's folds, by repeat and fold; loaded once.
 
         Each takes encoded rows, float32 (n, width), NaN where missing, and gives class probabilities, or
         numbers in the targets' units, (n, n_outputs). `predict` takes rows as they are in the table.
 
         Raises:
-            RegfoldError: if a network is missing, damaged, or was trained with another encoding.
+            RegfoldError: if a network is missing or damaged.
         """
-        return list(self._ensemble(model).networks.values())
+        networks = self._predictor(model).networks
+        return [network for key, network in networks.items() if key != cell_names.REFIT]
 
     def predict(self, model: str, frame: pd.DataFrame) -> pd.DataFrame:
-        """Predict new rows with the mean of a model's networks.
-
-        What is missing, unknown or not used in `frame` is counted in warnings.
-
-        Args:
-            model: the model's name.
-            frame: the table's own columns, raw, in any order; no target is needed. (n, columns)
-
-        Returns:
-            the columns that `snakemake predict` writes behind a file's own, with the frame's index, (n, ...):
-            pred, pred_low and pred_high, with _<target> behind where there are several targets; for classes
-            pred_label, pred_<class> and pred_set. Without bounds and sets under split.method time.
-
-        Raises:
-            RegfoldError: if a column is missing, or a number column holds text.
-        """
-        self._check(model)
-        from regfold.results import new_rows
-
-        prepared, split = self._prepared, self.config["split"]
-        features = new_rows.encoded(prepared.schema, self._table(frame), split, _warn)
-        predicted = new_rows.predict(
-            prepared,
-            self._ensemble(model),
-            features,
-            split,
-            self.config["predict"]["coverage"],
-        )
-        return pd.DataFrame(predicted, index=frame.index)
+        """Predict new rows with a model, see Predictor.predict."""
+        return self._predictor(model).predict(frame)
 
     def figure(self, name: str) -> "altair.LayerChart":
         """A chart of the report, by the name of its file under results/figures/."""
@@ -210,8 +179,8 @@ class Study:
                 scores_by=self.results / "scores_by.csv",
                 importance=self.results / "importance.csv",
                 rows=self.results / "rows.csv",
-                cells=sorted(self.results.glob("cells/*/*/cell.json")),
-                histories=sorted(self.results.glob("cells/*/*/history.csv")),
+                cells=sorted(self.results.glob("cells/*/*-*/cell.json")),
+                histories=sorted(self.results.glob("cells/*/*-*/history.csv")),
                 paths=[self._path_table(model) for model in strengths.selects(self.config)],
             )
         )
@@ -220,13 +189,13 @@ class Study:
     def _prepared(self) -> oos.Prepared:
         return self._read("prepared", oos.read_prepared)
 
-    def _ensemble(self, model: str) -> "Ensemble":
+    def _predictor(self, model: str) -> "Predictor":
         self._check(model)
-        if model not in self._ensembles:
-            from regfold.results import new_rows
+        if model not in self._predictors:
+            from regfold.results import predictor
 
-            self._ensembles[model] = new_rows.load(self._prepared, model, self.folder)
-        return self._ensembles[model]
+            self._predictors[model] = predictor.load(self.results / "models" / model)
+        return self._predictors[model]
 
     def _check(self, model: str, known: list[str] | None = None) -> None:
         """Refuse a name that is none of these, by default of the models."""
@@ -244,26 +213,3 @@ class Study:
             return read(path)
         except FileNotFoundError as error:
             raise RegfoldError(f"{error.filename or path}: no such file; run snakemake first") from None
-
-    def _table(self, frame: pd.DataFrame) -> Table:
-        """A data frame as the table that its file would be."""
-        if not len(frame):
-            raise RegfoldError(f"{FRAME}: has no rows; expected at least 1")
-        twice = frame.columns[frame.columns.duplicated()]
-        if len(twice):
-            raise RegfoldError(
-                f"{FRAME}: two columns are named {quote(twice[0])}; expected names that differ"
-            )
-        try:
-            arrow = pa.Table.from_pandas(frame, preserve_index=False)
-        except (pa.ArrowException, TypeError, ValueError) as error:
-            reason = " ".join(map(str, error.args))
-            raise RegfoldError(
-                f"{FRAME}: {quote(reason, 200)[1:-1]}; expected one type in a column"
-            ) from None
-        text, kinds = read_typed.as_text(arrow.replace_schema_metadata(None), FRAME)
-        return Table(FRAME, text, kinds, tuple(self.config["data"]["missing"]), np.arange(len(frame)))
-
-
-def _warn(line: str) -> None:
-    warnings.warn(line, stacklevel=3)

@@ -115,6 +115,7 @@ def test_a_config_of_two_lines_has_every_key():
                     "dropout": 0.0,
                     "weight_decay": 0.0,
                 },
+                "refit": False,
             }
         },
     }

@@ -271,7 +271,7 @@ CASES = [
     (models("[a, b]"), f"models: found a list; expected {ONE_MODEL}"),
     (
         models("{m: 0.1}"),
-        "models.m: found 0.1; expected a mapping with penalty, network, training and select",
+        "models.m: found 0.1; expected a mapping with penalty, network, training, select and refit",
     ),
     (models("{my model: {}}"), f"models: 'my model' cannot name files; expected {NAMES}"),
     (models("{../x: {}}"), f"models: '../x' cannot name files; expected {NAMES}"),
@@ -350,6 +350,11 @@ CASES = [
     (
         penalty("dropout: [0, 0.1], kernel: {l1: [0, 0.1]}"),
         "models.m.penalty.dropout: a path beside kernel.l1; expected one path in a model",
+    ),
+    (
+        models("{m: {penalty: {kernel: {l1: [0, 1]}}, refit: true}}"),
+        "models.m.refit: true beside a path, of which a strength is chosen by the folds' scores; expected "
+        "false, or one strength in a model of its own",
     ),
     (
         models("{m: {penalty: {kernel: {l1: [0, 1]}}, training: {optimizer: lamb}}}"),

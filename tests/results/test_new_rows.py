@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from regfold.data import table
 from regfold.errors import RegfoldError
-from regfold.results import new_rows, oos
+from regfold.provenance import cell_names
+from regfold.results import new_rows, oos, predictor
 from small_study import Study
 
 MISSING = ["", "NA"]
@@ -30,16 +31,15 @@ def text(n=24, two=False, classes=False):
 def trained(content, **settings):
     settings["data"] = {"id": "i"} | settings.get("data", {})
     study = Study(content, split={"folds": 2} | settings.pop("split", {}), **settings)
-    for key in study.cells():
+    refit = [cell_names.REFIT] * study.config["models"]["m"]["refit"]
+    for key in study.cells() + refit:
         study.train(*key)
     return study
 
 
 def predicted(study, path="new.csv", notes=None):
     note = (lambda line: None) if notes is None else notes.append
-    prepared = oos.read_prepared(study.prepared)
-    new = table.read(path, MISSING)
-    return new_rows.predict_table(prepared, new, ["m"], study.config["split"], 0.9, note)["m"]
+    return new_rows.predict([study.save()], table.read(path, MISSING), note)["m"]
 
 
 @pytest.mark.parametrize(
@@ -54,17 +54,15 @@ def predicted(study, path="new.csv", notes=None):
 def test_a_fold_predicts_its_own_rows_as_it_did(content, data):
     study = trained(content, data=data)
     prepared = oos.read_prepared(study.prepared)
-    features = new_rows.encode(table.read("t.csv", MISSING), prepared.schema)
-    ensemble = new_rows.load(prepared, "m")
-    order = np.argsort(prepared.position)
-    for (repeat, fold), network in ensemble.networks.items():
+    model = predictor.load(study.save())
+    features = model.encode(table.read("t.csv", MISSING), print)
+    for (repeat, fold), network in model.networks.items():
         rows, expected = study.predictions(repeat, fold)
-        again = new_rows.forward(network, features)[prepared.position[rows]]
+        again = predictor.forward(network, features)[prepared.position[rows]]
         np.testing.assert_allclose(again, expected, rtol=1e-6, atol=1e-6)
-    assert sorted(order) == list(range(len(order)))
     Path("new.csv").write_text(content)
     columns = predicted(study)
-    each = np.stack([new_rows.forward(network, features) for network in ensemble.networks.values()])
+    each = np.stack([predictor.forward(network, features) for network in model.networks.values()])
     names = [f"pred_{c}" for c in "pqr"] if "p\n" in content else None
     names = names or (["pred_y", "pred_w"] if len(study.schema["target"]) == 2 else ["pred"])
     np.testing.assert_array_equal(np.stack([columns[name] for name in names], axis=1), each.mean(axis=0))
@@ -105,7 +103,7 @@ def test_the_file_holds_its_own_cells_and_the_predictions(tmp_path):
 
 
 def test_labels_in_a_set_can_be_told_apart():
-    sets = new_rows._sets(["a|b", "c\\", "d"], np.array([[1, 1, 0], [0, 0, 1], [0, 0, 0]], bool))
+    sets = predictor._sets(["a|b", "c\\", "d"], np.array([[1, 1, 0], [0, 0, 1], [0, 0, 0]], bool))
     assert sets.tolist() == ["a\\|b|c\\\\", "d", ""]
 
 
@@ -197,4 +195,4 @@ def test_a_damaged_network_is_refused():
 def test_names_of_classes_that_collide_are_refused():
     schema = {"task": "classification", "classes": ["label", "x"], "target": ["y"], "path": "t.csv"}
     with pytest.raises(RegfoldError, match="named 'pred_label'; rename the class"):
-        new_rows.column_names(schema, {"method": "kfold"})
+        predictor.column_names(schema, with_bounds=True)

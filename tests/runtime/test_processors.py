@@ -35,7 +35,7 @@ key = (1, 1, 1)
 core = build_core(20, 2, "linear", settings["network"], settings["penalty"], key)
 rows = padded_rows(rows.astype(np.float32), truth.astype(np.float32))
 groups, penalty = np.arange(20, dtype=np.int32), settings.pop("penalty")
-del settings["select"]
+del settings["select"], settings["refit"]
 options = {{"task": "regression", "n_outputs": 2, "key": key, "penalties": [penalty], **settings}}
 trainer = Trainer(core, rows, None, groups, **options)
 (trained,) = trainer.fit(None, save=lambda state: None).trained()

@@ -346,7 +346,7 @@ def test_dead_units_and_constant_predictors_are_flagged():
     assert diagnosis.flags("", hidden(10), several) == [said.format(10)]
     assert diagnosis.flags("", hidden(9), several) == [said.format(9)]
     assert diagnosis.flags("", few, several) == []
-    constant = ["constant predictor: all held-out rows get the same prediction"]
+    constant = ["constant predictor: all rows get the same prediction"]
     for same in (np.full((5, 1), 3), np.zeros((5, 1)), np.tile([0.2, 0.8], (5, 1))):
         assert diagnosis.flags("", few, same.astype(np.float32)) == constant
     assert diagnosis.flags("", few, np.full((1, 1), 3, np.float32)) == []

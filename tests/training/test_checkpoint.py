@@ -57,7 +57,7 @@ def test_a_state_is_read_back_as_it_was(tmp_path):
     for written in (state(), State([np.zeros(1)]), state(40)):
         store.save(written)
         assert_equal(store.load(), written)
-    assert store.progress() == (40, False)
+    assert store.progress() == (40, False, 1)
     assert not store.damage
     assert [path.name for path in store.folder.iterdir()] == ["state.npz"]
 

@@ -37,8 +37,8 @@ def resolve(raw: dict, source: str = "config.yaml", *, inputs_exist: bool = True
 
     Returns:
         a new, JSON-serialisable dictionary: `data`, `split`, `compare`, `predict`, `report`, `new_data`,
-        `baselines`, and `models` with `select`, `network`, `training` and `penalty` for each; every key is
-        there. To resolve it once more changes nothing.
+        `baselines`, and `models` with `select`, `refit`, `network`, `training` and `penalty` for each; every
+        key is there. To resolve it once more changes nothing.
 
     Raises:
         RegfoldError: at the first problem: unknown keys, then single values, both in the config's order, then
@@ -126,8 +126,8 @@ def _model(given: dict, own: dict, name: str) -> dict:
     training["schedule"] = schedule | {
         key: schedule.get(key, usual[key]) for key in SCHEDULE_OPTIONS[schedule["name"]]
     }
-    select = own.get("select", rules["select"]["default"])
-    return {"select": select, "network": network, "training": training, "penalty": penalty}
+    chosen = {key: own.get(key, rules[key]["default"]) for key in ("select", "refit")}
+    return chosen | {"network": network, "training": training, "penalty": penalty}
 
 
 def _named(value: str | dict) -> dict:
@@ -275,6 +275,11 @@ def _check_path(model: dict, name: str) -> None:
             )
         return
     where = f"models.{name}.penalty.{path.name}"
+    if model["refit"]:
+        raise RegfoldError(
+            f"models.{name}.refit: true beside a path, of which a strength is chosen by the folds' scores; "
+            "expected false, or one strength in a model of its own"
+        )
     if model["network"]["build"]:
         raise RegfoldError(
             f"{where}: a path with network.build; expected one number, as only regfold's own networks are "

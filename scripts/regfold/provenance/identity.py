@@ -2,9 +2,11 @@
 
 import hashlib
 import json
+from collections.abc import Sequence
 from functools import cache
 from importlib import metadata
 from pathlib import Path
+from statistics import median
 
 from regfold.config import baselines
 from regfold.provenance.code import code_digest, module_path, source_digest
@@ -46,6 +48,26 @@ def specification(model: dict) -> dict:
         "code": code_digest(*map(module_path, TRAINING)),
         "cell": code_digest(module_path("training.cell")),
         "versions": versions(),
+    }
+
+
+def refit_specification(specification: dict, cells: Sequence[dict]) -> dict:
+    """The specification of a model's network that is trained on all rows.
+
+    Where early stopping chose the folds' epochs, it is trained for the median of these, on all rows and on
+    the same schedule of learning rates, as there is nothing left to validate on.
+
+    Args:
+        specification: the model's.
+        cells: what its folds' cells wrote into their cell.json; of use with early stopping alone.
+    """
+    training = specification["training"]
+    if not training["early_stopping"]:
+        return specification
+    epochs = round(median(cell["best_epoch"] for cell in cells))
+    schedule = training["schedule"] | {"epochs": training["epochs"]}
+    return specification | {
+        "training": training | {"epochs": epochs, "schedule": schedule, "early_stopping": None}
     }
 
 

@@ -202,7 +202,13 @@ def read_cells(
 
 
 def read_cell(folder: Path, expected: dict) -> tuple[np.ndarray, np.ndarray]:
-    """A cell's predictions, once its files are found to be what the cell wrote for this fold.
+    """A cell's predictions, see `read_metadata` and `read_predictions`."""
+    read_metadata(folder, expected)
+    return read_predictions(folder)
+
+
+def read_metadata(folder: Path, expected: dict) -> dict:
+    """A cell's cell.json, once its files are found to be what the cell wrote for this fold.
 
     Args:
         folder: the cell's folder.
@@ -211,12 +217,15 @@ def read_cell(folder: Path, expected: dict) -> tuple[np.ndarray, np.ndarray]:
     Raises:
         RegfoldError: if a file is missing or damaged, or the cell is not of this fold.
     """
-    metadata = files.read_json(folder / "cell.json")
+    try:
+        metadata = files.read_json(folder / "cell.json")
+    except FileNotFoundError:
+        raise RegfoldError(f"{folder}: has no cell.json; expected a trained cell: run snakemake") from None
     if damaged := cell_files.damaged(folder, metadata["digests"]["files"]):
         raise RegfoldError(f"{folder / damaged[0]}: damaged since it was written; remove it and run again")
     if not changes.belongs(metadata, expected):
         raise RegfoldError(f"{folder}: {OUTDATED}")
-    return read_predictions(folder)
+    return metadata
 
 
 def read_predictions(folder: Path) -> tuple[np.ndarray, np.ndarray]:

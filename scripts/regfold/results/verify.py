@@ -15,13 +15,15 @@ from regfold.config import baselines, strengths
 from regfold.data.layout import Layout
 from regfold.data.prepare import prepare
 from regfold.errors import RegfoldError, quote
-from regfold.provenance import changes
+from regfold.provenance import cell_names, changes
 from regfold.results import oos, paths
 from regfold.splits import folds
 from regfold.training import cell_files
 
 # A line may be so long at most.
 BLOCK_BYTES = 1 << 26
+# What reading a cell's damaged files raises.
+UNREADABLE = (OSError, ValueError, KeyError, TypeError)
 
 
 def verify(config: dict, results: Path) -> str:
@@ -50,11 +52,15 @@ def verify(config: dict, results: Path) -> str:
     problems += _check_folds(results / "folds.csv", prepared)
     decided = folds.read(results / "prepared", config["split"])
     described = {key: decided.describe(*key, prepared.digests, layout) for key in decided.cells()}
+    refit = decided.describe(*cell_names.REFIT, prepared.digests, layout)
     selects = strengths.selects(config)
     n_lines, n_cells, n_expected = 0, 0, len(described)
     for model in baselines.predictors(config):
         cells, found = _read_cells(results / "cells" / model, prepared, described, model in selects)
         problems += found
+        if model in config["models"] and config["models"][model]["refit"]:
+            problems += _check_cell(results / "cells" / model / cell_names.name(*cell_names.REFIT), refit)[1]
+            n_cells += 1
         n_cells += len(cells)
         if len(cells) == n_expected:
             if model in selects:
@@ -96,26 +102,39 @@ def _read_cells(
 ) -> tuple[dict, list[str]]:
     """A model's cells, as `paths.choose` or `oos.merge` takes them, and what is wrong with them."""
     cells, problems = {}, []
-    for (repeat, fold), expected in described.items():
-        cell = folder / f"{repeat}-{fold}"
+    for key, expected in described.items():
+        cell = folder / cell_names.name(*key)
+        metadata, found = _check_cell(cell, expected)
+        problems += found
+        if metadata is None:
+            continue
         try:
-            metadata = json.loads((cell / "cell.json").read_text(encoding="utf-8"))
-            damaged = cell_files.damaged(cell, metadata["digests"]["files"])
-            problems += [f"{cell / name}: damaged or missing; {_set_aside(cell / name)}" for name in damaged]
-            if not damaged:
-                if not changes.belongs(metadata, expected):
-                    problems.append(f"{cell}: {oos.OUTDATED}")
-                digests, predicted = oos.read_predictions(cell)
-                n_strengths = len(metadata["path"]["strengths"]) if has_path else None
-                if wrong := oos.wrong_rows(prepared, repeat, fold, digests, predicted, n_strengths):
-                    problems.append(f"{cell / 'predictions.npz'}: {wrong}")
-                else:
-                    own = digests, predicted
-                    cells[repeat, fold] = paths.cell(metadata, *own) if has_path else own
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            path = cell / "cell.json"
-            problems.append(f"{path}: damaged or missing ({error}); {_set_aside(path)}")
+            digests, predicted = oos.read_predictions(cell)
+            n_strengths = len(metadata["path"]["strengths"]) if has_path else None
+            if wrong := oos.wrong_rows(prepared, *key, digests, predicted, n_strengths):
+                problems.append(f"{cell / 'predictions.npz'}: {wrong}")
+            else:
+                own = digests, predicted
+                cells[key] = paths.cell(metadata, *own) if has_path else own
+        except UNREADABLE as error:
+            problems.append(_unreadable(cell, error))
     return cells, problems
+
+
+def _check_cell(cell: Path, expected: dict) -> tuple[dict | None, list[str]]:
+    """A cell's cell.json, None where it or another file is damaged; and what is wrong with them."""
+    try:
+        metadata = json.loads((cell / "cell.json").read_text(encoding="utf-8"))
+        if damaged := cell_files.damaged(cell, metadata["digests"]["files"]):
+            return None, [f"{cell / name}: damaged or missing; {_set_aside(cell / name)}" for name in damaged]
+        return metadata, [] if changes.belongs(metadata, expected) else [f"{cell}: {oos.OUTDATED}"]
+    except UNREADABLE as error:
+        return None, [_unreadable(cell, error)]
+
+
+def _unreadable(cell: Path, error: Exception) -> str:
+    path = cell / "cell.json"
+    return f"{path}: damaged or missing ({error}); {_set_aside(path)}"
 
 
 def _set_aside(path: Path) -> str:

@@ -1,11 +1,12 @@
 """A training job around its cell: a GPU, threads, signals and progress, before TensorFlow starts."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TextIO
 
 from regfold import files
+from regfold.provenance import cell_names, identity
 from regfold.runtime import gpu, processors, signals, usage
 from regfold.runtime.progress import Reporter
 
@@ -24,6 +25,7 @@ def train(
     out: Path,
     used: Path,
     terminal: TextIO,
+    cells: Sequence[Path] = (),
 ) -> None:
     """Run one cell in this process, which may have run others that need as many threads.
 
@@ -36,13 +38,18 @@ def train(
         out: the cell's folder.
         used: takes what the cell used of time and memory.
         terminal: takes the lines for the user.
+        cells: for a refit with early stopping, cell.json of the model's folds.
     """
     metadata = files.read_json(description)
+    if (metadata["repeat"], metadata["fold"]) == cell_names.REFIT:
+        specification = identity.refit_specification(specification, [files.read_json(path) for path in cells])
     training = config["models"][model]["training"]
     pool = processors.pool_of(specification, description, prepared / "schema.json")
     with (
         usage.recorded(used),
-        Reporter(model, metadata["repeat"], metadata["fold"], training["epochs"]) as reporter,
+        Reporter(
+            model, metadata["repeat"], metadata["fold"], specification["training"]["epochs"]
+        ) as reporter,
     ):
         device = _device(pool, reporter.queue)
         reporter.begin(device["name"])

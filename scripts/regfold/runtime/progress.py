@@ -14,6 +14,7 @@ from pathlib import Path
 
 from regfold import files
 from regfold.errors import RegfoldError
+from regfold.provenance import cell_names
 from regfold.runtime import process
 
 FOLDER = Path(".regfold/progress")
@@ -30,7 +31,7 @@ class Reporter:
         self, model: str, repeat: int, fold: int, epochs: int, folder: Path = FOLDER, seconds: float = 1.0
     ):
         """`epochs` is where training ends at the latest; the file is written every `seconds` at most."""
-        self.path = Path(folder) / model / f"{repeat}-{fold}.json"
+        self.path = Path(folder) / model / f"{cell_names.name(repeat, fold)}.json"
         self.state = {
             "model": model,
             "repeat": repeat,

@@ -27,6 +27,7 @@ MODULES = {
         "regfold.training.baseline",
         "regfold.data.write_text",
         "regfold.results.oos",
+        "regfold.results.saved_model",
         "regfold.results.predictions",
         "regfold.results.training_rows",
         "regfold.results.scores",

@@ -40,8 +40,15 @@ VARIABLE = "REGFOLD_WORKERS"
 # A server for the rules that train, and one for those that need pandas, scikit-learn and Altair.
 TRAINING, TABLES = "training", "tables"
 RULES = {
-    TRAINING: {"train_fold", "measure_importance"},
-    TABLES: {"fit_baseline", "merge_predictions", "merge_path", "score_predictions", "render_report"},
+    TRAINING: {"train_fold", "refit_model", "measure_importance"},
+    TABLES: {
+        "fit_baseline",
+        "merge_predictions",
+        "merge_path",
+        "save_model",
+        "score_predictions",
+        "render_report",
+    },
 }
 BEGUN, DONE = b"b", b"\0"  # any other byte at the end is an exit status
 
@@ -102,11 +109,12 @@ class Workers:
         kind = next((kind for kind, rules in RULES.items() if snakemake.rule in rules), None)
         if kind not in self.addresses:
             return False
+        script = "train_fold" if snakemake.rule == "refit_model" else snakemake.rule
         try:
-            pool = _pool(snakemake) if snakemake.rule == "train_fold" else 0
+            pool = _pool(snakemake) if script == "train_fold" else 0
         except (OSError, RegfoldError):
             return False  # what is wrong with a file, the work itself will say, in its log
-        return run(self.addresses[kind], SCRIPTS / f"{snakemake.rule}.py", snakemake, pool)
+        return run(self.addresses[kind], SCRIPTS / f"{script}.py", snakemake, pool)
 
     def end(self) -> None:
         """Let the servers end, and with them the workers, each after its job."""

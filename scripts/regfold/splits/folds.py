@@ -11,6 +11,7 @@ import pyarrow as pa
 from regfold.config.split_methods import GROUPED, STRATIFIED
 from regfold.data.layout import Layout
 from regfold.errors import RegfoldError
+from regfold.provenance import cell_names
 
 
 @dataclass(frozen=True)
@@ -38,16 +39,19 @@ class Folds:
         ]
 
     def held_out(self, repeat: int, fold: int) -> np.ndarray:
-        """The rows, bool (n,), that a fold tests."""
+        """The rows, bool (n,), that a fold tests; none for REFIT."""
+        if (repeat, fold) == cell_names.REFIT:
+            return np.zeros(len(self.codes), bool)
         return self.assignment[repeat - 1] == fold
 
     def training(self, repeat: int, fold: int) -> np.ndarray:
         """The rows, bool (n,), that a fold's networks are trained on.
 
-        All that it does not test; under `time` those alone that come before, and before the gap.
+        All that it does not test; under `time` those alone that come before, and before the gap. For REFIT
+        all rows.
         """
         held_out = self.held_out(repeat, fold)
-        if self.method == "time":
+        if self.method == "time" and (repeat, fold) != cell_names.REFIT:
             return self.codes < self.codes[held_out].min() - self.gap
         return ~held_out
 

@@ -10,6 +10,7 @@ import pyarrow.parquet as parquet
 from regfold import files
 from regfold.data.layout import Layout
 from regfold.data.write_text import write_csv
+from regfold.provenance import cell_names
 from regfold.splits import folds, methods
 
 
@@ -22,11 +23,13 @@ class Split:
         names: the rows' names, in canonical order.
         cells: each cell's description by (repeat, fold), see Folds.describe, with its fold's name, and
             nothing else that could change. The cell runs again when its description does.
+        refit: the same of all rows, see cell_names.REFIT.
     """
 
     folds: folds.Folds
     names: pa.Array
     cells: dict[tuple[int, int], dict]
+    refit: dict
 
 
 def decide(settings: dict, prepared: Path) -> Split:
@@ -62,13 +65,16 @@ def decide(settings: dict, prepared: Path) -> Split:
         (repeat, fold): decided.describe(repeat, fold, digests, layout) | {"name": fold_names[fold - 1]}
         for repeat, fold in decided.cells()
     }
-    return Split(decided, names, cells)
+    refit = decided.describe(*cell_names.REFIT, digests, layout) | {
+        "name": cell_names.name(*cell_names.REFIT)
+    }
+    return Split(decided, names, cells, refit)
 
 
 def write(split: Split, table: str, assignment: str, codes: str, folder: str) -> None:
-    """Write folds.csv, what `folds.read` reads, and results/folds/<repeat>-<fold>.json."""
-    for (repeat, fold), description in split.cells.items():
-        files.write_json(Path(folder) / f"{repeat}-{fold}.json", description)
+    """Write folds.csv, what `folds.read` reads, and results/folds/<repeat>-<fold>.json and refit.json."""
+    for key, description in [*split.cells.items(), (cell_names.REFIT, split.refit)]:
+        files.write_json(Path(folder) / f"{cell_names.name(*key)}.json", description)
     for path, array in ((assignment, split.folds.assignment), (codes, split.folds.codes)):
         with files.atomic(path) as temporary, temporary.open("wb") as file:
             np.save(file, array)

@@ -15,7 +15,7 @@ import numpy as np
 from regfold import __version__, files
 from regfold.config import strengths
 from regfold.errors import RegfoldError
-from regfold.provenance import identity
+from regfold.provenance import cell_names, identity
 from regfold.training import cell_files, diagnosis, parts, penalty
 from regfold.training.fitting import Fitting
 from regfold.training.fold_rows import FoldRows
@@ -33,7 +33,7 @@ class Cell:
 
     Attributes:
         model: the model's name.
-        repeat, fold: from 1.
+        repeat, fold: from 1; cell_names.REFIT: it is trained on all rows and predicts none.
         specification: what training depends on besides its rows, see identity.specification.
         split: the resolved split section.
         checkpoint_seconds: at most so many seconds of training are ever lost.
@@ -53,7 +53,7 @@ class Cell:
         return self.specification["training"]["seed"], self.repeat, self.fold
 
     def __str__(self) -> str:
-        return f"model {self.model}, repeat {self.repeat}, fold {self.fold}"
+        return f"model {self.model}, {cell_names.words(self.repeat, self.fold)}"
 
 
 def run(
@@ -129,11 +129,13 @@ def run(
                     raise RegfoldError(f"{cell}{what}: {network.ending}; training.on_divergence is fail")
         whole = _assemble(fitting, networks, specification, schema)
         held, losses = HeldOut(trainer.program, fold.as_trained(fitting), fitting.target), []
+        if not len(fold.held_out):  # a refit is looked at with training rows
+            held = HeldOut(trainer.program, trainer.sample, fitting.target)
         predictions = held.predict([network.variables for network in networks])
         for network in networks:
             looked_at = network.snapshots | {network.best_epoch: network.variables}
-            scores = held.scores(list(looked_at.values()), fold.truth)
-            losses.append(dict(zip(looked_at, scores, strict=True)))
+            scores = held.scores(list(looked_at.values()), fold.truth) if len(fold.held_out) else []
+            losses.append(dict(zip(looked_at, scores, strict=bool(scores))))
         for predicted, what in zip(predictions, _names(path), strict=True):
             if cell.on_divergence == "fail" and not np.isfinite(predicted).all():
                 raise RegfoldError(
@@ -265,8 +267,9 @@ def _write(
     """Write the cell's files, cell.json with their digests last; its content."""
     with files.atomic(out / "model.keras") as temporary:
         network.save(temporary)
-    with files.atomic(out / "predictions.npz") as temporary:
-        np.savez(temporary, digest=digests, prediction=predictions)
+    if len(digests):
+        with files.atomic(out / "predictions.npz") as temporary:
+            np.savez(temporary, digest=digests, prediction=predictions)
     with files.atomic(out / "history.csv") as temporary, temporary.open("w", newline="") as file:
         csv.writer(file, lineterminator="\n").writerows(history)
     metadata["digests"]["files"] = cell_files.digests(out)
@@ -276,12 +279,13 @@ def _write(
 
 def sentence(metadata: dict) -> str:
     """What a job did, for the terminal."""
-    what = f"{metadata['model']}, repeat {metadata['repeat']}, fold {metadata['fold']}"
+    what = f"{metadata['model']}, {cell_names.words(metadata['repeat'], metadata['fold'])}"
     trained, begun = metadata["trained_epochs"], metadata["resumed_from"]
     path = metadata.get("path")
     beside = f" of {len(path['strengths'])} strengths" if path else ""
     if not trained:
-        did = f"0 epochs to train: {begun} epochs{beside} were found, the rows are predicted again"
+        did = f"0 epochs to train: {begun} epochs{beside} were found"
+        did += ", the rows are predicted again" if metadata["n_test"] else ""
     elif begun:
         did = f"{trained} epochs{beside} trained, after {begun} that were found"
     else:

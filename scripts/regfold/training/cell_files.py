@@ -4,6 +4,7 @@ from pathlib import Path
 
 from regfold import files
 from regfold.config import baselines
+from regfold.provenance import cell_names
 
 # What the cell made, and whose digests cell.json, the last to be written, holds.
 PRODUCTS = ("model.keras", "history.csv", "predictions.npz")
@@ -11,10 +12,15 @@ CELL_FILES = ("cell.json", *PRODUCTS)
 # A baseline's cell keeps neither its estimator nor a history.
 BASELINE_PRODUCTS = ("predictions.npz",)
 BASELINE_FILES = ("cell.json", *BASELINE_PRODUCTS)
+# A network that is trained on all rows has none to predict.
+REFIT_PRODUCTS = ("model.keras", "history.csv")
+REFIT_FILES = ("cell.json", *REFIT_PRODUCTS)
 
 
 def products(folder: Path) -> tuple[str, ...]:
     """The names of what a cell made, by its folder."""
+    if folder.name == cell_names.name(*cell_names.REFIT):
+        return REFIT_PRODUCTS
     return BASELINE_PRODUCTS if folder.parent.name in baselines.NAMES else PRODUCTS
 
 

@@ -23,7 +23,8 @@ def flags(
     Args:
         ending: "" or the reason of an early end of the training, in words.
         hidden: hidden layer -> its outputs, (n, units), for some training rows.
-        predictions: (n_test, n_outputs), probabilities or numbers in the targets' units.
+        predictions: (n, n_outputs), of the held-out rows, or of some training rows where there are none:
+            probabilities or numbers in the targets' units.
         target: the scale of a regression's targets.
     """
     found = []
@@ -35,7 +36,7 @@ def flags(
         return found
     spread = np.ptp(predictions, axis=0) / (1.0 if target is None else target.deviation)
     if len(predictions) > 1 and (spread <= 1e-6).all():
-        found.append("constant predictor: all held-out rows get the same prediction")
+        found.append("constant predictor: all rows get the same prediction")
     dead = [
         f"{np.count_nonzero((outputs == 0).all(axis=0))} of {outputs.shape[1]} in {name}"
         for name, outputs in hidden.items()

@@ -61,7 +61,8 @@ def learning_rates(training: dict, n_rows: int, epoch: int) -> np.ndarray:
     rate, schedule = training["learning_rate"], training["schedule"]
     decay = np.ones(n_steps)
     if schedule["name"] == "cosine":
-        share = ((epoch - 1) * n_steps + np.arange(n_steps)) / (training["epochs"] * n_steps)
+        epochs = schedule.get("epochs", training["epochs"])  # a refit may end on the way, as its folds did
+        share = ((epoch - 1) * n_steps + np.arange(n_steps)) / (epochs * n_steps)
         decay = schedule["final"] + (1 - schedule["final"]) * (1 + np.cos(np.pi * share)) / 2
     elif schedule["name"] == "exponential":
         decay *= schedule["decay_rate"] ** (epoch - 1)

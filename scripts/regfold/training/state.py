@@ -160,12 +160,13 @@ class Store:
         with files.atomic(self.path) as temporary, temporary.open("wb") as file:
             np.savez(file, **arrays)
 
-    def progress(self) -> tuple[int, bool] | None:
-        """(epochs done, finished) of the state found, without its arrays; None where there is none to use."""
+    def progress(self) -> tuple[int, bool, int] | None:
+        """(epochs done, finished, best epoch) of the state found, without its arrays; None: there is none."""
         try:
             with np.load(self.path) as archive:
                 header = json.loads(archive["header"].tobytes())
-            return (header["epoch"], all(header["ended"])) if header["format"] == FORMAT else None
+            found = header["epoch"], all(header["ended"]), max(header["best_epochs"])
+            return found if header["format"] == FORMAT else None
         except Exception:  # as in `load`
             return None
 

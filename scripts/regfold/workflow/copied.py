@@ -20,12 +20,15 @@ def force_unrecorded(workflow, results: Path) -> None:
         adapter.force(workflow, str(made))
 
 
-def is_current(workflow, results: Path, specification: dict, model: str, repeat: str, fold: str) -> bool:
-    """Whether a cell without a record is of these rows and settings, by its cell.json; else it runs again."""
-    cell = results / "cells" / model / f"{repeat}-{fold}" / "cell.json"
+def is_current(workflow, results: Path, specification: dict, model: str, name: str) -> bool:
+    """Whether a cell without a record is of these rows and settings, by its cell.json; else it runs again.
+
+    (So does a refit whose epochs its folds have chosen, which finds its training done.)
+    """
+    cell = results / "cells" / model / name / "cell.json"
     if not _unrecorded(workflow, cell):
         return False
-    if _belongs(cell, results / "folds" / f"{repeat}-{fold}.json", specification):
+    if _belongs(cell, results / "folds" / f"{name}.json", specification):
         return True
     adapter.force(workflow, str(cell))
     return False

@@ -1,6 +1,7 @@
 """What the next run will do with each cell, and why, said before anything runs."""
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from regfold.config import baselines
 from regfold.data.prepare import prepare
 from regfold.errors import RegfoldError
 from regfold.formatting import duration
+from regfold.provenance import cell_names, identity
 from regfold.provenance.changes import settings_changed
 from regfold.splits import folds
 from regfold.splits.split import Split, decide
@@ -29,6 +31,7 @@ class Step:
         why: the reasons, in words; empty for a cell that is kept.
         epochs: how many epochs are found already.
         network_epochs: how many are to be trained, of each network that is trained, at most.
+        best: of a training that is over, the epoch whose weights were kept; 0 before.
     """
 
     model: str
@@ -38,10 +41,11 @@ class Step:
     why: list[str]
     epochs: int = 0
     network_epochs: int = 0
+    best: int = 0
 
 
 def plan(config: dict, specifications: dict[str, dict], results: Path, states: Path) -> list[Step]:
-    """Read the table as it is now, split it, and compare every cell with what is there.
+    """Read the table as it is now, split it, and compare every cell with what is there; refits come last.
 
     Nothing below results is written.
 
@@ -59,10 +63,16 @@ def plan(config: dict, specifications: dict[str, dict], results: Path, states: P
         split = decide({"split": config["split"], "missing": config["data"]["missing"]}, fresh)
         digests = np.load(fresh / "digests.npy")
     before = _Before(results, config["split"])
-    return [
-        _step(model, specification, key, split, schema, digests, before, results, states)
+    there = split, schema, digests, before, results, states
+    steps = [
+        _step(model, specification, key, *there)
         for model, specification in specifications.items()
         for key in split.cells
+    ]
+    refits = [model for model, settings in config["models"].items() if settings["refit"]]
+    return steps + [
+        _refit_step(model, specifications[model], [step for step in steps if step.model == model], there)
+        for model in refits
     ]
 
 
@@ -81,7 +91,7 @@ class _Before:
         repeat, fold = cell["repeat"], cell["fold"]
         if (
             self.digests is None
-            or (repeat, fold) not in self.folds.cells()
+            or (repeat, fold) not in [*self.folds.cells(), cell_names.REFIT]
             or len(self.folds.codes) != len(self.digests)
         ):
             return f"{part} rows changed"
@@ -99,6 +109,18 @@ class _Before:
         return f"{part} rows changed: {', '.join(said)}"
 
 
+def _refit_step(model: str, specification: dict, of_folds: list[Step], there: tuple) -> Step:
+    """The step of a network on all rows; where early stopping chose its folds' epochs, it follows these."""
+    follows = specification["training"]["early_stopping"]
+    if follows and not all(step.best for step in of_folds):
+        return Step(model, *cell_names.REFIT, TRAINS, ["its folds train, and decide for how many epochs"])
+    specification = identity.refit_specification(
+        specification, [{"best_epoch": step.best} for step in of_folds]
+    )
+    again = follows and any(step.what != KEPT for step in of_folds)
+    return _step(model, specification, cell_names.REFIT, *there, ["its folds run again"] * bool(again))
+
+
 def _step(
     model: str,
     specification: dict,
@@ -109,9 +131,10 @@ def _step(
     before: _Before,
     results: Path,
     states: Path,
+    why: Sequence[str] = (),
 ) -> Step:
-    description, folder = split.cells[key], results / "cells" / model / f"{key[0]}-{key[1]}"
-    why = []
+    description = split.refit if key == cell_names.REFIT else split.cells[key]
+    folder, best, why = results / "cells" / model / cell_names.name(*key), 0, [*why]
     try:
         cell = files.read_json(folder / "cell.json")
         why += settings_changed(cell, specification)
@@ -129,24 +152,27 @@ def _step(
             name for name in ("cell.json", *cell_files.products(folder)) if not (folder / name).is_file()
         ]:
             why.append(f"{', '.join(absent)} missing")
+        best = cell["best_epoch"] if model not in baselines.NAMES else 0
     except FileNotFoundError:
         why = ["no results yet"]
     except (OSError, RegfoldError, TypeError):
         why = ["cell.json is damaged or from another version"]
     if not why:
-        return Step(model, *key, KEPT, [])
+        return Step(model, *key, KEPT, [], best=best)
     if model in baselines.NAMES:
         return Step(model, *key, FITS, why)
     trainings = parts.of_cell(specification, description, len(schema["classes"] or schema["target"]))
-    found = [Store(states, part.digest).progress() or (0, False) for part in trainings]
-    epochs, most = sum(epoch for epoch, _ in found), specification["training"]["epochs"]
+    found = [Store(states, part.digest).progress() or (0, False, 0) for part in trainings]
+    epochs, most = sum(epoch for epoch, *_ in found), specification["training"]["epochs"]
     left = sum(
         (most - epoch) * len(part.penalties)
-        for part, (epoch, finished) in zip(trainings, found, strict=True)
+        for part, (epoch, finished, _) in zip(trainings, found, strict=True)
         if not finished
     )
-    finished = all(finished for _, finished in found)
-    return Step(model, *key, PREDICTS if finished else RESUMES if epochs else TRAINS, why, epochs, left)
+    finished = all(finished for _, finished, _ in found)
+    best = max(best or epoch for epoch, _, best in found) if finished else 0
+    what = PREDICTS if finished else RESUMES if epochs else TRAINS
+    return Step(model, *key, what, why, epochs, left, best)
 
 
 @dataclass(frozen=True)
@@ -186,7 +212,7 @@ def lines(steps: list[Step], costs: Costs, cores: int) -> list[str]:
         groups.setdefault((step.model, step.what, step.epochs, tuple(step.why)), []).append(step)
     text = []
     for (model, what, epochs, why), members in groups.items():
-        names = ", ".join(f"{step.repeat}-{step.fold}" for step in members[:12])
+        names = ", ".join(cell_names.name(step.repeat, step.fold) for step in members[:12])
         names += f" and {len(members) - 12} more" if len(members) > 12 else ""
         found = f" from epoch {epochs}" if what == RESUMES else ""
         text.append(f"{model} {names}: {what}{found}" + (f" ({'; '.join(why)})" if why else ""))

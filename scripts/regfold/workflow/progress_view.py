@@ -7,6 +7,7 @@ from pathlib import Path
 from statistics import mean
 
 from regfold.formatting import duration, significant, visible
+from regfold.provenance import cell_names
 from regfold.runtime import process, progress
 from regfold.runtime.progress import DONE, FAILED, QUEUED, RUNNING, STOPPED, WAITING
 
@@ -111,8 +112,8 @@ def lines(view: View) -> list[str]:
 
 
 def name(cell: dict) -> str:
-    """`l1 2-4`: model, repeat and fold, as under results/cells/."""
-    return f"{cell['model']} {cell['repeat']}-{cell['fold']}"
+    """`l1 2-4`: model, repeat and fold, as under results/cells/; or `l1 refit`."""
+    return f"{cell['model']} {cell_names.name(cell['repeat'], cell['fold'])}"
 
 
 def roughly(seconds: float) -> str:

@@ -6,19 +6,22 @@ from pathlib import Path
 
 from regfold import files, locks
 from regfold.errors import RegfoldError
+from regfold.provenance import cell_names
 
 # After a run, states that no present cell refers to are kept while they are few and young: settings that are
 # changed back, and cells that a killed run left behind, then find their training done.
 KEEP_BYTES = 2 * 2**30
 KEEP_SECONDS = 90 * 24 * 3600
+REFIT = cell_names.name(*cell_names.REFIT)
 
 
-def prune(results: Path, models: list[str], states: Path) -> str:
+def prune(results: Path, models: list[str], refits: list[str], states: Path) -> str:
     """Remove every state that no present cell refers to, and every cell that is no part of the study.
 
     Args:
         results: the results folder.
         models: the names of the study's models and baselines.
+        refits: the names of those that are trained on all rows too.
         states: the folder of training states.
 
     Returns:
@@ -28,7 +31,8 @@ def prune(results: Path, models: list[str], states: Path) -> str:
     strangers = [
         folder
         for folder in sorted(results.glob("cells/*/*"))
-        if folder.parent.name not in models or (known and folder.name not in known)
+        if folder.parent.name not in (refits if folder.name == REFIT else models)
+        or (known and folder.name not in known)
     ]
     size = sum(_size(folder) for folder in strangers)
     for folder in strangers:

@@ -11,10 +11,11 @@ import time
 from pathlib import Path
 
 from regfold.formatting import visible
+from regfold.provenance import cell_names
 from regfold.runtime import process, progress
 from regfold.workflow import adapter, progress_view, run_lock
 
-RULE = "train_fold"
+TRAINING, REFIT = "train_fold", "refit_model"
 FIRST_LINE, LONGEST_PAUSE = 10.0, 60.0
 
 
@@ -93,5 +94,7 @@ class RunProgress(threading.Thread):
 
 def _cells(jobs: list[tuple[str, dict[str, str]]]) -> list[list]:
     """[model, repeat, fold] of each job that trains, in order."""
-    cells = (wildcards for rule, wildcards in jobs if rule == RULE)
-    return sorted([cell["model"], int(cell["repeat"]), int(cell["fold"])] for cell in cells)
+    cells = [
+        [cell["model"], int(cell["repeat"]), int(cell["fold"])] for rule, cell in jobs if rule == TRAINING
+    ]
+    return sorted(cells + [[cell["model"], *cell_names.REFIT] for rule, cell in jobs if rule == REFIT])

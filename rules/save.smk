@@ -1,0 +1,39 @@
+"""save_model: put a model into a folder that predicts from raw columns without Snakemake.
+
+Input: the encoding of the study's table, its rows' truth, and the model's cells. Output: results/models/<model>/,
+which regfold.load reads: copies of the networks, the encoding, what prediction intervals go by, and a README.
+"""
+
+
+rule save_model:
+    input:
+        schema="<results>/prepared/schema.json",
+        table="<results>/prepared/table.parquet",
+        rows="<results>/prepared/rows.parquet",
+        target="<results>/prepared/target.npy",
+        digests="<results>/prepared/digests.npy",
+        assignment="<results>/prepared/assignment.npy",
+        cells=lambda wildcards: all_cells([wildcards.model], *CELL_FILES),
+        refit=lambda wildcards: refit_files([wildcards.model]),
+    output:
+        model=directory("<results>/models/{model}"),
+    log:
+        "<logs>/save_model/{model}.log",
+        # In place of `benchmark:`, which sees nothing of what a worker does.
+        usage="<benchmarks>/save_model/{model}.tsv",
+    wildcard_constraints:
+        model=one_of(SAVED),
+    localrule: True
+    conda:
+        "../envs/regfold.yaml"
+    params:
+        settings=lambda wildcards: {
+            "missing": config["data"]["missing"],
+            "method": config["split"]["method"],
+            "coverage": config["predict"]["coverage"],
+            "refit": config["models"][wildcards.model]["refit"],
+            "build": config["models"][wildcards.model]["network"]["build"],
+        },
+        code=code_digest("save_model"),
+    script:
+        "../scripts/save_model.py"

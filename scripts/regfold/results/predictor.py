@@ -1,0 +1,190 @@
+"""A saved model that predicts new rows: what its networks say, and how sure it is."""
+
+import os
+import sys
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import compress
+from pathlib import Path
+
+import keras
+import numpy as np
+import pandas as pd
+
+from regfold import files
+from regfold.data import frames
+from regfold.data.encode import encode
+from regfold.data.matrix import CHUNK
+from regfold.data.table import Table
+from regfold.errors import RegfoldError, quote
+from regfold.provenance import cell_names
+from regfold.results import conformal, saved_model
+from regfold.training.network import load_function
+
+# Between the labels of a set of classes; one inside a label has a backslash before it.
+SEPARATOR = "|"
+
+
+def load(folder: str | os.PathLike) -> "Predictor":
+    """Load a model that a study saved, a folder under results/models/.
+
+    Where the study has a network.build, its file is run.
+
+    Raises:
+        RegfoldError: if the folder is no saved model, or a file in it is missing or damaged.
+    """
+    folder = Path(folder)
+    path = folder / saved_model.METADATA
+    try:
+        metadata = files.read_json(path, remove=folder)
+    except (FileNotFoundError, NotADirectoryError):
+        raise RegfoldError(f"{path}: no such file; expected a model under results/models/") from None
+    for name, digest in metadata["files"].items():
+        if not (folder / name).is_file() or files.sha256(folder / name) != digest:
+            raise RegfoldError(f"{folder / name}: missing or damaged; remove {folder} and run again")
+    own = {}
+    if build := metadata["build"]:
+        function = load_function(f"{folder / saved_model.build_file(build).name}:{build.rpartition(':')[2]}")
+        own = {
+            name: value
+            for name, value in vars(sys.modules[function.__module__]).items()
+            if isinstance(value, type)
+        }
+    networks = {
+        key: _load(folder / saved_model.network_file(key), own) for key in map(tuple, metadata["networks"])
+    }
+    with np.load(folder / saved_model.SCORES) as archive:
+        return Predictor(metadata, networks, archive["score"], archive["cell"])
+
+
+def _load(path: Path, own: dict[str, type]) -> keras.Model:
+    """Load a network, which may have layers of the classes `own` that are not registered with Keras."""
+    try:
+        return keras.models.load_model(path, custom_objects=own, compile=False)
+    except (TypeError, ValueError) as error:
+        reason = " ".join(str(error).split())
+        raise RegfoldError(f"{path}: Keras cannot load it: {quote(reason, 300)[1:-1]}") from error
+
+
+@dataclass(frozen=True)
+class Predictor:
+    """Predicts raw rows with a model's networks.
+
+    Attributes:
+        metadata: what the model is, see saved_model.save.
+        networks: by (repeat, fold), in this order, and by cell_names.REFIT the one of all rows.
+        scores: float64, of every tested row, once a repeat, out of sample: absolute errors (n, n_targets), or
+            the true class's probability (n,).
+        cells: int64 (n,), which network had not seen the row, as a position in `networks`.
+    """
+
+    metadata: dict
+    networks: dict[tuple[int, int], keras.Model]
+    scores: np.ndarray
+    cells: np.ndarray
+
+    def __repr__(self) -> str:
+        schema = self.metadata["schema"]
+        return f"<regfold model {self.metadata['model']!r}: {', '.join(map(quote, schema['target']))}>"
+
+    def predict(self, frame: pd.DataFrame) -> pd.DataFrame:
+        """Predict new rows. What is missing, unknown or not used in `frame` is counted in warnings.
+
+        Args:
+            frame: the table's own columns, raw, in any order; no target is needed. (n, columns)
+
+        Returns:
+            the columns that `snakemake predict` writes behind a file's own, with the frame's index, (n, ...):
+            pred, pred_low and pred_high, with _<target> behind where there are several targets; for classes
+            pred_label, pred_<class> and pred_set. Without bounds and sets under split.method time.
+
+        Raises:
+            RegfoldError: if a column is missing, or a number column holds text.
+        """
+        table = frames.table(frame, self.metadata["missing"])
+        notes: list[str] = []
+        features = self.encode(table, notes.append)
+        for line in notes:
+            warnings.warn(line, stacklevel=2)
+        return pd.DataFrame(self.predict_encoded(features), index=frame.index)
+
+    def encode(self, table: Table, note: Callable[[str], object]) -> np.ndarray:
+        """New rows as networks take them, see `encode`; notes too on what cannot be said of them."""
+        schema = self.metadata["schema"]
+        features = encode(table, schema, note)
+        if not self.with_bounds:
+            what = "pred_set" if schema["classes"] else "pred_low and pred_high"
+            note(f"{what} left out: they assume exchangeable rows, which split.method time does not")
+        return features
+
+    def predict_encoded(self, features: np.ndarray) -> dict[str, np.ndarray]:
+        """Predict encoded rows, float32 (n, width): column -> (n,) values, see `predict`.
+
+        The prediction is that of the network trained on all rows where there is one, else the mean of the
+        folds' networks. Intervals and sets always come from the folds' networks, whose errors on rows that
+        they had not seen are known.
+        """
+        schema = self.metadata["schema"]
+        outputs = {key: forward(network, features) for key, network in self.networks.items()}
+        refit = outputs.pop(cell_names.REFIT, None)
+        each = np.stack([*outputs.values()])
+        best = each.mean(axis=0) if refit is None else refit
+        bounds = self.metadata["coverage"], len({repeat for repeat, _ in outputs})
+        if classes := schema["classes"]:
+            broken = np.isnan(best).any(axis=1)
+            values = [np.array([*classes, ""], object)[np.where(broken, -1, best.argmax(axis=1))], *best.T]
+            if self.with_bounds:
+                chosen = conformal.prediction_sets(self.scores, self.cells, each, *bounds)
+                values.append(_sets(classes, chosen))
+        else:
+            values = [*best.T]
+            if self.with_bounds:
+                ends = [
+                    conformal.cv_plus(scores, self.cells, each[:, :, j], *bounds)
+                    for j, scores in enumerate(self.scores.T)
+                ]
+                values += [*(low for low, _ in ends), *(high for _, high in ends)]
+        return dict(zip(column_names(schema, self.with_bounds), values, strict=True))
+
+    @property
+    def with_bounds(self) -> bool:
+        """Whether there are intervals or sets."""
+        return self.metadata["method"] != "time"
+
+
+def column_names(schema: dict, with_bounds: bool) -> list[str]:
+    """The names of the columns that are predicted.
+
+    Raises:
+        RegfoldError: if a class or a target would give two of them one name.
+    """
+    if schema["task"] == "classification":
+        names = ["pred_label", *(f"pred_{label}" for label in schema["classes"])]
+        names += ["pred_set"] * with_bounds
+    else:
+        endings = [f"_{name}" for name in schema["target"]] if len(schema["target"]) > 1 else [""]
+        stems = ("pred", "pred_low", "pred_high") if with_bounds else ("pred",)
+        names = [f"{stem}{ending}" for stem in stems for ending in endings]
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        what = "class" if schema["classes"] else "target"
+        raise RegfoldError(
+            f"{schema['path']}: two columns of predictions would be named {quote(twice)}; rename the {what}"
+        )
+    return names
+
+
+def forward(network: keras.Model, features: np.ndarray) -> np.ndarray:
+    """A network's predictions of encoded rows, float32 (n, width): (n, n_outputs), float64."""
+    parts = [
+        keras.ops.convert_to_numpy(network(features[start : start + CHUNK], training=False))
+        for start in range(0, len(features), CHUNK)
+    ]
+    return np.concatenate(parts).astype(np.float64)
+
+
+def _sets(classes: list[str], chosen: np.ndarray) -> np.ndarray:
+    """The labels of each row's set as one text, (n,), from bool (n, n_classes)."""
+    labels = [label.replace("\\", r"\\").replace(SEPARATOR, f"\\{SEPARATOR}") for label in classes]
+    return np.array([SEPARATOR.join(compress(labels, row)) for row in chosen], object)

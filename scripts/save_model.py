@@ -1,0 +1,19 @@
+"""Put a model's networks, and all that predictions from raw columns need, into a folder of its own."""
+
+from pathlib import Path
+
+from regfold.results import oos, saved_model
+from regfold.runtime import log, usage
+
+
+def main(snakemake) -> None:
+    """Write results/models/<model>/."""
+    with log.job(snakemake.log), usage.recorded(snakemake.log.usage):
+        prepared = oos.read_prepared(Path(snakemake.input.schema).parent)
+        saved_model.save(
+            prepared, snakemake.wildcards.model, snakemake.params.settings, Path(snakemake.output.model)
+        )
+
+
+if __name__ == "__main__":
+    main(snakemake)  # noqa: F821 (Snakemake defines it)
