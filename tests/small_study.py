@@ -29,6 +29,12 @@ def model(network=None, training=None, penalty=None, target=("y",)) -> dict:
     )["models"]["m"]
 
 
+def data_section(path="t.csv", **changes) -> dict:
+    """A resolved data section, whether or not the file is there: defaults, target y, and what is given."""
+    given = {"data": {"path": "sklearn:iris", "target": "y"}, "models": {"m": {}}}
+    return resolve(given)["data"] | {"path": str(path)} | changes
+
+
 class Study:
     """A table, prepared and split in the folder in which the test runs.
 

@@ -15,6 +15,7 @@ from regfold.errors import RegfoldError
 from regfold.formatting import visible
 from regfold.runtime import log, nvml
 from regfold.workflow import run_progress, terminal
+from small_study import data_section
 
 CLEAR, RIGHT_TO_LEFT = "\x1b[2J", "\u202e"
 FORGED = f"{CLEAR}x\nregfold: all is well\r{RIGHT_TO_LEFT}"
@@ -57,10 +58,7 @@ def test_the_name_of_a_column_and_of_a_table_is_said_without_its_controls(tmp_pa
     monkeypatch.chdir(tmp_path)
     name = f"t{CLEAR}.csv"
     (tmp_path / name).write_text("x,y\n" + "".join(f"{i % 7}.5,a{i % 2}{RIGHT_TO_LEFT}\n" for i in range(20)))
-    data = {"path": name, "target": ["y"], "task": "auto", "id": None, "exclude": [], "categorical": "auto"}
-    data |= {"missing": [""], "missing_target": "error", "dates": [], "sheet": None}
-    data |= dict.fromkeys(("separator", "decimal", "encoding"), "auto")
-    params = SimpleNamespace(data={"data": data, "split_column": None, "with_class_weight": []})
+    params = SimpleNamespace(data={"data": data_section(name), "split_column": None, "with_class_weight": []})
     output = SimpleNamespace(schema="out/schema.json")
     prepare_data.main(SimpleNamespace(params=params, output=output, log=["x.log"]))
     assert capfd.readouterr().err.startswith(r"regfold: t\x1b[2J.csv: 20 rows, 1 feature")

@@ -15,27 +15,9 @@ from regfold.data.digests import identical_rows, row_digests
 from regfold.data.prepare import prepare
 from regfold.errors import RegfoldError
 from sklearn.preprocessing import OneHotEncoder
+from small_study import data_section
 
 PENGUINS = str(Path(__file__).parents[2] / "data" / "penguins.csv")
-
-
-def section(path, **changes):
-    """A resolved data section of the config."""
-    return {
-        "path": str(path),
-        "target": ["y"],
-        "task": "auto",
-        "id": None,
-        "exclude": [],
-        "categorical": "auto",
-        "missing": ["", "NA", "?"],
-        "missing_target": "error",
-        "dates": [],
-        "separator": "auto",
-        "decimal": "auto",
-        "encoding": "auto",
-        "sheet": None,
-    } | changes
 
 
 @pytest.fixture(autouse=True)
@@ -46,7 +28,7 @@ def folder(tmp_path, monkeypatch):
 def prepared(text, **changes):
     """Schema, matrix and digests of a table."""
     Path("t.csv").write_text(text)
-    schema = prepare(section("t.csv", **changes), None, "out")
+    schema = prepare(data_section("t.csv", **changes), None, "out")
     return schema, np.load("out/features.npy"), np.load("out/digests.npy")
 
 
@@ -64,7 +46,7 @@ def test_the_matrix_of_the_penguins_is_that_of_pandas():
             parts.append(pd.get_dummies(features[name].str.strip(), dummy_na=has_missing, dtype=np.float32))
         else:
             parts.append(features[[name]].astype(np.float32))
-    schema = prepare(section(PENGUINS, target=["species"]), None, "out")
+    schema = prepare(data_section(PENGUINS, target=["species"]), None, "out")
     matrix = np.load("out/features.npy")
     assert matrix.dtype == np.float32
     assert matrix.flags.c_contiguous
@@ -80,7 +62,7 @@ def test_the_matrix_is_that_of_scikit_learns_encoder():
     rng = random.Random(0)
     frame = pd.DataFrame({name: rng.choices(["b", "a", "c ü", "10", "9"], k=80) for name in ("u", "v")})
     frame.assign(y=[0.5 * i for i in range(80)]).to_csv("t.csv", index=False)
-    schema = prepare(section("t.csv"), None, "out")
+    schema = prepare(data_section("t.csv"), None, "out")
     order = ["9", "10", "a", "b", "c ü"]  # where scikit-learn has 10 before 9, as texts
     encoder = OneHotEncoder(categories=[order, order], sparse_output=False, dtype=np.float32).fit(frame)
     assert [entry["levels"] for entry in schema["columns"]] == [
@@ -92,7 +74,7 @@ def test_the_matrix_is_that_of_scikit_learns_encoder():
 def test_the_matrix_of_scikit_learns_digits_is_its_frame():
     from sklearn.datasets import load_digits
 
-    prepare(section("sklearn:digits", target=["target"]), None, "out")
+    prepare(data_section("sklearn:digits", target=["target"]), None, "out")
     data = load_digits()
     np.testing.assert_array_equal(np.load("out/features.npy"), data.data.astype(np.float32))
     np.testing.assert_array_equal(np.load("out/target.npy"), data.target)
@@ -124,7 +106,7 @@ def test_blocks_stand_where_the_schema_says():
 
 
 def test_a_table_is_encoded_again_as_it_was():
-    schema = prepare(section(PENGUINS, target=["species"]), None, "out")
+    schema = prepare(data_section(PENGUINS, target=["species"]), None, "out")
     again = encode.encode(table.read(PENGUINS, ["", "NA", "?"]), schema)
     np.testing.assert_array_equal(again, np.load("out/features.npy"))
 

@@ -10,13 +10,13 @@ import numpy as np
 import openpyxl
 import pandas as pd
 import pytest
-from data.test_table import section
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from regfold.data import encode, table
 from regfold.data.decimals import numbers
 from regfold.data.prepare import prepare, summary
 from regfold.errors import RegfoldError
+from small_study import data_section
 
 CELLS = st.text(st.characters(codec="cp1252", exclude_categories=["Cc", "Zs"]), max_size=6)
 NUMBERS = st.floats(-1e6, 1e6).map(lambda value: float(f"{value:.3g}") + 0.25)
@@ -36,7 +36,7 @@ def write(rows, separator=",", encoding="utf-8", name="t.csv"):
 
 def matrix(text, **changes):
     Path("t.csv").write_text(text)
-    schema = prepare(section("t.csv", **changes), None, "out")
+    schema = prepare(data_section("t.csv", **changes), None, "out")
     return schema, np.load("out/features.npy")
 
 
@@ -106,7 +106,7 @@ def test_dates_become_the_numbers_that_pandas_makes_of_them():
 def test_dates_of_a_typed_file_count_as_well():
     frame = pd.DataFrame({"d": pd.to_datetime(["2020-02-29T12:00", None, None]), "y": ["a", "b", "a"]})
     frame.to_parquet("t.parquet")
-    prepare(section("t.parquet", dates=["d"]), None, "out")
+    prepare(data_section("t.parquet", dates=["d"]), None, "out")
     features = np.load("out/features.npy")
     assert features[0].tolist() == [2020, 2, 6, 60, 18321.5]
     assert np.isnan(features[1]).all()

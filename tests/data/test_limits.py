@@ -11,29 +11,12 @@ from regfold.data.columns import feature_names
 from regfold.data.notes import Note, lines
 from regfold.data.prepare import prepare
 from regfold.errors import RegfoldError
+from small_study import data_section
 
 
 @pytest.fixture(autouse=True)
 def in_a_folder_of_its_own(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-
-
-def section(**keys) -> dict:
-    return {
-        "path": "t.csv",
-        "target": ["y"],
-        "task": "auto",
-        "id": None,
-        "exclude": [],
-        "categorical": "auto",
-        "missing": ["", "NA"],
-        "missing_target": "error",
-        "dates": [],
-        "separator": "auto",
-        "decimal": "auto",
-        "encoding": "auto",
-        "sheet": None,
-    } | keys
 
 
 def wide(n_columns: int) -> list[str]:
@@ -53,7 +36,7 @@ def test_the_list_of_columns_is_not_searched_once_for_each_column(step, monkeypa
     def count(n_columns: int) -> int:
         names = wide(n_columns)
         read = table.read("t.csv", [])
-        data = section(exclude=names[1:] if step == "feature_names" else [])
+        data = data_section(exclude=names[1:] if step == "feature_names" else [])
         schema = prepare(data, None, "out")
         reads.clear()
         if step == "feature_names":
@@ -83,7 +66,7 @@ def test_notes_on_many_columns_are_one_line_of_the_table():
     header = ",".join([*(f"e{i}" for i in range(50)), *(f"c{i}" for i in range(50)), "x", "y"])
     rows = [f"{',' * 50}{','.join([('n/a', 'b')[i % 2]] * 50)},{i},{i % 3}.5" for i in (1, 3, 4, 9)]
     Path("t.csv").write_text("\n".join([header, *rows, ""]))
-    assert prepare(section(), None, "out")["notes"] == [
+    assert prepare(data_section(), None, "out")["notes"] == [
         "t.csv: columns 'e0', 'e1', 'e2' and 47 more have no value at all",
         "t.csv: columns 'c0', 'c1', 'c2' and 47 more have the level 'n/a'; if it means missing, add it to "
         "data.missing",
@@ -95,7 +78,7 @@ def test_levels_that_many_columns_do_not_know_are_one_line():
     for path, cells in (("t.csv", "aba"), ("new.csv", "azz")):
         rows = [",".join([*[cell] * 20, f"{i}.5"]) for i, cell in enumerate(cells)]
         Path(path).write_text("\n".join([",".join([*names, "y"]), *rows, ""]))
-    schema, said = prepare(section(), None, "out"), []
+    schema, said = prepare(data_section(), None, "out"), []
     encode.encode(table.read("new.csv", []), schema, said.append)
     assert said == [
         "new.csv: 40 cells of columns 'c0', 'c1', 'c2' and 17 more: levels that t.csv has not, the first in "
@@ -111,7 +94,7 @@ def test_a_matrix_that_does_not_fit_into_memory_is_refused_before_it_is_made():
     lines = "".join(f"k{i},{i % 7},{i % 2},{i}.5\n" for i in range(n))
     Path("t.csv").write_text(f"code,week,x,y\n{lines}")
     with pytest.raises(RegfoldError) as error:
-        prepare(section(categorical=["code", "week"]), None, "out")
+        prepare(data_section(categorical=["code", "week"]), None, "out")
     start = "t.csv: 1,000,000 rows of 1,000,008 encoded columns take 4,000.0 GB, more than half of the free "
     assert str(error.value).startswith(start)
     assert str(error.value).endswith(
@@ -124,7 +107,7 @@ def test_a_matrix_that_does_not_fit_into_memory_is_refused_before_it_is_made():
 def test_new_rows_that_do_not_fit_into_memory_are_refused():
     Path("t.csv").write_text("c,y\n" + "".join(f"k{i},{i}.5\n" for i in range(5000)))
     Path("new.csv").write_text("c\n" + "k1\n" * 10**6)
-    schema = prepare(section(categorical=["c"]), None, "out")
+    schema = prepare(data_section(categorical=["c"]), None, "out")
     # As many columns as the schema of a far larger table has, without its matrix.
     schema["columns"][0]["levels"] += [f"z{i}" for i in range(10**6)]
     with pytest.raises(
@@ -171,7 +154,7 @@ def test_running_out_of_memory_is_one_line():
         used = int(re.search(r"VmSize:\\s*(\\d+)", Path("/proc/self/status").read_text())[1]) * 1024
         resource.setrlimit(resource.RLIMIT_AS, (used + 10**9,) * 2)
         with ending_the_process():
-            prepare({section(categorical=["c"])!r}, None, "out")
+            prepare({data_section(categorical=["c"])!r}, None, "out")
         """
     done = subprocess.run([sys.executable, "-c", code], stderr=subprocess.PIPE, text=True)
     assert done.returncode == 1

@@ -21,6 +21,7 @@ from regfold.data.prepare import canonical_order, prepare, summary, with_ids
 from regfold.errors import RegfoldError
 from regfold.runtime import log
 from sklearn import datasets
+from small_study import data_section
 
 UGLY = [
     "007",
@@ -40,25 +41,6 @@ UGLY = [
 ]
 
 
-def section(path, **changes):
-    """A resolved data section of the config."""
-    return {
-        "path": str(path),
-        "target": ["y"],
-        "task": "auto",
-        "id": None,
-        "exclude": [],
-        "categorical": "auto",
-        "missing": ["", "NA", "?"],
-        "missing_target": "error",
-        "dates": [],
-        "separator": "auto",
-        "decimal": "auto",
-        "encoding": "auto",
-        "sheet": None,
-    } | changes
-
-
 @pytest.fixture(autouse=True)
 def folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
@@ -70,7 +52,7 @@ def write(text, name="t.csv"):
 
 
 def prepared(text, **changes):
-    return prepare(section(write(text), **changes), None, "out")
+    return prepare(data_section(write(text), **changes), None, "out")
 
 
 def cells(path):
@@ -147,7 +129,7 @@ def test_ugly_cells_reach_the_prepared_table_unchanged():
     rows = [[cell, str(i), "ab"[i % 2]] for i, cell in enumerate(UGLY)]
     with Path("t.csv").open("w", newline="", encoding="utf-8") as file:
         csv.writer(file).writerows([["c", "x", "y"], *rows])
-    schema = prepare(section("t.csv"), None, "out")
+    schema = prepare(data_section("t.csv"), None, "out")
     kept = parquet.read_table("out/table.parquet")
     assert [list(row.values()) for row in kept.to_pylist()] == rows
     assert set(map(str, kept.schema.types)) == {"string"}
@@ -250,7 +232,7 @@ def test_doubles_survive_as_text(values):
 def test_a_data_frames_index_is_no_feature():
     frame = pd.DataFrame({"x": [4.0, 3, 2, 1], "y": ["a", "b", "a", "b"]}, index=[7, 3, 5, 1])
     frame.to_parquet("t.parquet")
-    schema = prepare(section("t.parquet"), None, "out")
+    schema = prepare(data_section("t.parquet"), None, "out")
     assert schema["left_out"] == {"y": "target", "__index_level_0__": "the data frame's index"}
 
 
@@ -425,8 +407,8 @@ def test_whole_numbers_that_float64_cannot_tell_apart_are_different_classes_in_t
 def test_typed_targets_follow_their_type():
     frame = pd.DataFrame({"x": np.arange(8) / 3, "y": [True, False] * 4, "z": pd.Categorical([1, 2] * 4)})
     frame.to_parquet("t.parquet")
-    one = prepare(section("t.parquet", exclude=["z"]), None, "out")
-    two = prepare(section("t.parquet", target=["z"]), None, "out")
+    one = prepare(data_section("t.parquet", exclude=["z"]), None, "out")
+    two = prepare(data_section("t.parquet", target=["z"]), None, "out")
     assert one["task_reason"] == "target 'y' holds booleans: classification with 2 classes"
     assert one["classes"] == ["False", "True"]
     assert two["task_reason"] == "target 'z' holds categories: classification with 2 classes"
@@ -488,7 +470,7 @@ def test_rows_name_the_ids_in_canonical_order():
 
 def test_what_is_no_feature_is_left_out_with_the_reason():
     schema = prepare(
-        section(write("i,g,x,z,y\n1,a,1,1,p\n2,b,2,2,q\n3,a,3,1,q\n"), id="i", exclude=["z"]), "g", "out"
+        data_section(write("i,g,x,z,y\n1,a,1,1,p\n2,b,2,2,q\n3,a,3,1,q\n"), id="i", exclude=["z"]), "g", "out"
     )
     assert schema["left_out"] == {"i": "data.id", "g": "split.column", "z": "data.exclude", "y": "target"}
     assert [entry["name"] for entry in schema["columns"]] == ["x"]
@@ -509,7 +491,7 @@ def snakemake(data, logs=("logs/prepare_data.log",)):
 
 @pytest.mark.parametrize("logs", [["logs/prepare_data.log"], []])
 def test_the_entry_point_says_one_line(capfd, logs):
-    job = snakemake(section("sklearn:digits", target=["target"]), logs)
+    job = snakemake(data_section("sklearn:digits", target=["target"]), logs)
     prepare_data.main(job)
     assert capfd.readouterr().err == (
         "regfold: sklearn:digits: 1,797 rows, 64 features (64 columns encoded), target 'target' holds 10 "
@@ -523,7 +505,7 @@ def test_the_entry_point_says_one_line(capfd, logs):
 
 def test_the_entry_point_ends_with_one_line_and_status_1(capfd):
     with pytest.raises(SystemExit) as end:
-        prepare_data.main(snakemake(section("t.csv")))
+        prepare_data.main(snakemake(data_section("t.csv")))
     line = "regfold: error: config.yaml: data.path: no file 't.csv'\n"
     assert end.value.code == 1
     assert capfd.readouterr().err == line

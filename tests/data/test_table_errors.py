@@ -10,27 +10,9 @@ import pyarrow.parquet
 import pytest
 from regfold.data.prepare import prepare
 from regfold.errors import RegfoldError
+from small_study import data_section
 
 GOOD = "x,c,y\n1,a,p\n2,b,q\n3,a,p\n4,b,q\n"
-
-
-def settings(path: str, **changes) -> dict:
-    """A resolved data section."""
-    return {
-        "path": path,
-        "target": ["y"],
-        "task": "auto",
-        "id": None,
-        "exclude": [],
-        "categorical": "auto",
-        "missing": ["", "NA", "?"],
-        "missing_target": "error",
-        "dates": [],
-        "separator": "auto",
-        "decimal": "auto",
-        "encoding": "auto",
-        "sheet": None,
-    } | changes
 
 
 def csv(*rows: str) -> str:
@@ -550,7 +532,7 @@ TEXT_FILES = [
 def run(path: str, changes: dict) -> dict:
     changes = dict(changes)
     split_column = changes.pop("split.column", None)
-    return prepare(settings(path, **changes), split_column, "out")
+    return prepare(data_section(path, **changes), split_column, "out")
 
 
 @pytest.fixture(autouse=True)
