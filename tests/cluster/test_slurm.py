@@ -36,7 +36,7 @@ class Target:
 
     def __init__(self, cluster: Cluster, study: Study, local: Study):
         self.cluster, self.study = cluster, study
-        self.digests = {cell: about["digests"]["state"] for cell, about in local.cells().items()}
+        self.digests = {cell: about["digests"]["states"][0] for cell, about in local.cells().items()}
 
     def cells(self, node: str = "", but: Iterable[str] = ()) -> list[str]:
         return [

@@ -129,7 +129,7 @@ def call(study: Study, model: str = "m", fold: int = 1) -> SimpleNamespace:
 def forget(study: Study, fold: int = 1) -> None:
     """Let a cell be trained anew."""
     about = json.loads((study.folder(1, fold) / "cell.json").read_text())
-    (Path(".regfold/state") / about["digests"]["state"] / "state.npz").unlink()
+    (Path(".regfold/state") / about["digests"]["states"][0] / "state.npz").unlink()
     for path in study.folder(1, fold).iterdir():
         path.unlink()
 

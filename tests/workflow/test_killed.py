@@ -92,7 +92,7 @@ def undisturbed(tmp_path_factory, table) -> Undisturbed:
     study = born(tmp_path_factory.mktemp("undisturbed"), table)
     finish(study)
     cells = [json.loads(path.read_text()) for path in study.glob("results/cells/mixed/*/cell.json")]
-    return Undisturbed(digest(study), {cell["fold"]: cell["digests"]["state"] for cell in cells})
+    return Undisturbed(digest(study), {cell["fold"]: cell["digests"]["states"][0] for cell in cells})
 
 
 def wait_for(what, run: subprocess.Popen):

@@ -374,7 +374,7 @@ def test_code_that_trains_and_library_versions(by_column, project, tmp_path):
 def test_results_are_lost_or_damaged(by_column, tmp_path):
     study = by_column.copy(tmp_path / "study")
     others = [job for job in CHEAP if job not in ("prepare_data", "split_folds")]
-    shutil.rmtree(study.folder / ".regfold/state" / study.cell("a 1-2")["digests"]["state"])
+    shutil.rmtree(study.folder / ".regfold/state" / study.cell("a 1-2")["digests"]["states"][0])
     for fold in (1, 2):
         shutil.rmtree(study.folder / f"results/cells/a/1-{fold}")
     step(study, {"a 1-2"}, {"a 1-1"}, {"a 1-1": "no results yet", "a 1-2": "no results yet"}, others)
