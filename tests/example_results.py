@@ -13,6 +13,7 @@ from regfold import files
 from regfold.data.write_text import write_csv
 from regfold.results import oos as oos_files
 from regfold.results import paths
+from regfold.results import study as results_of_study
 from snakemake.iocontainers import Log
 
 HOSTILE = [
@@ -223,6 +224,13 @@ def build(
 def score(study: SimpleNamespace) -> None:
     """What the rule score_predictions does."""
     score_predictions.main(study)
+
+
+def read(study: SimpleNamespace) -> results_of_study.Study:
+    """What the rule render_report reads."""
+    not_read = "features", "measured", "path_predictions"
+    inputs = {name: value for name, value in vars(study.input).items() if name not in not_read}
+    return results_of_study.read(models=study.params.models, split=study.params.split, **inputs)
 
 
 def _names(names, number):

@@ -20,7 +20,6 @@ from regfold.errors import RegfoldError
 from regfold.formatting import significant, visible
 from regfold.report import figures, page, sentences, tables, vega
 from regfold.report.charts import classification, intervals, learning, regression
-from regfold.results import study
 
 CASES = {
     "classification": {"n": 120, "by": ("island", "bill_length_mm")},
@@ -46,12 +45,6 @@ def built(folder: Path, **settings) -> SimpleNamespace:
     made = example_results.build(folder, **settings)
     example_results.score(made)
     return made
-
-
-def read(made: SimpleNamespace) -> study.Study:
-    not_read = "features", "measured", "path_predictions"
-    inputs = {name: value for name, value in vars(made.input).items() if name not in not_read}
-    return study.read(models=made.params.models, split=made.params.split, **inputs)
 
 
 @pytest.fixture(scope="module", params=CASES)
@@ -183,7 +176,7 @@ def test_field_names_and_expressions_are_ours(report):
 
 def test_headline_is_the_lowest_pooled_score_and_says_that_it_was_chosen(tmp_path):
     made = built(tmp_path, n=120)
-    found = read(made)
+    found = example_results.read(made)
     scores = json.loads(Path(made.input.summary).read_text())["models"]
     headline = sentences.headline(found)
     assert headline["model"] == min(scores, key=lambda model: scores[model]["rmse"]) == "l1"
@@ -207,7 +200,7 @@ def test_headline_is_the_lowest_pooled_score_and_says_that_it_was_chosen(tmp_pat
 
 def test_citation_of_many_models_gives_their_range(tmp_path):
     names = tuple(f"m{i}" for i in range(7))
-    found = read(built(tmp_path, n=60, models=names))
+    found = example_results.read(built(tmp_path, n=60, models=names))
     scores = [result["rmse"] for result in found.models.values()]
     extent = f"{significant(min(scores))} to {significant(max(scores))}"
     assert f"best of 7 models that were compared on the same folds (RMSE {extent});" in sentences.citation(
@@ -228,7 +221,7 @@ def test_several_targets_are_ranked_by_the_standardized_score_and_each_is_shown(
         with path.open("w", newline="") as file:
             csv.writer(file).writerows(lines)
     example_results.score(made)
-    found = read(made)
+    found = example_results.read(made)
     assert found.models["l2"]["rmse"] < found.models["l1"]["rmse"]
     headline = sentences.headline(found)
     assert headline["model"] == "l1" and headline["metric"] == "standardized RMSE"
@@ -243,15 +236,18 @@ def test_several_targets_are_ranked_by_the_standardized_score_and_each_is_shown(
 
 
 def test_rows_in_training_and_test_are_noted_with_the_remedy(tmp_path):
-    assert not any("training rows" in note for note in sentences.notes(read(built(tmp_path / "none", n=60))))
-    found = read(built(tmp_path / "some", n=60, identical=6))
+    assert not any(
+        "training rows" in note
+        for note in sentences.notes(example_results.read(built(tmp_path / "none", n=60)))
+    )
+    found = example_results.read(built(tmp_path / "some", n=60, identical=6))
     (note,) = [note for note in sentences.notes(found) if "equal one of" in note]
     assert note.startswith("6 of 60 held-out rows (10 %) equal one of their fold's training rows")
     assert "split.method: group" in note
 
 
 def test_one_model_is_no_choice(tmp_path):
-    found = read(built(tmp_path, n=60, models=("l1",)))
+    found = example_results.read(built(tmp_path, n=60, models=("l1",)))
     headline = sentences.headline(found)
     assert headline["model"] is None and headline["choices"] == []
     assert "optimistic" not in sentences.citation(found)
@@ -259,7 +255,7 @@ def test_one_model_is_no_choice(tmp_path):
 
 def test_warnings_name_the_fold(tmp_path):
     made = built(tmp_path, task="regression", n=60, diverged=(1, 3))
-    text = " ".join(sentences.warnings(read(made)))
+    text = " ".join(sentences.warnings(example_results.read(made)))
     assert "Model l2, fold 3: diverged" in text and "far above" in text
     assert "no better than one constant answer" in text
 
@@ -283,11 +279,11 @@ def test_study_without_any_score_still_has_a_report(tmp_path, task):
 
 
 def test_settings_stand_side_by_side_only_for_several_models(tmp_path):
-    table = tables.settings(read(built(tmp_path / "two", n=60)))
+    table = tables.settings(example_results.read(built(tmp_path / "two", n=60)))
     assert table.head == ["setting", "l1", "l2"]
     assert ["penalty.activity.l1", "0.0001", "0"] in table.lines
     assert ["split.folds", "5", "5"] in table.lines
-    table = tables.settings(read(built(tmp_path / "one", n=60, models=("l1",))))
+    table = tables.settings(example_results.read(built(tmp_path / "one", n=60, models=("l1",))))
     assert table.head == ["setting", "value"] and ["split.seed", "42"] in table.lines
 
 
@@ -352,7 +348,7 @@ def test_of_many_classes_the_most_confused_ones_are_shown():
 
 def test_a_thousand_classes_make_a_page_as_small_as_fifty(tmp_path):
     made = built(tmp_path, n=2000, n_classes=1000, models=("l1",))
-    found = {figure.name: figure for figure in figures.of_study(read(made))}
+    found = {figure.name: figure for figure in figures.of_study(example_results.read(made))}
     caption = found["confusion-l1"].caption
     assert "Of 1,000 classes, the 25 that are most often taken for one another" in caption
     assert "the predicted class is shown" in found["calibration-l1"].caption
@@ -361,7 +357,7 @@ def test_a_thousand_classes_make_a_page_as_small_as_fifty(tmp_path):
 
 def test_of_a_hundred_targets_the_worst_and_the_best_explained_are_shown(tmp_path):
     made = built(tmp_path, task="regression", n=40, n_targets=100, models=("l1",))
-    study = read(made)
+    study = example_results.read(made)
     found = [figure for figure in figures.of_study(study) if figure.section == "predictions"]
     r2 = [study.models["l1"]["targets"][target]["r2"] for target in study.schema["target"]]
     order = np.argsort(r2)
@@ -392,7 +388,7 @@ def test_many_columns_that_are_left_out_and_levels_that_are_unseen_are_few_lines
     cell = json.loads(Path(made.input.cells[0]).read_text())
     cell["preprocessing"]["unseen"] = {"island": [f"level {i}" for i in range(10_000)]}
     files.write_json(made.input.cells[0], cell)
-    study = read(made)
+    study = example_results.read(made)
     names = ", ".join(f"x000{i}" for i in range(8))
     assert tables.left_out(study) == [
         "Left out: i (data.id)",
@@ -412,7 +408,7 @@ def test_charts_are_drawn_by_the_version_of_vega_lite_that_they_are_written_for(
 
 
 def test_program_is_the_one_that_the_policy_allows(tmp_path):
-    found = read(built(tmp_path, n=60, models=("l1",)))
+    found = example_results.read(built(tmp_path, n=60, models=("l1",)))
     made = figures.of_study(found)
     text = page.render(found, made, {figure.name: "<svg/>" for figure in made}, "'</script><!--';")
     assert "'<\\/script><\\!--';" in text
@@ -426,7 +422,7 @@ def test_a_damaged_json_file_ends_the_report_with_its_name(content, tmp_path, ca
         whole = path.read_text()
         path.write_text(content)
         with pytest.raises(RegfoldError, match=f"^{path}: is damaged: .*; remove {path} and run again$"):
-            _ = read(made).models
+            _ = example_results.read(made).models
         path.write_text(whole)
     made.input.cells[0].write_text(content)
     with pytest.raises(SystemExit):
@@ -442,13 +438,13 @@ def test_a_damaged_history_ends_the_report_with_its_name(content, tmp_path):
     path = made.input.histories[2]
     path.write_text(content)
     with pytest.raises(RegfoldError, match=f"^{path}: is damaged: .*; remove {path} and run again$"):
-        read(made)
+        example_results.read(made)
 
 
 def test_models_are_compared_with_the_best_one(tmp_path):
     made = built(tmp_path, n=120, models=("l2", "l1", "plain"))
     render_report.main(made)
-    found = read(made)
+    found = example_results.read(made)
     pairs = {(pair["model_a"], pair["model_b"]): pair for pair in found.summary["comparison"]}
     best = found.best
     lines = {line["model"]: line for line in found.against_best()}
@@ -473,7 +469,7 @@ def test_time_splits_have_neither_interval_nor_comparison(tmp_path):
     made.params.split |= {"method": "time", "column": "island"}
     example_results.score(made)
     render_report.main(made)
-    found = read(made)
+    found = example_results.read(made)
     why = "time splits have no exchangeable folds"
     assert sentences.headline(found)["interval"] == f"No 95 % interval: {why}"
     assert "interval" not in sentences.citation(found)
@@ -486,7 +482,7 @@ def test_time_splits_have_neither_interval_nor_comparison(tmp_path):
     ("case", "width"), [({}, 5), ({"task": "regression"}, 5), ({"task": "regression", "n_targets": 3}, 6)]
 )
 def test_the_twenty_worst_rows_are_named(tmp_path, case, width):
-    found = read(built(tmp_path, n=60, **case))
+    found = example_results.read(built(tmp_path, n=60, **case))
     table = tables.worst_rows(found)
     lines = (tmp_path / "results" / "rows.csv").read_text().splitlines()
     assert [line[0] for line in table.lines] == [line.split(",")[0] for line in lines[1:21]]
@@ -498,7 +494,7 @@ def test_the_twenty_worst_rows_are_named(tmp_path, case, width):
 
 def test_the_worst_level_is_named_and_small_ones_are_not(tmp_path):
     made = built(tmp_path, task="regression", n=200, by=("island", "bill_length_mm"))
-    found = read(made)
+    found = example_results.read(made)
     at = (found.by["model"] == "l1") & (found.by["level"] == "(missing)")
     found.by.loc[at, "rmse"] = 1e6
     of_dream = (found.by["model"] == "l1") & (found.by["level"] == "Dream")
@@ -515,7 +511,7 @@ def test_the_worst_level_is_named_and_small_ones_are_not(tmp_path):
 
 
 def test_of_many_levels_the_worst_are_drawn(tmp_path):
-    found = read(built(tmp_path, n=60, models=("l1",), by=("island",)))
+    found = example_results.read(built(tmp_path, n=60, models=("l1",), by=("island",)))
     line = found.by.iloc[0].to_dict()
     many = [line | {"level": f"v{i}", "rmse": float(i), "small": i == 29} for i in range(30)]
     shown = intervals.shown_levels(pd.DataFrame(many), found.ranking, "l1")
@@ -523,7 +519,7 @@ def test_of_many_levels_the_worst_are_drawn(tmp_path):
 
 
 def test_levels_without_interval_or_score_leave_a_chart_that_can_be_drawn(tmp_path):
-    found = read(built(tmp_path, n=60, models=("l1",), by=("island",), repeats=2))
+    found = example_results.read(built(tmp_path, n=60, models=("l1",), by=("island",), repeats=2))
     found.by.loc[0, ["rmse_low", "rmse_high"]] = math.nan
     found.by.loc[1, ["rmse", "rmse_low", "rmse_high"]] = math.nan
     chart = intervals.by_level(found.by, found.ranking, "l1", 0.1)

@@ -14,7 +14,7 @@ from regfold import files
 from regfold.formatting import significant
 from regfold.report import figures, sentences, tables
 from regfold.report.charts import strengths
-from regfold.results import metrics, study
+from regfold.results import metrics
 
 RMSE = metrics.ranking("regression")
 STRENGTHS = [0.0, 1e-4, 1e-3, 1e-2]
@@ -139,9 +139,7 @@ def report(tmp_path_factory):
     )
     example_results.score(made)
     render_report.main(made)
-    inputs = {name: value for name, value in vars(made.input).items() if name != "path_predictions"}
-    found = study.read(models=made.params.models, split=made.params.split, **inputs)
-    return found, Path(made.output.report).read_text(encoding="utf-8")
+    return example_results.read(made), Path(made.output.report).read_text(encoding="utf-8")
 
 
 def test_the_page_shows_each_path(report):
@@ -187,8 +185,7 @@ def test_a_choice_at_an_end_of_the_path_is_warned_of(tmp_path):
     made = example_results.build(tmp_path, n=90, models=("l1",), selects={"l1": "min"}, strengths=[0.1, 0.2])
     example_results.score(made)
     result = files.read_json(made.output.summary)["models"]["l1"]
-    inputs = {name: value for name, value in vars(made.input).items() if name != "path_predictions"}
-    found = study.read(models=made.params.models, split=made.params.split, **inputs)
+    found = example_results.read(made)
     which = "smallest" if math.isclose(result["chosen_strength"], 0.1) else "largest"
     said = f"Model l1: the chosen kernel.l2, {result['chosen_strength']:g}, is the {which} of its path, "
     assert f"{said}which may end too early." in sentences.warnings(found)
