@@ -122,7 +122,7 @@ def test_a_clone_runs_to_the_end(clone):
     assert ran.code == 0, ran.text
     screen = ran.text.splitlines()
     assert "Final, out of sample score (RMSE): " in "\n".join(screen[-10:])
-    assert "Report: results/report.html" in screen
+    assert f"Report: {study.folder}/results/report.html" in screen
     assert len(screen) < 50 and "jobid" not in ran.text and "Select jobs" not in ran.text
     cells = [f"cells/l1/1-{fold}/{name}" for fold in (1, 2) for name in CELL]
     for name in (*RESULTS, "oos/l1.csv", *cells):

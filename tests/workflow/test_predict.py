@@ -42,6 +42,11 @@ def study(tmp_path_factory):
     return made
 
 
+def test_keras_multiplies_as_in_training_and_its_lines_are_in_the_log(study):
+    assert "absl" not in study.said.text and "oneDNN" not in study.said.text
+    assert "oneDNN" not in study.read("logs/predict/predict.log")
+
+
 def test_the_command_trains_what_is_missing_and_predicts(study):
     assert study.said.code == 0, study.said.text
     assert study.said.cells == {"l1 1-1", "plain 1-1"}

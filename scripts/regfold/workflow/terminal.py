@@ -41,7 +41,7 @@ def closing_lines(results_dir: str | Path) -> str:
         text = "\n".join(_line(name, width, found, own[name]) for name in names)
     parts = [text, *(f"Note: {remark}." for remark in remarks.duplicates(found))]
     if (report := Path(results_dir) / "report.html").is_file():
-        parts.append(f"Report: {visible(report)}")
+        parts.append(f"Report: {visible(report.absolute())}")
     return "\n\n".join(parts) + "\n"
 
 
