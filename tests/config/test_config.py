@@ -18,6 +18,7 @@ from regfold.config import strengths
 from regfold.config.paths import SKLEARN_TABLES, TABLE_ENDINGS
 from regfold.config.resolve import SCHEDULE_OPTIONS, optimizers, resolve, schema
 from regfold.errors import RegfoldError
+from regfold.report import sentences
 
 ROOT = Path(__file__).resolve().parents[2]
 RAW_SCHEMA = yaml.safe_load((ROOT / "schemas" / "config.schema.yaml").read_text())
@@ -349,6 +350,10 @@ def test_config_starts_fast():
         [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
     )
     assert not {"numpy", "pandas", "keras", "tensorflow", "sklearn", "pyarrow"} & set(loaded.stdout.split())
+
+
+def test_the_report_has_words_for_every_split_method():
+    assert list(sentences.METHODS) == RAW_SCHEMA["properties"]["split"]["properties"]["method"]["enum"]
 
 
 def test_optimizers_and_their_options_are_those_of_keras():
