@@ -456,11 +456,11 @@ CASES = [
     ),
     (
         "data: {path: 'sklearn:irises', target: y}\nmodels: {m: }",
-        "data.path: scikit-learn brings no table 'irises'; did you mean 'iris'?",
+        "data.path: scikit-learn has no table 'irises'; did you mean 'iris'?",
     ),
     (
         "data: {path: 'sklearn:', target: y}\nmodels: {m: }",
-        "data.path: scikit-learn brings no table ''; expected iris, wine, breast_cancer, digits, diabetes or "
+        "data.path: scikit-learn has no table ''; expected iris, wine, breast_cancer, digits, diabetes or "
         "linnerud",
     ),
     (

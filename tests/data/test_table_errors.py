@@ -721,7 +721,8 @@ PATHS = [
     (
         "no file",
         "data/u.csv",
-        "config.yaml: data.path: no file 'data/u.csv'",
+        "config.yaml: data.path: no file 'data/u.csv'; expected a file, relative to the folder where "
+        "snakemake runs",
     ),
     (
         "misspelled",
@@ -730,14 +731,14 @@ PATHS = [
     ),
     (
         "a folder",
-        "folder",
-        "config.yaml: data.path: 'folder' is a folder; expected a file",
+        "folder.csv",
+        "config.yaml: data.path: 'folder.csv' is a folder; expected a file",
     ),
     (
         "an unknown ending",
         "t.xls",
-        "config.yaml: data.path: 't.xls' has an unknown ending; expected one of .csv, .csv.gz, "
-        ".tsv, .tsv.gz, .xlsx, .parquet, .feather",
+        "config.yaml: data.path: 't.xls' has an unknown ending; save it as .xlsx or as CSV UTF-8; expected "
+        ".csv, .tsv, .csv.gz, .tsv.gz, .xlsx, .parquet or .feather, or sklearn:NAME",
     ),
     (
         "no Parquet",
@@ -768,12 +769,12 @@ PATHS = [
     (
         "unknown scikit-learn table",
         "sklearn:irish",
-        "config.yaml: data.path: scikit-learn ships no table 'irish'; did you mean 'iris'?",
+        "config.yaml: data.path: scikit-learn has no table 'irish'; did you mean 'iris'?",
     ),
     (
         "nothing like a scikit-learn table",
         "sklearn:boston",
-        "config.yaml: data.path: scikit-learn ships no table 'boston'; expected iris, wine, "
+        "config.yaml: data.path: scikit-learn has no table 'boston'; expected iris, wine, "
         "breast_cancer, digits, diabetes or linnerud",
     ),
 ]
@@ -781,7 +782,7 @@ PATHS = [
 
 def write_paths() -> None:
     whole = gzip.compress(GOOD.encode() * 10_000)
-    Path("folder").mkdir()
+    Path("folder.csv").mkdir()
     for name in ("t.xls", "bad.parquet", "bad.feather", "bad.csv.gz", "penguins.csv"):
         Path(name).write_text(GOOD)
     Path("half.csv.gz").write_bytes(whole[: len(whole) // 2])

@@ -17,7 +17,7 @@ def check_table(path: str, where: str = "data.path", *, exists: bool = True) -> 
     if kind == "sklearn":
         if name not in SKLEARN_TABLES:
             hint = nearest(name, SKLEARN_TABLES) or f"; expected {listed(SKLEARN_TABLES, 'or')}"
-            raise RegfoldError(f"{where}: scikit-learn brings no table {quote(name)}{hint}")
+            raise RegfoldError(f"{where}: scikit-learn has no table {quote(name)}{hint}")
         return
     if not path.lower().endswith(TABLE_ENDINGS):
         is_sheet = path.lower().endswith((".xls", ".ods"))

@@ -6,9 +6,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.types as types
 
-from regfold.config.messages import listed
-from regfold.config.paths import SKLEARN_TABLES
-from regfold.errors import RegfoldError, nearest, quote
+from regfold.errors import RegfoldError, quote
 
 SUFFIXES = (".parquet", ".feather")
 
@@ -38,18 +36,10 @@ def read(path: str) -> tuple[pa.Table, dict[str, str]]:
 
 
 def sklearn_table(path: str) -> tuple[pa.Table, dict[str, str]]:
-    """`sklearn:NAME`: the frame of scikit-learn's `load_NAME(as_frame=True)`, its target columns with it.
-
-    Raises:
-        RegfoldError: if scikit-learn ships no such table.
-    """
-    name = path.removeprefix("sklearn:")
-    if name not in SKLEARN_TABLES:
-        hint = nearest(name, SKLEARN_TABLES) or f"; expected {listed(SKLEARN_TABLES, 'or')}"
-        raise RegfoldError(f"config.yaml: data.path: scikit-learn ships no table {quote(name)}{hint}")
+    """`sklearn:NAME`: the frame of scikit-learn's `load_NAME(as_frame=True)`, its target columns with it."""
     from sklearn import datasets
 
-    frame = getattr(datasets, f"load_{name}")(as_frame=True).frame
+    frame = getattr(datasets, f"load_{path.removeprefix('sklearn:')}")(as_frame=True).frame
     return as_text(pa.Table.from_pandas(frame, preserve_index=False), path)
 
 

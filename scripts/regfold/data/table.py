@@ -2,12 +2,12 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from regfold.config.paths import check_table
 from regfold.data import read_excel, read_text, read_typed, text_file
 from regfold.data.decimals import decimal_mark
 from regfold.data.oos_names import is_reserved
@@ -133,17 +133,16 @@ def read(
             have one name, or a column has none, or one that regfold itself writes; or if it is not certain
             how a text file is written.
     """
+    check_table(path, "config.yaml: data.path")
     form, kinds = None, {}
     if path.startswith("sklearn:"):
         text, kinds = read_typed.sklearn_table(path)
+    elif path.lower().endswith(read_typed.SUFFIXES):
+        text, kinds = read_typed.read(path)
+    elif path.lower().endswith(read_excel.SUFFIX):
+        text = read_excel.read(path, sheet)
     else:
-        _check_file(path)
-        if path.lower().endswith(read_typed.SUFFIXES):
-            text, kinds = read_typed.read(path)
-        elif path.lower().endswith(read_excel.SUFFIX):
-            text = read_excel.read(path, sheet)
-        else:
-            text, form = read_text.read(path, separator, encoding)
+        text, form = read_text.read(path, separator, encoding)
     _check_names(path, text.column_names)
     if text.num_rows == 0:
         raise RegfoldError(f"{path}: has no rows; expected at least 2")
@@ -174,22 +173,6 @@ def check_finite(table: Table, name: str, values: pa.ChunkedArray, numbers: np.n
 
 def _nulls(values: pa.ChunkedArray) -> np.ndarray:
     return pc.is_null(values).to_numpy()
-
-
-def _check_file(path: str) -> None:
-    if Path(path).is_dir():
-        raise RegfoldError(f"config.yaml: data.path: {quote(path)} is a folder; expected a file")
-    if not Path(path).exists():
-        folder = Path(path).parent
-        names = [str(folder / file.name) for file in folder.iterdir()] if folder.is_dir() else []
-        raise RegfoldError(f"config.yaml: data.path: no file {quote(path)}{nearest(path, names)}")
-    name = Path(path).name.lower()
-    known = (*text_file.ENDINGS, read_excel.SUFFIX, *read_typed.SUFFIXES)
-    if not name.endswith(known):
-        endings = ", ".join(known)
-        raise RegfoldError(
-            f"config.yaml: data.path: {quote(path)} has an unknown ending; expected one of {endings}"
-        )
 
 
 def _check_names(path: str, names: list[str]) -> None:
