@@ -16,6 +16,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from regfold import files
+from regfold.config import paths
 from regfold.data import columns, decimals, notes, quotes, read_text, read_typed, table
 from regfold.data.prepare import canonical_order, prepare, summary, with_ids
 from regfold.errors import RegfoldError
@@ -242,7 +243,7 @@ def test_a_folder_named_like_a_partition_adds_no_column():
     assert table.read("year=2020/t.parquet", []).names == ["x"]
 
 
-@pytest.mark.parametrize("name", read_typed.SKLEARN_TABLES)
+@pytest.mark.parametrize("name", paths.SKLEARN_TABLES)
 def test_scikit_learns_tables_are_read(name):
     frame = getattr(datasets, f"load_{name}")(as_frame=True).frame
     read = table.read(f"sklearn:{name}", [])
@@ -506,7 +507,8 @@ def test_the_entry_point_says_one_line(capfd, logs):
 def test_the_entry_point_ends_with_one_line_and_status_1(capfd):
     with pytest.raises(SystemExit) as end:
         prepare_data.main(snakemake(data_section("t.csv")))
-    line = "regfold: error: config.yaml: data.path: no file 't.csv'\n"
+    where = "expected a file, relative to the folder where snakemake runs"
+    line = f"regfold: error: config.yaml: data.path: no file 't.csv'; {where}\n"
     assert end.value.code == 1
     assert capfd.readouterr().err == line
     assert Path("logs/prepare_data.log").read_text() == line
