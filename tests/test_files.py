@@ -77,7 +77,7 @@ def test_a_damaged_json_file_is_named_with_the_remedy(content, tmp_path):
     path.write_bytes(content)
     with pytest.raises(RegfoldError) as error:
         files.read_json(path)
-    assert str(error.value) == f"{path}: is damaged: is no mapping in JSON; remove {path} and run again"
+    assert str(error.value) == f"{path}: is damaged: is not a JSON mapping; remove {path} and run again"
 
 
 def test_a_key_that_a_json_file_lacks_is_named_with_the_file(tmp_path):

@@ -99,7 +99,7 @@ def read_json(path: str | os.PathLike, remove: str | os.PathLike | None = None) 
     except (ValueError, RecursionError):
         found = None
     if not isinstance(found, Record):
-        raise damaged(path, "is no mapping in JSON", remove)
+        raise damaged(path, "is not a JSON mapping", remove)
     return found
 
 

@@ -109,11 +109,11 @@ CASES = [
     # Keys that YAML does not read as text.
     (
         section("no", "1"),
-        "the key false is no text (YAML reads no, off, yes and on as true or false); put it in quotes",
+        "the key false is not a text (YAML reads no, off, yes and on as true or false); put it in quotes",
     ),
-    (section("3", "1"), "the key 3 is no text; put it in quotes"),
-    (models("{1: {}}"), "models: the key 1 is no text; put it in quotes"),
-    (models("{~: {}}"), "models: the key null is no text; put it in quotes"),
+    (section("3", "1"), "the key 3 is not a text; put it in quotes"),
+    (models("{1: {}}"), "models: the key 1 is not a text; put it in quotes"),
+    (models("{~: {}}"), "models: the key null is not a text; put it in quotes"),
     # Types and limits.
     (
         section("training", "[1]"),
@@ -296,7 +296,7 @@ CASES = [
     ),
     (
         models("{m: {}}\nbaselines: [linear, linear]"),
-        "baselines: 'linear' stands twice; expected each once",
+        "baselines: 'linear' is given twice; expected each once",
     ),
     (models("{l1.: {}}"), "models.l1.: Windows cannot write files of this name; expected another name"),
     (
@@ -325,7 +325,7 @@ CASES = [
     ),
     (
         penalty("kernel: {l1: [1e-4, 0.0001]}"),
-        "models.m.penalty.kernel.l1: 0.0001 stands twice; expected each once",
+        "models.m.penalty.kernel.l1: 0.0001 is given twice; expected each once",
     ),
     (
         penalty("weight_decay: {path: {}}"),
@@ -472,7 +472,7 @@ CASES = [
         f"data.target: found an empty list; expected {COLUMN}, or a list of column names",
     ),
     ("data: {path: t.csv, target: [a, 3]}", f"data.target, item 2: found 3; expected {COLUMN}"),
-    ("data: {path: t.csv, target: [a, b, a]}", "data.target: 'a' stands twice; expected each once"),
+    ("data: {path: t.csv, target: [a, b, a]}", "data.target: 'a' is given twice; expected each once"),
     (
         "data: {path: t.csv, target: [a, b], task: classification}\nmodels: {m: }",
         "data.task: classification with 2 target columns; expected one target, or regression",

@@ -13,15 +13,17 @@ READS = "c.yaml, line 1: epochs: YAML reads"
 INSIDE = "an alias stands inside of what it stands for; expected values"
 DIGITS = "expected plain decimal digits, or a text in quotes"
 REFUSED = {
-    # Keys that stand twice, at every level, the lines of both.
-    "data: 1\nmodels: 2\ndata: 3\n": "c.yaml, lines 1 and 3: data: stands twice; expected each key once",
+    # Keys that are given twice, at every level, the lines of both.
+    "data: 1\nmodels: 2\ndata: 3\n": "c.yaml, lines 1 and 3: data: is given twice; expected each key once",
     "training:\n  epochs: 5\n  seed: 1\n  'epochs': 50\n": (
-        "c.yaml, lines 2 and 4: training.epochs: stands twice; expected each key once"
+        "c.yaml, lines 2 and 4: training.epochs: is given twice; expected each key once"
     ),
-    "models: {m: {}, m: {}}": "c.yaml, line 1: models.m: stands twice; expected each key once",
-    "a:\n- {b: 1}\n- b: 1\n  b: 2\n": "c.yaml, lines 3 and 4: a.b: stands twice; expected each key once",
-    "a: &x {b: 1,\n b: 2}\nc: {<<: *x}\n": "c.yaml, lines 1 and 2: a.b: stands twice; expected each key once",
-    '{"a": 1,\n"a": 2}': "c.yaml, lines 1 and 2: a: stands twice; expected each key once",
+    "models: {m: {}, m: {}}": "c.yaml, line 1: models.m: is given twice; expected each key once",
+    "a:\n- {b: 1}\n- b: 1\n  b: 2\n": "c.yaml, lines 3 and 4: a.b: is given twice; expected each key once",
+    "a: &x {b: 1,\n b: 2}\nc: {<<: *x}\n": (
+        "c.yaml, lines 1 and 2: a.b: is given twice; expected each key once"
+    ),
+    '{"a": 1,\n"a": 2}': "c.yaml, lines 1 and 2: a: is given twice; expected each key once",
     # Numbers that YAML 1.1 reads in its own way.
     "epochs: 1:30": f"{READS} 1:30 as the number 90; {DIGITS}",
     "epochs: 010": f"{READS} 010 as the number 8; {DIGITS}",

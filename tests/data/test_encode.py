@@ -119,8 +119,8 @@ def test_new_rows_take_the_schemas_columns_and_levels():
     np.testing.assert_array_equal(matrix, [[0, 1, 7], [0, 0, math.nan], [0, 0, 9]])
     assert notes == [
         "new.csv: 2 cells of columns 'c', 'x': missing",
-        "new.csv: 1 cell of column 'c': levels that t.csv has not, the first in row 1: 'z'",
-        "new.csv: 1 column that t.csv has not, not used: 'other'",
+        "new.csv: 1 cell of column 'c': levels that t.csv does not have, the first in row 1: 'z'",
+        "new.csv: 1 column that t.csv does not have, not used: 'other'",
     ]
 
 

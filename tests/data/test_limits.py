@@ -81,8 +81,8 @@ def test_levels_that_many_columns_do_not_know_are_one_line():
     schema, said = prepare(data_section(), None, "out"), []
     encode.encode(table.read("new.csv", []), schema, said.append)
     assert said == [
-        "new.csv: 40 cells of columns 'c0', 'c1', 'c2' and 17 more: levels that t.csv has not, the first in "
-        "row 1: 'z'"
+        "new.csv: 40 cells of columns 'c0', 'c1', 'c2' and 17 more: levels that t.csv does not have, the "
+        "first in row 1: 'z'"
     ]
 
 

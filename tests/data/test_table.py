@@ -122,7 +122,7 @@ def test_quotes_at_fault_are_found_far_into_a_file_with_their_row(name, monkeypa
     rows[4322] = '"6 inch,2\n'
     content = "".join(["x,y\n", *rows]).encode()
     Path(name).write_bytes(gzip.compress(content) if name.endswith(".gz") else content)
-    with pytest.raises(RegfoldError, match=r"row 4321: '6 inch' stands behind the closing quote"):
+    with pytest.raises(RegfoldError, match=r"row 4321: '6 inch' follows the closing quote"):
         read_text.read(name)
 
 
@@ -323,7 +323,7 @@ def test_ordinary_numbers_are_not_noted():
 @pytest.mark.parametrize(
     ("cells_of_x", "note"),
     [
-        (range(12), "counts the rows; if it is no feature, list it in data.exclude or data.id"),
+        (range(12), "counts the rows; if it is not a feature, list it in data.exclude or data.id"),
         (
             ["1", "2", "3", "n/a"],
             "is categorical with 4 levels, though most of them are numbers: row 3: 'n/a' is not a number; "

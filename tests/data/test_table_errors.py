@@ -86,21 +86,21 @@ TEXT_FILES = [
         "text behind a closing quote, which makes one row of two",
         csv("x,c,y", "1,a,p", '"5 inch,2,p', '"6 inch,4,q', "2,b,q"),
         {},
-        "t.csv: row 1: '6 inch' stands behind the closing quote of '5 inch,2,p\\n'; expected the end of the "
+        "t.csv: row 1: '6 inch' follows the closing quote of '5 inch,2,p\\n'; expected the end of the "
         'cell, and "" for a quote inside a quoted cell',
     ),
     (
         "text behind a closing quote, and too few cells",
         csv("x,y", "1,p", '"2" or 3', "4,q"),
         {},
-        "t.csv: row 1: ' or 3' stands behind the closing quote of '2'; expected the end of the cell, and "
+        "t.csv: row 1: ' or 3' follows the closing quote of '2'; expected the end of the cell, and "
         '"" for a quote inside a quoted cell',
     ),
     (
         "text behind a closing quote of the header",
         csv('x,"y"z', "1,2", "3,4"),
         {},
-        "t.csv: the header: 'z' stands behind the closing quote of 'y'; expected the end of the cell, and "
+        "t.csv: the header: 'z' follows the closing quote of 'y'; expected the end of the cell, and "
         '"" for a quote inside a quoted cell',
     ),
     (
@@ -280,10 +280,10 @@ TEXT_FILES = [
         "config.yaml: split.column: no column 'group' in t.csv; its columns are 'x', 'c', 'y'",
     ),
     (
-        "categorical that is no feature",
+        "categorical that is not a feature",
         GOOD,
         {"categorical": ["c"], "exclude": ["c"]},
-        "config.yaml: data.categorical: 'c' is no feature (data.exclude); expected feature columns",
+        "config.yaml: data.categorical: 'c' is not a feature (data.exclude); expected feature columns",
     ),
     (
         "no feature left",

@@ -77,7 +77,7 @@ def test_order_of_columns_target_and_extra_columns_change_nothing():
     other = predicted(study, notes=notes)
     assert notes == [
         "new.csv: 1 cell of column 'x': missing",
-        "new.csv: 1 column that t.csv has not, not used: 'note'",
+        "new.csv: 1 column that t.csv does not have, not used: 'note'",
     ]
     assert list(plain) == ["pred", "pred_low", "pred_high"]
     for name in plain:

@@ -103,5 +103,5 @@ def test_kernels_of_a_path_are_those_of_one_strength(tmp_path):
 
 def test_a_damaged_network_is_named(tmp_path):
     (tmp_path / "model.keras").write_text("1 1")
-    with pytest.raises(RegfoldError, match=r"model\.keras: is damaged: is no network of Keras"):
+    with pytest.raises(RegfoldError, match=r"model\.keras: is damaged: is not a Keras network"):
         kernels(tmp_path / "model.keras")

@@ -324,13 +324,13 @@ REFUSED = [
     (
         split("time", 2, column="t"),
         {"values": ["2024-01-01", "now", "2024-01-02"]},
-        "split.column: column 't' is no time: 'now'; "
+        "split.column: column 't' is not a time: 'now'; "
         "expected numbers or ISO dates such as 2024-05-31 or 2024-05-31T12:00",
     ),
     (
         split("time", 2, column="t"),
         {"values": ["2024-01-01", "2024-31-01", "2024-01-02"]},
-        "split.column: column 't' is no time: Month out of range in datetime string \"2024-31-01\"; "
+        "split.column: column 't' is not a time: Month out of range in datetime string \"2024-31-01\"; "
         "expected numbers or ISO dates such as 2024-05-31 or 2024-05-31T12:00",
     ),
 ]

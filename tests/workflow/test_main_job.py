@@ -317,7 +317,7 @@ def test_a_key_that_stands_twice_is_one_line_before_any_job(elsewhere, tmp_path)
     ran = study.snakemake()
     assert ran.code != 0
     assert ran.lines == [
-        f"regfold: error: config.yaml, lines {first} and {len(lines) + 1}: models: stands twice; expected "
+        f"regfold: error: config.yaml, lines {first} and {len(lines) + 1}: models: is given twice; expected "
         "each key once"
     ]
     assert ran.jobs == [] and "Traceback" not in ran.text

@@ -89,7 +89,7 @@ def test_python_predicts_as_the_command_does(study):
     (network,) = opened.networks("l1")
     assert network.output_shape == (None, 1)
     assert opened.figure("folds").to_dict()["width"] == 640
-    with pytest.warns(UserWarning, match="frame: 1 cell of column 'c': levels that t.csv has not"):
+    with pytest.warns(UserWarning, match="frame: 1 cell of column 'c': levels that t.csv does not have"):
         opened.predict("plain", frame[:1].assign(c="new"))
 
 

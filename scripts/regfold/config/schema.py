@@ -68,7 +68,7 @@ def check_keys(value: object, schema: dict, where: str = "", place: str = "") ->
     for key, item in value.items():
         if not isinstance(key, str):
             hint = " (YAML reads no, off, yes and on as true or false)" if isinstance(key, bool) else ""
-            raise RegfoldError(f"{prefix(where)}the key {show(key)} is no text{hint}; put it in quotes")
+            raise RegfoldError(f"{prefix(where)}the key {show(key)} is not a text{hint}; put it in quotes")
         if key not in known and not others:
             raise RegfoldError(f"{join(where, key)}: unknown key{_meant(key, known, where, place)}")
         check_keys(
@@ -133,7 +133,7 @@ def check(given: object, schema: dict, where: str = "") -> object:
         value = [check(item, chosen["items"], f"{where}, item {i}") for i, item in enumerate(value, start=1)]
         if chosen.get("uniqueItems") and len(set(value)) < len(value):
             twice = next(item for item, times in Counter(value).items() if times > 1)
-            raise RegfoldError(f"{where}: {show(twice)} stands twice; expected each once")
+            raise RegfoldError(f"{where}: {show(twice)} is given twice; expected each once")
     if not Draft202012Validator(chosen).is_valid(value):
         raise RegfoldError(f"{where}: {_wrong(given, value, schema)}")
     return value

@@ -53,7 +53,7 @@ def expand(penalty: dict, where: str) -> dict:
     """A penalty section in which `{path: ...}` is the list of strengths that it stands for.
 
     Raises:
-        RegfoldError: if a path is no path, or if there are two.
+        RegfoldError: if a path is not one, or if there are two.
     """
     found = [name for name, value in _leaves(penalty) if isinstance(value, dict | list)]
     if len(found) > 1:

@@ -19,8 +19,9 @@ def check(path: str) -> None:
     """Hold a config file against what YAML makes of it, at every level.
 
     Raises:
-        RegfoldError: if it cannot be read, a key stands twice in one mapping, an alias stands inside of what
-            it stands for, or a number is not in plain decimal digits: to YAML 1.1, 1:30 is 90 and 010 is 8.
+        RegfoldError: if it cannot be read, a key is given twice in one mapping, an alias stands inside of
+            what it stands for, or a number is not in plain decimal digits (to YAML 1.1, 1:30 is 90 and 010
+            is 8).
     """
     try:
         text = Path(path).read_text(encoding="utf-8")
@@ -86,7 +87,7 @@ def _check_keys(node: yaml.MappingNode, where: str) -> Iterator[tuple[str, str]]
         name, line = (key.tag, key.value), key.start_mark.line + 1
         if name in lines:
             place = f"lines {lines[name]} and {line}" if lines[name] < line else _line(key)
-            yield place, f"{join(where, key.value)}: stands twice; expected each key once"
+            yield place, f"{join(where, key.value)}: is given twice; expected each key once"
         lines[name] = line
 
 

@@ -61,7 +61,7 @@ def feature_names(table: Table, data: dict, split_column: str | None) -> tuple[l
         split_column: split.column of the config.
 
     Raises:
-        RegfoldError: if the config names a column that does not exist or is no feature, or none is left.
+        RegfoldError: if the config names a column that does not exist or is not a feature, or none is left.
     """
     reasons = {name: "the data frame's index" for name, kind in table.kinds.items() if kind == "index"}
     for key, names, reason in (
@@ -79,7 +79,7 @@ def feature_names(table: Table, data: dict, split_column: str | None) -> tuple[l
             table.find(name, f"data.{key}")
             if name in reasons:
                 raise RegfoldError(
-                    f"config.yaml: data.{key}: {quote(name)} is no feature ({reasons[name]}); "
+                    f"config.yaml: data.{key}: {quote(name)} is not a feature ({reasons[name]}); "
                     "expected feature columns"
                 )
     features = [name for name in table.names if name not in reasons]
@@ -282,7 +282,7 @@ def _notes_on_numbers(table: Table, name: str, found: np.ndarray) -> list[Note]:
         return [
             Note(
                 name,
-                "counts the rows; if it is no feature, list it in data.exclude or data.id",
+                "counts the rows; if it is not a feature, list it in data.exclude or data.id",
                 "count the rows; if they are no features, list them in data.exclude",
             )
         ]

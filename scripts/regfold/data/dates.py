@@ -10,7 +10,7 @@ from regfold.data.columns import Column, read_numeric
 from regfold.data.table import Table
 from regfold.errors import RegfoldError, quote
 
-# A day that the calendar has not, such as 2021-02-30, is found where it is cast.
+# A day that the calendar does not have, such as 2021-02-30, is found where it is cast.
 # An ISO date, with or without a time. The time zone counts for nothing: the date is the one that is written.
 ISO = (
     r"^(?P<date>\d{4}-\d\d-\d\d)"

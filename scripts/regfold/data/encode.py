@@ -84,11 +84,11 @@ def encode(table: Table, schema: dict, note: Callable[[str], object] = lambda te
     Args:
         table: the new rows, in any order of columns; columns beside the schema's are ignored.
         schema: the schema (schema.json) of the table that the network was trained on.
-        note: called with a line each on cells that are missing, on cells with a level that the schema has
-            not, and on columns that the schema's table has not, where there are any.
+        note: called with a line each on cells that are missing, on cells with a level that the schema
+            lacks, and on columns that the schema's table lacks, where there are any.
 
     Returns:
-        float32 (n, schema["width"]), in the table's order; a level that the schema has not is all 0.
+        float32 (n, schema["width"]), in the table's order; a level that the schema lacks is all 0.
 
     Raises:
         RegfoldError: if a column is not there, or a cell of it is not a number or date where one is expected.
@@ -127,9 +127,10 @@ def encode(table: Table, schema: dict, note: Callable[[str], object] = lambda te
     if missing:
         note(f"{table.path}: {_cells(missing)}: missing")
     if unseen:
-        note(f"{table.path}: {_cells(unseen)}: levels that {schema['path']} has not, the first in {first}")
+        what = f"levels that {schema['path']} does not have"
+        note(f"{table.path}: {_cells(unseen)}: {what}, the first in {first}")
     if extra := sorted(set(table.names) - set(schema["table_columns"]), key=table.names.index):
-        what = f"{len(extra):,} column{'s' * (len(extra) > 1)} that {schema['path']} has not"
+        what = f"{len(extra):,} column{'s' * (len(extra) > 1)} that {schema['path']} does not have"
         note(f"{table.path}: {what}, not used: {_named(extra)}")
     check_size(table.path, columns, len(table))
     return matrix(columns, np.arange(len(table)))

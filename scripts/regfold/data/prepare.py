@@ -30,7 +30,7 @@ def prepare(data: dict, split_column: str | None, out_dir: str | Path) -> dict:
 
     Args:
         data: the resolved data section of the config.
-        split_column: split.column of the config, which is no feature.
+        split_column: split.column of the config, which is not a feature.
         out_dir: the folder to write into.
 
     Returns:

@@ -89,6 +89,6 @@ def first_fault(content: bytes, separator: str) -> str:
         return f"{where}: a quoted cell, {shown}, is never closed; expected a closing quote"
     behind = re.compile(b"[^%b\r\n]*" % s).match(content[closed.end() : closed.end() + 99])[0]
     return (
-        f"{where}: {quote(behind.decode(errors='replace'), 30)} stands behind the closing quote of {shown}; "
+        f"{where}: {quote(behind.decode(errors='replace'), 30)} follows the closing quote of {shown}; "
         'expected the end of the cell, and "" for a quote inside a quoted cell'
     )

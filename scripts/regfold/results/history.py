@@ -26,7 +26,7 @@ def read_history(path: str | Path, strength: float | None = None) -> dict[str, n
             for name, *cells in zip(names, *lines, strict=True)
         }
     except (ValueError, csv.Error):
-        raise files.damaged(path, "is no table of numbers") from None
+        raise files.damaged(path, "is not a table of numbers") from None
     if strength is None:
         return columns
     own = columns.pop("strength") == strength

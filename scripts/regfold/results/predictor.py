@@ -32,7 +32,7 @@ def load(folder: str | os.PathLike) -> "Predictor":
     Where the study has a network.build, its file is run.
 
     Raises:
-        RegfoldError: if the folder is no saved model, or a file in it is missing or damaged.
+        RegfoldError: if the folder is not a saved model, or a file in it is missing or damaged.
     """
     folder = Path(folder)
     path = folder / saved_model.METADATA

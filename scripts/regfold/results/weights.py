@@ -109,7 +109,7 @@ def kernels(path: str | Path, place: int | None = None) -> dict[str, np.ndarray]
         place: of a path, which of its strengths; see network.build_stack.
 
     Raises:
-        RegfoldError: if it is no file that Keras wrote.
+        RegfoldError: if it is not a file that Keras wrote.
     """
     try:
         with zipfile.ZipFile(path) as archive:
@@ -118,7 +118,7 @@ def kernels(path: str | Path, place: int | None = None) -> dict[str, np.ndarray]
         with h5py.File(stored) as file:
             file.visititems(lambda name, item: found.update(_kernel(name, item, place)))
     except (zipfile.BadZipFile, KeyError, OSError) as error:
-        raise files.damaged(path, f"is no network of Keras ({' '.join(str(error).split())})") from None
+        raise files.damaged(path, f"is not a Keras network ({' '.join(str(error).split())})") from None
     return {layer: found[order, layer] for order, layer in sorted(found)}
 
 

@@ -112,7 +112,7 @@ def _time_codes(column: str, values: list[str]) -> np.ndarray:
         moments = [np.array(values, f"datetime64[{unit}]").astype(np.int64) for unit in ("us", "ns")]
     except ValueError as error:
         raise RegfoldError(
-            f"split.column: column {quote(column)} is no time: {error}; "
+            f"split.column: column {quote(column)} is not a time: {error}; "
             f"expected numbers or ISO dates such as 2024-05-31 or 2024-05-31T12:00"
         ) from None
     return np.unique(np.stack(moments, axis=1), axis=0, return_inverse=True)[1].astype(np.int32)

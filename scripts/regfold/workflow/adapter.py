@@ -44,7 +44,7 @@ def is_module(workflow) -> bool:
     return not workflow.modifier.is_main_snakefile()
 
 
-@_convenience("the check of its config files for keys that stand twice", ())
+@_convenience("the check of its config files for keys that are given twice", ())
 def config_files(workflow) -> list[str]:
     """The config files that this workflow reads; none where another workflow gives it its config."""
     return [] if workflow.modifier.skip_configfile else ["config.yaml", *workflow.overwrite_configfiles]
