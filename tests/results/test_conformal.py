@@ -84,7 +84,7 @@ def test_intervals_cover(repeats):
 @pytest.mark.parametrize("repeats", [1, 2])
 def test_sets_cover(repeats):
     covered, sizes = [], []
-    for seed in range(100):
+    for seed in range(200):
         random = np.random.default_rng(seed)
         y = random.integers(3, size=80 + 50)
         x = random.normal(size=(len(y), 2)) + 1.5 * np.eye(3)[y][:, :2]

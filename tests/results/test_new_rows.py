@@ -3,6 +3,8 @@
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from regfold.data import table
 from regfold.errors import RegfoldError
@@ -142,6 +144,16 @@ BAD = [
      "column that is written; rename it"),
     ("a column of regfold", "c,x,z,oos_row\na,1,2,3\n", "new.csv: column 'oos_row' has a name that regfold "
      "gives to its own columns; rename it"),
+    ("percent", "c,x,z\na,5%,2\n", "new.csv: column 'x', row 0: '5%' is not a number; expected numbers, "
+     "as in t.csv"),
+    ("boolean", "c,x,z\na,true,2\n", "new.csv: column 'x', row 0: 'true' is not a number; expected numbers, "
+     "as in t.csv"),
+    ("date", "c,x,z\na,2020-01-02,2\n", "new.csv: column 'x', row 0: '2020-01-02' is not a number"),
+    ("thousands", 'c,x,z\na,"1,234.5",2\n', "new.csv: column 'x', row 0: '1,234.5' is not a number"),
+    ("beyond numbers", "c,x,z\na,1e400,2\n", "new.csv: column 'x', row 0: '1e400' is infinite"),
+    ("a cell too many", "c,x,z\na,1,2,3\n", "new.csv: row 0: 4 cells in 'a,1,2,3'; expected 3"),
+    ("behind a quote", 'c,x,z\n"a"b,1,2\n', "new.csv: row 0: 'b' stands behind the closing quote of 'a'"),
+    ("zero byte", "c,x,z\na,1\x00,2\n", "new.csv: column 'x', row 0: '1\\x00' is not a number"),
     ("other case", "C,x,z\na,1,2\n", "new.csv: has no column 'c'; expected every feature of t.csv"),
 ]  # fmt: skip
 
@@ -164,12 +176,36 @@ def test_bad_new_data_is_one_line(content, message, regression, monkeypatch):
     assert len(str(error.value).splitlines()) == 1
 
 
-def test_bytes_that_are_no_text(regression, monkeypatch):
+def parquet(**columns) -> bytes:
+    sink = pa.BufferOutputStream()
+    pq.write_table(pa.table(columns), sink)
+    return sink.getvalue().to_pybytes()
+
+
+BAD_FILES = [
+    ("no text", "new.csv", b"c,x,z\n\xff,1,2\n", "column 'c', row 0: is not UTF-8"),
+    ("cut gzip", "new.csv.gz", b"\x1f\x8b\x08\x00garbage", "cannot be read: Compressed file ended"),
+    ("no gzip", "new.csv.gz", b"c,x,z\na,1,2\n", "cannot be read: Not a gzipped file"),
+    ("no Parquet", "new.parquet", b"PAR1garbage", "cannot be read as Parquet"),
+    ("no Excel", "new.xlsx", b"PK\x03\x04garbage", "cannot be read as Excel"),
+    ("lists", "new.parquet", parquet(c=["a"], x=[[1.0]], z=[1.0]), "column 'x' holds lists or structures"),
+    ("typed text", "new.parquet", parquet(c=["a"], x=["tall"], z=[1.0]), "column 'x', row 0: 'tall' is not"),
+    ("typed infinity", "new.parquet", parquet(c=["a"], x=[np.inf], z=[1.0]), "column 'x', row 0: 'inf' is"),
+    ("typed, no rows", "new.parquet", parquet(c=[], x=[], z=[]), "has no rows"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"), [case[1:] for case in BAD_FILES], ids=[case[0] for case in BAD_FILES]
+)
+def test_a_bad_file_is_one_line(name, content, message, regression, monkeypatch):
     study, where = regression
     monkeypatch.chdir(where)
-    Path("new.csv").write_bytes(b"c,x,z\n\xff,1,2\n")
-    with pytest.raises(RegfoldError, match=r"^new\.csv: column 'c', row 0: is not UTF-8"):
-        predicted(study)
+    Path(name).write_bytes(content)
+    with pytest.raises(RegfoldError) as error:
+        predicted(study, name)
+    assert str(error.value).startswith(f"{name}: {message}")
+    assert len(str(error.value).splitlines()) == 1
 
 
 def test_a_network_of_another_encoding_is_refused():
