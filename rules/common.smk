@@ -138,6 +138,16 @@ def conclude() -> None:
         print(terminal.closing_lines(results()))
 
 
+def do_in_group(snakemake) -> bool:
+    """Have a worker do a job that a cluster runs in a group with others; False: it is alone."""
+    kinds = local_jobs.workers_of_group(workflow)
+    return bool(kinds) and servers.started(kinds).do(snakemake)
+
+
+if not adapter.is_main(workflow):  # what it runs, it does not know yet
+    adapter.hand_over(workflow, do_in_group)
+
+
 onstart:
     if INIT and adapter.targets(workflow) not in (["init"], ()):
         sys.exit("regfold: error: --config table: unknown key; expected it with the target init alone")

@@ -60,7 +60,7 @@ def workflow(rules=("train_fold",), main=True, nodes=None, deployed=(), touch=Fa
         scheduling_settings=SimpleNamespace(max_jobs_per_timespan=SimpleNamespace(max_jobs=100, timespan=1)),
         scheduler=SimpleNamespace(job_rate_limiter="a limit"),
         modifier=SimpleNamespace(skip_configfile=False, is_main_snakefile=lambda: True, namespace=None),
-        dag_settings=SimpleNamespace(targets=["all"]),
+        dag_settings=SimpleNamespace(targets=["all"], target_jobs=set()),
         output_settings=SimpleNamespace(quiet={Quietness.HOST}, verbose=False),
         resource_settings=SimpleNamespace(nodes=nodes, cores=4, resources={}),
         deployment_settings=SimpleNamespace(deployment_method=set(deployed)),
@@ -103,7 +103,7 @@ def ask(made: SimpleNamespace) -> dict:
         "runs_here",
         "runs_scripts",
     )
-    functions += ("jobs_at_once", "jobs", "jobs_to_run", "lock_files")
+    functions += ("group", "jobs_at_once", "jobs", "jobs_to_run", "lock_files")
     answers = {name: getattr(adapter, name)(made) for name in functions}
     answers["limit"] = adapter.limit(made, "gpu", 2)
     answers["lift_rate_limit"] = adapter.lift_rate_limit(made)
@@ -132,6 +132,7 @@ def test_what_is_asked_of_a_workflow(capsys):
         "is_dry": False,
         "runs_here": True,
         "runs_scripts": True,
+        "group": [],
         "jobs_at_once": 4,
         "jobs": one,
         "jobs_to_run": one,
@@ -272,3 +273,30 @@ def test_a_run_without_any_of_it_has_the_same_results(tmp_path):
 )
 def test_where_workers_are_of_use(made, gpus, expected):
     assert local_jobs.workers_of_use(made, gpus) == expected
+
+
+@pytest.mark.parametrize(
+    ("made", "targets", "expected"),
+    [
+        (
+            workflow(main=False),
+            ["train_fold", "train_fold"],
+            {workers.TRAINING: 4},
+        ),
+        (workflow(main=False), ["fit_baseline", "fit_baseline"], {workers.TABLES: 4}),
+        (workflow(main=False), ["train_fold"], {}),
+        (workflow(), ["train_fold", "train_fold"], {}),
+        (workflow(main=False, deployed=("conda",)), ["train_fold", "train_fold"], {}),
+    ],
+)
+def test_a_group_of_a_clusters_jobs_has_workers_once_a_job_asks(made, targets, expected, monkeypatch):
+    monkeypatch.setenv("REGFOLD_GPUS", "none")
+    made.dag_settings.target_jobs = [SimpleNamespace(rulename=rule) for rule in targets]
+    assert local_jobs.workers_of_group(made) == expected
+    started = []
+    monkeypatch.setattr(
+        workers.Workers, "_start", lambda self, kinds: started.append(kinds) or self.servers.append(1)
+    )
+    servers = workers.Workers()
+    assert servers.started({workers.TRAINING: 2}) is servers.started({workers.TRAINING: 2}) is servers
+    assert started == [{workers.TRAINING: 2}]

@@ -28,6 +28,7 @@ import socket
 import struct
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 from regfold.errors import RegfoldError
@@ -58,6 +59,17 @@ class Workers:
 
     def __init__(self):
         self.servers, self.addresses, self.lifeline = [], {}, None
+        self._lock = threading.Lock()
+
+    def started(self, kinds: dict[str, int]) -> "Workers":
+        """Start the servers when the first job of a group asks, in whichever thread.
+
+        Snakemake may read the Snakefile in processes that run no job of the group themselves.
+        """
+        with self._lock:
+            if not self.servers:
+                self.start(kinds)
+        return self
 
     def start(self, kinds: dict[str, int]) -> None:
         """Start a server of each kind, for as many jobs at once; on Linux, unless the user wants none."""

@@ -115,6 +115,14 @@ def hand_over(workflow, do: Callable) -> None:
     workflow.globals["script"] = script
 
 
+@_convenience("workers for the jobs of a group", ())
+def group(workflow) -> list[str]:
+    """The rules of the jobs that a cluster's job runs as a group; none in any other process."""
+    jobs = workflow.dag_settings.target_jobs
+    group = len(jobs) > 1 and not workflow.is_main_process
+    return [job.rulename for job in jobs] if group else []
+
+
 @_convenience("the number of jobs at once", os.cpu_count())
 def jobs_at_once(workflow) -> int:
     """The number of cores, or on a cluster of jobs."""

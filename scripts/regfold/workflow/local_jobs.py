@@ -35,6 +35,17 @@ def workers_of_use(workflow, gpus: int) -> dict[str, int]:
     rules = {rule for rule, _ in adapter.jobs_to_run(workflow)}
     if "split_folds" in rules:  # a checkpoint: which cells there are is not known yet
         rules |= workers.RULES[workers.TRAINING]
-    cores = adapter.jobs_at_once(workflow)
+    return _kinds(rules, gpus, adapter.jobs_at_once(workflow))
+
+
+def workers_of_group(workflow) -> dict[str, int]:
+    """The same for jobs that a cluster runs as one, a group; none in any other process."""
+    rules = set(adapter.group(workflow))
+    if not rules or not adapter.runs_scripts(workflow):
+        return {}
+    return _kinds(rules, gpu.local_gpus(), adapter.jobs_at_once(workflow))
+
+
+def _kinds(rules: set[str], gpus: int, cores: int) -> dict[str, int]:
     most = {workers.TRAINING: gpus or cores, workers.TABLES: cores}
     return {kind: most[kind] for kind, served in workers.RULES.items() if served & rules}
