@@ -508,3 +508,7 @@ def test_input_columns_are_switched_off_and_counted():
     path = study.train()["path"]
     assert path["inputs"][0] == len(study.schema["columns"]) and path["inputs"][2] == 0
     assert path["nonzero"] == sorted(path["nonzero"], reverse=True)
+    norms = path["column_norms"]
+    assert list(norms) == [column["name"] for column in study.schema["columns"]]
+    for place, n_inputs in enumerate(path["inputs"]):
+        assert sum(of_column[place] > 0 for of_column in norms.values()) == n_inputs

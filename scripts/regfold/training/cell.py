@@ -192,6 +192,9 @@ def run(
             predictions = predictions[0]
         else:
             metadata["path"] = _path(path, networks, found, train_rmse, inner)
+            if specification["penalty"]["kernel"]["group"]:
+                norms = fitting.norms([network.variables for network in networks])
+                metadata["path"]["column_norms"] = norms
             predictions = predictions.swapaxes(0, 1)
         digests = np.load(prepared / "digests.npy", mmap_mode="r")[fold.held_out]
         history = _history(networks, losses, path)

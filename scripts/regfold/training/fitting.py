@@ -7,7 +7,7 @@ import numpy as np
 from regfold.config import strengths
 from regfold.data.matrix import padded, padded_length
 from regfold.training import network, standardize
-from regfold.training.penalty import count_nonzero
+from regfold.training.penalty import column_norms, count_nonzero
 from regfold.training.programs.base import Arrays, padded_rows
 from regfold.training.trainer import Trainer
 
@@ -28,7 +28,8 @@ class Fitting:
         statistics: of the features.
         target: the scale of a regression's targets; None for classes.
         core: the network, with its initial weights.
-        groups: int32 (n_features,), the column of each feature, as a position in the schema's columns.
+        columns: the names of the table's columns.
+        groups: int32 (n_features,), the column of each feature, as a position in `columns`.
     """
 
     def __init__(
@@ -57,6 +58,7 @@ class Fitting:
             some = padded(features[part], padded_length(n_validation))
             self.validation = padded_rows(some, truth[part], None if weights is None else weights[part])
         self.n_outputs = len(classes or schema["target"])
+        self.columns = [column["name"] for column in schema["columns"]]
         starts = [column["start"] for column in schema["columns"]]
         self.groups = (np.searchsorted(starts, self.statistics.keep, side="right") - 1).astype(np.int32)
         penalty, path = specification["penalty"], strengths.path_of(specification["penalty"])
@@ -89,6 +91,12 @@ class Fitting:
         if self.specification["network"]["build"]:
             return {"nonzero": None, "inputs": None}
         return dict(zip(("nonzero", "inputs"), count_nonzero(self.core, values, self.groups), strict=True))
+
+    def norms(self, networks: list[Arrays]) -> dict[str, list[float]]:
+        """Each column of the table -> the norm of its weights in the first layer of each network."""
+        kernels = (values[0] for values in networks)
+        of_networks = [column_norms(kernel, self.groups, len(self.columns)) for kernel in kernels]
+        return dict(zip(self.columns, map(list, zip(*of_networks, strict=True)), strict=True))
 
     def release(self) -> None:
         """Let go of the training rows, which are most of the memory."""

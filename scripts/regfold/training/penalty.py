@@ -52,6 +52,18 @@ def count_nonzero(core: keras.Model, values: Sequence[np.ndarray], groups: np.nd
     return sum(int(np.count_nonzero(kernel)) for kernel in kernels), len(np.unique(used))
 
 
+def column_norms(kernel: np.ndarray, groups: np.ndarray, n_columns: int) -> list[float]:
+    """The Euclidean norm of all weights that leave each of the table's columns.
+
+    Args:
+        kernel: (n_features, units), of the first layer.
+        groups: int (n_features,), the column of each feature; a column without features has the norm 0.
+        n_columns: the number of columns.
+    """
+    squares = np.square(kernel.astype(np.float64)).sum(axis=1)
+    return np.sqrt(np.bincount(groups, squares, n_columns)).tolist()
+
+
 def _parts(core: keras.Model, values: Sequence[np.ndarray]) -> Iterator[tuple[str, np.ndarray]]:
     for variable, value in zip(core.trainable_variables, values, strict=False):  # the others follow
         yield variable.path.rsplit("/", 1)[-1], value
