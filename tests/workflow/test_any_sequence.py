@@ -112,7 +112,15 @@ class Table:
 class Edited(Study):
     """A study whose table is edited; it is made in an empty folder, which the process goes to."""
 
-    def __init__(self, folder: Path, table: Table, by_column: bool, with_ids: bool, listed: bool):
+    def __init__(
+        self,
+        folder: Path,
+        table: Table,
+        by_column: bool,
+        with_ids: bool,
+        listed: bool,
+        model: dict | None = None,
+    ):
         folder.mkdir(parents=True)
         os.chdir(folder)
         self.table, self.listed = table, listed
@@ -127,6 +135,7 @@ class Edited(Study):
             {"method": "column", "column": "f"} if by_column else {"folds": 3},
             network={"hidden": [3]},
             training={"epochs": 2},
+            models={"m": model or {}},
         )
 
     def categorical(self) -> str | list[str]:
@@ -219,10 +228,17 @@ def content(study: Study) -> dict[str, object]:
     return found
 
 
-@given(beginnings(), st.lists(st.integers(1, 3), min_size=1, max_size=3))
+MODELS = {}, {"penalty": {"kernel": {"l2": [0.0, 0.1, 1.0]}}, "select": "nested"}
+
+
+@pytest.mark.parametrize("model", MODELS, ids=["network", "path"])
+@given(beginning=beginnings(), reruns=st.lists(st.integers(1, 3), min_size=1, max_size=3))
 @settings(max_examples=max(1, int(2 * DOSE)), **QUIET)
-def test_after_any_edits_and_reruns_the_results_are_those_of_a_fresh_run(tmp_path_factory, beginning, reruns):
+def test_after_any_edits_and_reruns_the_results_are_those_of_a_fresh_run(
+    tmp_path_factory, model, beginning, reruns
+):
     (table, options), folder = beginning, tmp_path_factory.mktemp("sequences")
+    options["model"] = model
     try:
         study = Edited(folder / "edited", table, **options)
     except RegfoldError:
