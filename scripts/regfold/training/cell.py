@@ -7,6 +7,7 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 import keras
@@ -76,7 +77,7 @@ def run(
         state_root: the folder of all states.
         out: the cell's folder.
         device: what it runs on, for cell.json.
-        on_epoch: is told each epoch and its line of history, see checkpoint.HISTORY.
+        on_epoch: is told each epoch and its line of history, see state.HISTORY.
         stop: asked now and then; True ends the job, its state saved.
         say: takes a line for the terminal.
 
@@ -88,117 +89,169 @@ def run(
             `on_divergence` is fail.
         Interrupted: if `stop` said so.
     """
-    started, clock = datetime.now(UTC), time.monotonic()
+    clock = _Clock(datetime.now(UTC), time.monotonic())
     schema = files.read_json(prepared / "schema.json")
     specification = cell.specification | {"versions": identity.versions()}
-    path = strengths.path_of(specification["penalty"])
     trainings = parts.of_cell(specification, description, len(schema["classes"] or schema["target"]))
     stores = {part.digest: Store(state_root, part.digest) for part in trainings}
-    fold = FoldRows(prepared, cell.specification["training"], cell.split, cell.key)
-    rows, truth, n_validation = fold.rows(cell.key)
-    preprocessing = diagnosis.preprocessing(
-        rows[: len(truth) - n_validation], prepared / "features.npy", fold.held_out, schema
-    )
+    fold = FoldRows(prepared, specification["training"], cell.split, cell.key)
     with ExitStack() as stack:
         # Held until the files are written: an orphan of a killed run and its successor write one after the
         # other. In one order, so that cells that share trainings never wait for each other.
         for digest in sorted(stores):
-            stack.enter_context(
-                stores[digest].lock(
-                    on_wait=lambda: say(f"regfold: {cell}: waits for a process that works on it")
-                )
-            )
+            waits = partial(say, f"regfold: {cell}: waits for a process that works on it")
+            stack.enter_context(stores[digest].lock(on_wait=waits))
         files.sweep(out)
-        training = Runner(str(cell), stores, cell.checkpoint_seconds, on_epoch, stop, say)
-        inner = (
-            inner_rmse(training, trainings, fold, specification, schema) if specification["nested"] else None
-        )
-        fitting = Fitting(specification, cell.key, schema, rows, truth, n_validation)
-        del rows
-        networks, train_rmse = [], []
-        for part in (part for part in trainings if not part.inner):
-            trainer, trained = training.run(part, fitting)
-            networks += trained
-            if path:
-                train_rmse += _rmses(fitting, trainer, trained, truth[: len(truth) - n_validation])
-            trainer.release()
-        fitting.release()
-        if cell.on_divergence == "fail":
-            for network, what in zip(networks, _names(path), strict=True):
-                if network.diverged:
-                    raise RegfoldError(f"{cell}{what}: {network.ending}; training.on_divergence is fail")
-        whole = _assemble(fitting, networks, specification, schema)
-        held, losses = HeldOut(trainer.program, fold.as_trained(fitting), fitting.target), []
+        runner = Runner(str(cell), stores, cell.checkpoint_seconds, on_epoch, stop, say)
+        made = _train(runner, trainings, fold, specification, schema)
+        held = HeldOut(made.trainer.program, fold.as_trained(made.fitting), made.fitting.target)
         if not len(fold.held_out):  # a refit is looked at with training rows
-            held = HeldOut(trainer.program, trainer.sample, fitting.target)
-        predictions = held.predict([network.variables for network in networks])
-        for network in networks:
-            looked_at = network.snapshots | {network.best_epoch: network.variables}
-            scores = held.scores(list(looked_at.values()), fold.truth) if len(fold.held_out) else []
-            losses.append(dict(zip(looked_at, scores, strict=bool(scores))))
-        for predicted, what in zip(predictions, _names(path), strict=True):
-            if cell.on_divergence == "fail" and not np.isfinite(predicted).all():
-                raise RegfoldError(
-                    f"{cell}{what}: predictions are not finite; training.on_divergence is fail"
-                )
-        found = [
-            _describe(trainer, network, predicted, fitting)
-            for network, predicted in zip(networks, predictions, strict=True)
-        ]
-        flags = []
-        if specification["training"]["early_stopping"] and not n_validation:
-            flags.append("no early stopping: a single row, group or time leaves no validation rows")
-        trained_epochs = sum(training.trained.values())
-        metadata = {
-            "model": cell.model,
-            "repeat": cell.repeat,
-            "fold": cell.fold,
-            "fold_name": description["name"],
-            "n_train": description["n_train"],
-            "n_validation": n_validation,
+            held = HeldOut(made.trainer.program, made.trainer.sample, made.fitting.target)
+        predictions = held.predict([network.variables for network in made.networks])
+        if cell.on_divergence == "fail":
+            _check_finite(cell, made, predictions)
+        losses = [_losses(network, held, fold.truth) for network in made.networks]
+        network = _assemble(made, specification, schema)
+        metadata = _metadata(cell, made, predictions, specification, description)
+        metadata |= {
             "n_test": len(fold.held_out),
-            "epochs": max(network.epochs for network in networks),
-            "best_epoch": max(network.best_epoch for network in networks),
-            "trained_epochs": trained_epochs,
-            "resumed_from": sum(training.resumed.values()),
-            "ending": "" if path else networks[0].ending,
-            "settings": {part: specification[part] for part in ("network", "training", "penalty")},
-            "seeds": {"seed": cell.key[0], "weights": derive(*cell.key, "weights")},
-            "versions": {
-                "regfold": __version__,
-                **specification["versions"],
-                "python": platform.python_version(),
-            },
+            "trained_epochs": sum(runner.trained.values()),
+            "resumed_from": sum(runner.resumed.values()),
             "device": device,
-            "flags": flags if path else found[0]["flags"] + flags,
-            "preprocessing": preprocessing,
-            **({} if path else {name: found[0][name] for name in found[0] if name != "flags"}),
-            "activity_note": penalty.activity_note(specification["penalty"], trainer.batch_size),
-            "weights": weights_digest(whole),
+            "weights": weights_digest(network),
             "digests": {
                 "states": list(stores),
                 **{name: description[name] for name in identity.DIGESTS},
                 **{part: specification[part] for part in ("code", "cell", "build", "nested")},
             },
-            "times": {
-                "started": started.isoformat(timespec="seconds"),
-                "finished": datetime.now(UTC).isoformat(timespec="seconds"),
-                "seconds_training": round(training.seconds, 3),
-                "network_epochs": training.network_epochs,
-                "seconds_total": round(time.monotonic() - clock, 3),
-            },
+            "times": clock.times(runner),
         }
-        if path is None:
-            predictions = predictions[0]
-        else:
-            metadata["path"] = _path(path, networks, found, train_rmse, inner)
-            if specification["penalty"]["kernel"]["group"]:
-                norms = fitting.norms([network.variables for network in networks])
-                metadata["path"]["column_norms"] = norms
-            predictions = predictions.swapaxes(0, 1)
         digests = np.load(prepared / "digests.npy", mmap_mode="r")[fold.held_out]
-        history = _history(networks, losses, path)
-        return _write(out, metadata, whole, digests, predictions, history)
+        predictions = predictions[0] if made.path is None else predictions.swapaxes(0, 1)
+        return _write(out, metadata, network, digests, predictions, _history(made, losses))
+
+
+@dataclass(frozen=True)
+class _Clock:
+    """When a job began, by the calendar and by a clock that is never set."""
+
+    started: datetime
+    clock: float
+
+    def times(self, runner: Runner) -> dict:
+        return {
+            "started": self.started.isoformat(timespec="seconds"),
+            "finished": datetime.now(UTC).isoformat(timespec="seconds"),
+            "seconds_training": round(runner.seconds, 3),
+            "network_epochs": runner.network_epochs,
+            "seconds_total": round(time.monotonic() - self.clock, 3),
+        }
+
+
+@dataclass(frozen=True)
+class _Made:
+    """What the trainings of a cell made.
+
+    Attributes:
+        fitting: what the networks have in common.
+        trainer: the last one; its training rows are released.
+        networks: one, or one for each strength of a path.
+        path: the path, or None.
+        rmse_train: of a path, the RMSE of each network on the training rows, in the targets' units.
+        rmse_inner: under `select: nested` the RMSE of each strength over the inner folds.
+        n_validation: the number of validation rows.
+        preprocessing: see diagnosis.preprocessing.
+    """
+
+    fitting: Fitting
+    trainer: Trainer
+    networks: list[Trained]
+    path: strengths.Path | None
+    rmse_train: list[float]
+    rmse_inner: list[float] | None
+    n_validation: int
+    preprocessing: dict
+
+    @property
+    def names(self) -> list[str]:
+        """How a message names each network, behind the cell's name."""
+        return [f", {self.path.name} {value:g}" for value in self.path.strengths] if self.path else [""]
+
+
+def _train(
+    runner: Runner, trainings: list[parts.Part], fold: FoldRows, specification: dict, schema: dict
+) -> _Made:
+    """Run the trainings of a cell, those of inner folds first."""
+    path = strengths.path_of(specification["penalty"])
+    inner = inner_rmse(runner, trainings, fold, specification, schema) if specification["nested"] else None
+    rows, truth, n_validation = fold.rows(fold.key)
+    n_rows = len(truth) - n_validation
+    preprocessing = diagnosis.preprocessing(rows[:n_rows], fold.features, fold.held_out, schema)
+    fitting = Fitting(specification, fold.key, schema, rows, truth, n_validation)
+    del rows
+    networks, rmse_train = [], []
+    for part in (part for part in trainings if not part.inner):
+        trainer, trained = runner.run(part, fitting)
+        networks += trained
+        if path:
+            rmse_train += _rmses(fitting, trainer, trained, truth[:n_rows])
+        trainer.release()
+    fitting.release()
+    return _Made(fitting, trainer, networks, path, rmse_train, inner, n_validation, preprocessing)
+
+
+def _check_finite(cell: Cell, made: _Made, predictions: np.ndarray) -> None:
+    """Refuse what diverged.
+
+    Raises:
+        RegfoldError: naming the first network whose loss or predictions are not finite.
+    """
+    for network, predicted, name in zip(made.networks, predictions, made.names, strict=True):
+        what = network.ending if network.diverged else "predictions are not finite"
+        if network.diverged or not np.isfinite(predicted).all():
+            raise RegfoldError(f"{cell}{name}: {what}; training.on_divergence is fail")
+
+
+def _losses(network: Trained, held: HeldOut, truth: np.ndarray) -> dict[int, tuple[float, float]]:
+    """Epoch -> loss and RMSE of the held-out rows, for some epochs of a network; {} without such rows."""
+    if not len(truth):
+        return {}
+    looked_at = network.snapshots | {network.best_epoch: network.variables}
+    return dict(zip(looked_at, held.scores(list(looked_at.values()), truth), strict=True))
+
+
+def _metadata(
+    cell: Cell, made: _Made, predictions: np.ndarray, specification: dict, description: dict
+) -> dict:
+    """What cell.json says of the cell and its networks."""
+    found = [_describe(made, *pair) for pair in zip(made.networks, predictions, strict=True)]
+    if made.path is None:
+        of_network = found[0] | {"ending": made.networks[0].ending}
+    else:
+        of_network = {"path": _path(made, found), "flags": [], "ending": ""}
+    if specification["training"]["early_stopping"] and not made.n_validation:
+        said = "no early stopping: a single row, group or time leaves no validation rows"
+        of_network["flags"] = [*of_network["flags"], said]
+    return {
+        "model": cell.model,
+        "repeat": cell.repeat,
+        "fold": cell.fold,
+        "fold_name": description["name"],
+        "n_train": description["n_train"],
+        "n_validation": made.n_validation,
+        "epochs": max(network.epochs for network in made.networks),
+        "best_epoch": max(network.best_epoch for network in made.networks),
+        "settings": {part: specification[part] for part in ("network", "training", "penalty")},
+        "seeds": {"seed": cell.key[0], "weights": derive(*cell.key, "weights")},
+        "versions": {
+            "regfold": __version__,
+            **specification["versions"],
+            "python": platform.python_version(),
+        },
+        "preprocessing": made.preprocessing,
+        "activity_note": penalty.activity_note(specification["penalty"], made.trainer.batch_size),
+        **of_network,
+    }
 
 
 def _rmses(fitting: Fitting, trainer: Trainer, networks: list[Trained], truth: np.ndarray) -> list[float]:
@@ -208,55 +261,46 @@ def _rmses(fitting: Fitting, trainer: Trainer, networks: list[Trained], truth: n
     return [rmse for _, rmse in held.scores([network.variables for network in networks], truth)]
 
 
-def _names(path: strengths.Path | None) -> list[str]:
-    """How a message names the networks of a cell."""
-    return [f", {path.name} {strength:g}" for strength in path.strengths] if path else [""]
-
-
-def _describe(trainer: Trainer, network: Trained, predictions: np.ndarray, fitting: Fitting) -> dict:
+def _describe(made: _Made, network: Trained, predictions: np.ndarray) -> dict:
     """What there is to know of a network: what is wrong with it, what a penalty of strength 1 would be."""
-    hidden = trainer.hidden(network.variables)
-    measured = penalty.measure_weights(trainer.core, network.variables) | diagnosis.activity(hidden)
+    hidden = made.trainer.hidden(network.variables)
+    measured = penalty.measure_weights(made.fitting.core, network.variables) | diagnosis.activity(hidden)
     return {
-        "flags": diagnosis.flags(network.ending, hidden, predictions, fitting.target),
+        "flags": diagnosis.flags(network.ending, hidden, predictions, made.fitting.target),
         "penalties": _finite(measured),
-        **fitting.counts(network.variables),
+        **made.fitting.counts(network.variables),
     }
 
 
-def _path(
-    path: strengths.Path,
-    networks: list[Trained],
-    found: list[dict],
-    train_rmse: list[float],
-    inner_rmse: list[float] | None,
-) -> dict:
+def _path(made: _Made, found: list[dict]) -> dict:
     """What cell.json says of a path: a list for each entry, in the order of the strengths."""
-    chosen = None
-    if inner_rmse is not None:  # of equal ones the strongest penalty
-        order = np.lexsort((-np.array(path.strengths), np.nan_to_num(inner_rmse, nan=np.inf)))
-        chosen = int(order[0])
-    return {
-        "name": path.name,
-        "strengths": path.strengths,
-        "rmse_train": [value if np.isfinite(value) else None for value in train_rmse],
-        "epochs": [network.epochs for network in networks],
-        "best_epoch": [network.best_epoch for network in networks],
-        "ending": [network.ending for network in networks],
+    strengths, rmse, chosen = made.path.strengths, made.rmse_inner, None
+    if rmse is not None:  # of equal ones the strongest penalty
+        chosen = int(np.lexsort((-np.array(strengths), np.nan_to_num(rmse, nan=np.inf)))[0])
+    about = {
+        "name": made.path.name,
+        "strengths": strengths,
+        "rmse_train": _finite(made.rmse_train),
+        "epochs": [network.epochs for network in made.networks],
+        "best_epoch": [network.best_epoch for network in made.networks],
+        "ending": [network.ending for network in made.networks],
         **{name: [one[name] for one in found] for name in found[0]},
         "chosen": chosen,
-        "inner_rmse": inner_rmse,
+        "inner_rmse": None if rmse is None else _finite(rmse),
     }
+    if made.fitting.specification["penalty"]["kernel"]["group"]:
+        about["column_norms"] = made.fitting.norms([network.variables for network in made.networks])
+    return about
 
 
-def _assemble(fitting: Fitting, networks: list[Trained], specification: dict, schema: dict) -> keras.Model:
+def _assemble(made: _Made, specification: dict, schema: dict) -> keras.Model:
     """The whole network with the weights to keep; for a path the stack of all networks."""
-    if strengths.path_of(specification["penalty"]) is None:
-        core = fitting.core
-        set_values(core, networks[0].variables)
+    core, values = made.fitting.core, [network.variables for network in made.networks]
+    if made.path is None:
+        set_values(core, values[0])
     else:
-        core = build_stack(fitting.core, specification["network"], [n.variables for n in networks])
-    return assemble(core, schema["width"], fitting.statistics, fitting.target)
+        core = build_stack(core, specification["network"], values)
+    return assemble(core, schema["width"], made.fitting.statistics, made.fitting.target)
 
 
 def _write(
@@ -299,14 +343,12 @@ def sentence(metadata: dict) -> str:
     return "; ".join(part for part in parts if part)
 
 
-def _history(
-    networks: list[Trained], losses: list[dict[int, tuple[float, float]]], path: strengths.Path | None
-) -> list[list]:
+def _history(made: _Made, losses: list[dict[int, tuple[float, float]]]) -> list[list]:
     """The lines of history.csv: one an epoch; held-out columns where they were looked at, after training."""
     names = [*HISTORY[:3], "heldout_loss", "heldout_rmse", HISTORY[3]]
-    lines = [["strength"] * bool(path) + ["epoch", *names]]
-    for number, (network, heldout) in enumerate(zip(networks, losses, strict=True)):
-        first = [path.strengths[number]] if path else []
+    lines = [["strength"] * bool(made.path) + ["epoch", *names]]
+    for number, (network, heldout) in enumerate(zip(made.networks, losses, strict=True)):
+        first = [made.path.strengths[number]] if made.path else []
         for epoch, (loss, objective, validated, rate) in enumerate(network.history.tolist(), start=1):
             seen = heldout.get(epoch, ("", ""))
             validated = "" if np.isnan(validated) else validated
@@ -314,6 +356,8 @@ def _history(
     return lines
 
 
-def _finite(numbers: dict[str, float]) -> dict[str, float | None]:
+def _finite(numbers: dict[str, float] | list[float]) -> dict[str, float | None] | list[float | None]:
     """Numbers as JSON can hold them: None for what is not finite."""
-    return {name: value if np.isfinite(value) else None for name, value in numbers.items()}
+    if isinstance(numbers, list):
+        return [value if np.isfinite(value) else None for value in numbers]
+    return dict(zip(numbers, _finite([*numbers.values()]), strict=True))
