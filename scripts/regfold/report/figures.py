@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import altair as alt
+import numpy as np
 
 from regfold import files
 from regfold.formatting import significant
@@ -16,11 +17,12 @@ from regfold.report.charts import (
     differences,
     intervals,
     learning,
+    lines,
     regression,
     strengths,
 )
 from regfold.report.charts.common import label
-from regfold.results import by_level
+from regfold.results import by_level, metrics
 from regfold.results.paths import NESTED
 from regfold.results.predictions import Predictions
 from regfold.results.remarks import OPTIMISTIC
@@ -29,6 +31,10 @@ from regfold.results.study import Study
 PIXEL_RATIO = 2
 # Of more targets than MOST_TARGETS, only so many of the worst and of the best explained ones are drawn.
 MOST_TARGETS, MOST_EXTREME = 12, 3
+# Of more models, the best one's predictions alone have pictures of their own.
+MOST_BESIDE = 4
+# Of more targets, residuals have no pictures.
+MOST_RESIDUALS = 4
 
 
 @dataclass(frozen=True)
@@ -68,10 +74,11 @@ def of_study(study: Study) -> list[Figure]:
     domain = learning.loss_domain([history for every in histories.values() for history in every])
     for model in study.networks:
         figures.append(_training(schema, model, study.networks, cells, histories, domain))
-    for model, result in models.items():
+    for model in models if len(models) <= MOST_BESIDE else [study.best]:
         suffix = f" of model {model}" * (len(models) > 1)
         predicted = _classes if study.classifies else _numbers
-        figures += predicted(schema, model, suffix, study.oos[model], result)
+        figures += predicted(schema, model, suffix, study.oos[model], models[model])
+    figures += _probabilities(study) if study.classifies else _residuals(study)
     figures += [*_by_level(study), *_importance(study)]
     figures.append(
         Figure(
@@ -227,8 +234,8 @@ def _training(schema, model, models, cells, histories, domain) -> Figure:
         f"learning-{model}",
         "training",
         f"Learning curves of model {model}" if len(models) > 1 else "Learning curves",
-        "A line per fold; losses without penalties. Those of held-out rows are computed when the training is "
-        "over and decide nothing, not even the epoch.",
+        "Losses without penalties: median and quartiles of the folds, and faintly each fold. Those of "
+        "held-out rows are computed when the training is over and decide nothing, not even the epoch.",
         learning.learning_curves(cells[model], histories[model], flagged, loss, domain),
         480,
     )
@@ -278,15 +285,126 @@ def _classes(schema: dict, model: str, suffix: str, oos: Predictions, result: di
             classification.confusion_matrix(oos.truth, oos.prediction, classes),
             420,
         ),
+    ]
+
+
+def _probabilities(study: Study) -> list[Figure]:
+    """How good the probabilities are: the best model's calibration, and curves of all models."""
+    best, classes = study.best, study.schema["classes"]
+    oos, repeats = study.oos[best], study.models[best]["repeats"]
+    several = len(study.models) > 1
+    figures = [
         Figure(
-            f"calibration-{model}",
+            f"calibration-{best}",
             "predictions",
-            f"Calibration{suffix}",
+            "Calibration" + f" of model {best}" * several,
             "Where points lie on the dashed line, a probability of 0.8 comes true in 8 rows of 10. Larger "
             "points stand for more rows; upright bars are 95 % intervals."
             + " Of each row, the predicted class is shown."
             * (len(classes) > classification.FEW_CLASSES),
             classification.calibration(oos.truth, oos.prediction, classes, repeats),
+            420,
+        )
+    ]
+    finite = {
+        model: (oos.truth[rows], oos.prediction[rows])
+        for model, oos in study.oos.items()
+        if (rows := np.isfinite(oos.prediction).all(axis=1)).any()
+    }
+    if not finite:
+        return figures
+    of = (
+        f"Class {label(classes[1])}"
+        if len(classes) == 2
+        else "Each class against the rest, mean over classes"
+    )
+    sampled = f" Of at most {lines.MOST_ROWS:,} rows." * (len(oos.row) > lines.MOST_ROWS)
+    diagonal = [(0, 0), (1, 1)]
+    for name, title, caption, curve, x, y, reference in (
+        (
+            "calibration",
+            "Calibration, all models",
+            "Share of right answers against the probability of the predicted class, in bins of ten rows or more.",
+            lines.calibration,
+            "probability of the predicted class",
+            "share of right answers",
+            diagonal,
+        ),
+        ("roc", "ROC curves", f"{of}.", lines.roc, "false positive rate", "true positive rate", diagonal),
+        (
+            "precision-recall",
+            "Precision and recall",
+            f"{of}.",
+            lines.precision_recall,
+            "recall",
+            "precision",
+            (),
+        ),
+    ):
+        if several or name != "calibration":
+            curves = {model: points for model, pair in finite.items() if (points := curve(*pair))}
+            chart = lines.lines(curves, x, y, reference=reference, unit_square=True)
+            figures.append(Figure(name, "predictions", title, caption + sampled, chart, 420))
+    return figures
+
+
+def _residuals(study: Study) -> list[Figure]:
+    """The best model's residuals, and how those of all models, or of its targets, are distributed."""
+    targets, best, oos = study.schema["target"], study.best, study.oos[study.best]
+    finite = np.isfinite(oos.prediction).all(axis=1)
+    if len(targets) > MOST_RESIDUALS or not finite.any():
+        return []
+    several, suffix = len(targets) > 1, f" of model {best}" * (len(study.models) > 1)
+    figures = [
+        Figure(
+            f"residuals-{i + 1}" if several else "residuals",
+            "predictions",
+            f"Residuals{f': {label(target)}' * several}{suffix}",
+            "True minus predicted values; orange: their median in tenths of the rows, by prediction. Where "
+            "it leaves zero, predictions are off in one direction.",
+            regression.residuals(oos.truth[:, i], oos.prediction[:, i], target),
+            420,
+        )
+        for i, target in enumerate(targets)
+    ]
+    if several:
+        deviation = metrics.deviations(oos.truth)
+        series = {
+            target: (truth[finite], truth[finite] - predicted[finite])
+            for target, truth, predicted in zip(
+                targets, (oos.truth / deviation).T, (oos.prediction / deviation).T, strict=True
+            )
+        }
+        unit = "in the target's standard deviations"
+    else:
+        series = {
+            model: (oos.truth[rows, 0], (oos.truth - oos.prediction)[rows, 0])
+            for model, oos in study.oos.items()
+            if (rows := np.isfinite(oos.prediction[:, 0])).any()
+        }
+        unit, suffix = f"in units of {label(targets[0])}", ""
+    quantiles = {name: lines.normal_quantiles(residuals) for name, (_, residuals) in series.items()}
+    errors = {name: lines.error_by_size(*pair) for name, pair in series.items()}
+    x = "true value, in standard deviations" if several else f"true {label(targets[0])}"
+    return [
+        *figures,
+        Figure(
+            "quantiles",
+            "predictions",
+            f"Are the residuals normal?{suffix}",
+            "Quantiles of the residuals, in their standard deviations, against those of the normal "
+            "distribution. On the dashed line they are normal; steeper ends are heavy tails.",
+            lines.lines(
+                quantiles, "normal quantile", "quantile of residuals", reference=[(-2.6, -2.6), (2.6, 2.6)]
+            ),
+            420,
+        ),
+        Figure(
+            "error-by-size",
+            "predictions",
+            f"Error by the size of the true value{suffix}",
+            f"RMSE {unit}, in tenths of the rows by the true value.",
+            lines.lines(errors, x, "RMSE", dots=True),
             420,
         ),
     ]

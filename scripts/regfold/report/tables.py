@@ -6,7 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
+import numpy as np
 import pandas as pd
+from sklearn.metrics import precision_recall_fscore_support
 
 from regfold.formatting import duration, first_few, significant
 from regfold.results.remarks import OPTIMISTIC
@@ -168,6 +170,49 @@ def importance(study: Study) -> Table:
         text=(0, 4),
         note=f"Model {study.best}.{more}",
     )
+
+
+def calibration(study: Study) -> Table:
+    """A line per model: how far its probabilities can be taken at their word."""
+    names = ("ece", "calibration_slope", "calibration_intercept")
+    lines = [[model, *(_number(result[name]) for name in names)] for model, result in study.models.items()]
+    head = ["model", "expected calibration error", "calibration slope", "calibration intercept"]
+    note = (
+        "Perfect: 0, 1 and 0. A slope below 1 tells of probabilities that are too extreme; none where the "
+        "probabilities separate the classes."
+    )
+    return Table(head, lines, note=note)
+
+
+def classes(study: Study) -> Table:
+    """A line per class: precision, recall and F1 of the best model, and F1 of the others."""
+    names, best = study.schema["classes"], study.best
+    scores = {}
+    for model, oos in study.oos.items():
+        known = np.isfinite(oos.prediction).all(axis=1)
+        if not known.any():
+            scores[model] = np.full((4, len(names)), np.nan)
+            continue
+        truth, predicted = (values[known].argmax(axis=1) for values in (oos.truth, oos.prediction))
+        scores[model] = precision_recall_fscore_support(
+            truth, predicted, labels=range(len(names)), zero_division=np.nan
+        )
+    others = [model for model in scores if model != best]
+    lines = [
+        [name, f"{np.nan_to_num(scores[best][3][i]):,.0f}"]
+        + [_share_of(scores[best][part][i]) for part in range(3)]
+        + [_share_of(scores[model][2][i]) for model in others]
+        for i, name in enumerate(names[:MOST_LINES])
+    ]
+    of = f" ({best})" * bool(others)
+    head = ["class", "rows", *(what + of for what in ("precision", "recall", "F1"))]
+    repeated = " Each row counts once per repeat." * (study.models[best]["repeats"] > 1)
+    return Table([*head, *(f"F1 ({model})" for model in others)], lines, note=repeated.strip())
+
+
+def _share_of(value: float) -> str:
+    """A share in percent, or a dash where it is undefined."""
+    return "–" if math.isnan(value) else f"{100 * value:.1f} %"
 
 
 def targets(study: Study) -> Table | None:

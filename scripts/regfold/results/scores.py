@@ -11,7 +11,7 @@ from scipy.stats import median_abs_deviation
 from regfold import files
 from regfold.errors import RegfoldError, quote
 from regfold.formatting import significant
-from regfold.results import comparison, metrics, paths
+from regfold.results import calibration, comparison, metrics, paths
 from regfold.results.intervals import rmse_interval
 from regfold.results.predictions import Predictions
 from regfold.results.training_rows import Known
@@ -167,6 +167,8 @@ def summary(
         for metric in chosen:
             result |= _over_folds(metric.name, of_model[metric.name])
         result |= _intervals(chosen, oos, of_model, deviation, method, groups)
+        if task == "classification":
+            result |= calibration.measures(oos.truth, oos.prediction)
         if model in path_models:
             # A row is one unit, however many repeats test it.
             units = pd.factorize(oos.row)[0] if groups is None else groups

@@ -18,7 +18,7 @@ from regfold.results.metrics import Metric
 # Okabe and Ito's palette, which people with any colour vision can tell apart.
 INK, GREY, FAINT = "#1f2328", "#8b929c", "#dfe3e8"
 BLUE, GREEN, PURPLE, SKY, ORANGE, WARNING = "#0072B2", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#D55E00"
-SERIES = (BLUE, GREEN, PURPLE, ORANGE, SKY, GREY)
+SERIES = (BLUE, GREEN, PURPLE, ORANGE, SKY, GREY, "#7A4A2B", "#5D3A9B")
 FONT = "Helvetica Neue, Helvetica, Arial, Liberation Sans, sans-serif"
 LARGE_RATIO = 10
 MOST_LABELS = 3

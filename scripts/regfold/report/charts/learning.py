@@ -9,7 +9,8 @@ import numpy as np
 from regfold.report.charts.common import BLUE, GREY, INK, WARNING, log_axis, log_domain, rows
 
 MOST_POINTS = 200
-MOST_POINTS_IN_ALL = 8_000
+# Of the folds' own lines, which are faint: of all folds, and of one at least.
+MOST_FAINT_POINTS, FEWEST_FAINT_POINTS = 1_200, 30
 SMALLEST_LOSS = 1e-9
 
 
@@ -25,6 +26,22 @@ def thin(epochs: np.ndarray, values: np.ndarray, most: int) -> np.ndarray:
     for stretch in stretches:
         kept |= {int(stretch[values[stretch].argmin()]), int(stretch[values[stretch].argmax()])}
     return np.array(sorted(kept))
+
+
+def quartiles(curves: Sequence[tuple[np.ndarray, np.ndarray]]) -> list[dict]:
+    """Median (y) and quartiles (low, high) of some folds' curves, as far as half of the folds go.
+
+    Args:
+        curves: of each fold the epochs and the values there.
+    """
+    end = np.median([epochs[-1] for epochs, _ in curves])
+    grid = np.unique(np.linspace(min(epochs[0] for epochs, _ in curves), end, MOST_POINTS // 2).round())
+    values = [np.interp(grid, *curve, left=np.nan, right=np.nan) for curve in curves]
+    of_folds = np.nanquantile(values, [0.25, 0.5, 0.75], axis=0).T
+    return [
+        {"x": x, "low": low, "y": y, "high": high}
+        for x, (low, y, high) in zip(grid.tolist(), of_folds.tolist(), strict=True)
+    ]
 
 
 def loss_domain(histories: Sequence[Mapping[str, np.ndarray]]) -> list[float] | None:
@@ -43,7 +60,9 @@ def learning_curves(
     loss: str,
     domain: list[float] | None,
 ) -> alt.LayerChart:
-    """One model's curves: a line per fold for training and for held-out rows, the kept epoch marked.
+    """One model's curves for training and held-out rows: the folds' median and quartiles, the kept epochs.
+
+    Each fold's own line is faint, but for those of flagged folds.
 
     Args:
         cells: the model's cell.json, with `histories` in the same order.
@@ -52,8 +71,9 @@ def learning_curves(
         loss: the loss's name, for the axis.
         domain: what `loss_domain` returned.
     """
-    most = max(40, min(MOST_POINTS, MOST_POINTS_IN_ALL // max(1, 2 * len(cells))))
+    most = max(FEWEST_FAINT_POINTS, min(MOST_POINTS, MOST_FAINT_POINTS // max(1, 2 * len(cells))))
     points: dict[str, list[dict]] = {"training rows": [], "held-out rows": [], "flagged fold": []}
+    curves: dict[str, list[tuple[np.ndarray, np.ndarray]]] = {"training rows": [], "held-out rows": []}
     kept = []
     for cell, history in zip(cells, histories, strict=True):
         name = (cell["repeat"], cell["fold"])
@@ -61,9 +81,12 @@ def learning_curves(
             values = history.get(key, np.array([]))
             finite = np.isfinite(values)
             epochs, values = history["epoch"][finite], np.maximum(values[finite], SMALLEST_LOSS)
+            if not len(epochs):
+                continue
+            curves[series].append((epochs, values))
             points["flagged fold" if name in flagged else series] += [
                 {"x": int(epochs[i]), "y": float(values[i]), "line": f"{name[0]}-{name[1]}{key[0]}"}
-                for i in (thin(epochs, values, most) if len(epochs) else [])
+                for i in thin(epochs, values, most)
             ]
         at = np.flatnonzero(history["epoch"] == cell["best_epoch"]) if history else []
         if len(at) and math.isfinite(history["train_loss"][at[0]]):
@@ -79,22 +102,29 @@ def learning_curves(
             symbolType="circle", symbolStrokeWidth=0, symbolOpacity=1, columns=2 if flagged else 3
         ),
     )
-    base = alt.Chart().encode(
-        x=alt.X("x:Q", title="epoch", scale=alt.Scale(nice=False)),
-        y=alt.Y(
-            "y:Q",
-            title=f"{loss}, log scale",
-            scale=alt.Scale(type="log", domain=domain or [0.1, 1]),
-            axis=log_axis(domain),
-        ),
-    )
-    lines = [
-        base.mark_line(strokeWidth=1.3, strokeOpacity=0.7)
-        .encode(detail="line:N", color=alt.ColorDatum(state))
-        .properties(data=rows(points[state]))
-        for state in colors
-        if points.get(state)
-    ]
+    look = {
+        "title": f"{loss}, log scale",
+        "scale": alt.Scale(type="log", domain=domain or [0.1, 1]),
+        "axis": log_axis(domain),
+    }
+    x = alt.X("x:Q", title="epoch", scale=alt.Scale(nice=False))
+    base = alt.Chart().encode(x=x, y=alt.Y("y:Q", **look))
+    lines = []
+    for state in colors:
+        strong = state == "flagged fold" or len(cells) == 1
+        if points.get(state):
+            mark = base.mark_line(strokeWidth=1.5 if strong else 1, strokeOpacity=0.8 if strong else 0.25)
+            encoded = mark.encode(detail="line:N", color=alt.ColorDatum(state))
+            lines.append(encoded.properties(data=rows(points[state])))
+    for state, found in curves.items():
+        if len(found) > 1:
+            over_folds = base.encode(color=alt.ColorDatum(state)).properties(data=rows(quartiles(found)))
+            lines += [
+                over_folds.mark_area(fillOpacity=0.15, strokeOpacity=0).encode(
+                    y=alt.Y("low:Q", **look), y2="high:Q"
+                ),
+                over_folds.mark_line(strokeWidth=2.2),
+            ]
     return alt.layer(
         *lines,
         base.mark_point(filled=True, size=38, opacity=1)

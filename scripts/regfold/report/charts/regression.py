@@ -8,6 +8,7 @@ from regfold.report.charts.common import BLUE, INK, WARNING, label, rows
 
 MOST_SCATTERED = 5_000
 HISTOGRAM_BINS = 40
+MOST_RESIDUALS = 1_500
 
 
 def predicted_against_true(truth: np.ndarray, prediction: np.ndarray, name: str) -> alt.LayerChart:
@@ -69,6 +70,32 @@ def predicted_against_true(truth: np.ndarray, prediction: np.ndarray, name: str)
     )
     notes += [f"{lost:,} of {tested:,} rows not finite"] * bool(lost)
     return chart.properties(title=common.warning("; ".join(notes))) if notes else chart
+
+
+def residuals(truth: np.ndarray, prediction: np.ndarray, name: str) -> alt.LayerChart:
+    """Residuals (truth minus prediction) against the prediction, and their median in tenths of the rows.
+
+    At most MOST_RESIDUALS rows are drawn, evenly chosen by their prediction; the line is of all.
+
+    Args:
+        truth, prediction, name: see `predicted_against_true`.
+    """
+    finite = np.isfinite(prediction)
+    order = np.flatnonzero(finite)[np.argsort(prediction[finite], kind="stable")]
+    residual = truth - prediction
+    drawn = order[:: -(-len(order) // MOST_RESIDUALS) or 1]
+    points = [{"x": float(prediction[i]), "y": float(residual[i])} for i in drawn]
+    tenths = [part for part in np.array_split(order, 10) if len(part)]
+    medians = [{"x": float(prediction[t].mean()), "y": float(np.median(residual[t]))} for t in tenths]
+    base = alt.Chart().encode(
+        x=alt.X("x:Q", title=f"predicted {label(name)}", scale=alt.Scale(zero=False)),
+        y=alt.Y("y:Q", title="true minus predicted"),
+    )
+    return alt.layer(
+        base.mark_point(filled=True, size=22, opacity=0.35, color=BLUE).properties(data=rows(points)),
+        alt.Chart(rows([{"y": 0.0}])).mark_rule(color=INK, strokeDash=[4, 3]).encode(y="y:Q"),
+        base.mark_line(color=WARNING, strokeWidth=2).properties(data=rows(medians)),
+    ).properties(height=270)
 
 
 def _extent(truth: np.ndarray, prediction: np.ndarray) -> tuple[float, float]:

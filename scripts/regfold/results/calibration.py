@@ -1,0 +1,56 @@
+"""How far probabilities can be taken at their word: calibration error, slope and intercept."""
+
+import numpy as np
+from scipy.special import expit, logit
+
+from regfold.results.metrics import are_probabilities
+
+BINS = 10
+# A probability in float32 is not nearer to 0 or 1 than this, as a logit has to be finite.
+SMALLEST = 1e-7
+MOST_STEPS, TOLERANCE = 50, 1e-10
+
+
+def measures(truth: np.ndarray, prediction: np.ndarray) -> dict[str, float | None]:
+    """The measures of one model, by their names in summary.json; None where one is undefined.
+
+    - `ece`, the expected calibration error (Guo, Pleiss, Sun and Weinberger, ICML 2017): of the predicted
+      class, the mean distance of probability and share of right answers over ten bins of equal width,
+      weighted by their rows. 0 is perfect.
+    - `calibration_slope` and `calibration_intercept` (Cox, Biometrika 45, 1958): of the logistic regression
+      of what came true on the logit of its probability. Perfect are 1 and 0; a slope below 1 tells of
+      probabilities that are too extreme. Of more than two classes, each against the rest, pooled.
+
+    Args:
+        truth: (n, classes) one-hot.
+        prediction: (n, classes) probabilities; where a row has none there is no measure.
+    """
+    if not are_probabilities(prediction).all():
+        return dict.fromkeys(("ece", "calibration_slope", "calibration_intercept"))
+    columns = slice(1, 2) if truth.shape[1] == 2 else slice(None)  # of two classes the second says it all
+    x = logit(np.clip(prediction[:, columns].ravel().astype(np.float64), SMALLEST, 1 - SMALLEST))
+    intercept, slope = _logistic_regression(x, truth[:, columns].ravel())
+    best, at = prediction.argmax(axis=1), np.arange(len(prediction))
+    error = expected_error(prediction[at, best], truth[at, best])
+    return {"ece": error, "calibration_slope": slope, "calibration_intercept": intercept}
+
+
+def expected_error(given: np.ndarray, observed: np.ndarray) -> float:
+    """The expected calibration error of probabilities, (n,), of what came true (1) or not (0), (n,)."""
+    bins = np.clip((given * BINS).astype(int), 0, BINS - 1)
+    return float(np.abs(np.bincount(bins, given - observed, minlength=BINS)).sum() / len(given))
+
+
+def _logistic_regression(x: np.ndarray, y: np.ndarray) -> tuple[float | None, float | None]:
+    """Intercept and slope of maximum likelihood, by Newton's method; None where a threshold separates y."""
+    yes, no = x[y == 1], x[y == 0]
+    if not (yes.size and no.size) or yes.min() >= no.max() or no.min() >= yes.max():
+        return None, None
+    design, weights = np.stack([np.ones_like(x), x]), np.zeros(2)
+    for _ in range(MOST_STEPS):
+        p = expit(weights @ design)
+        step = np.linalg.solve((design * (p * (1 - p))) @ design.T, design @ (y - p))
+        weights = weights + step
+        if np.abs(step).max() < TOLERANCE * (1 + np.abs(weights).max()):
+            return float(weights[0]), float(weights[1])
+    return None, None
