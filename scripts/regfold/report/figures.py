@@ -324,7 +324,7 @@ def _probabilities(study: Study) -> list[Figure]:
         (
             "calibration",
             "Calibration, all models",
-            "Share of right answers against the probability of the predicted class, in bins of ten rows or more.",
+            "Share of right answers against the predicted class's probability, in bins of ten rows or more.",
             lines.calibration,
             "probability of the predicted class",
             "share of right answers",

@@ -1,12 +1,13 @@
-"""The networks of a model's cells, one after the other."""
+"""Networks as they were saved: those of a model's cells, and with classes of the user's own."""
 
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import keras
 
 from regfold import files
-from regfold.errors import RegfoldError
+from regfold.errors import RegfoldError, quote
 from regfold.training import cell_files
 from regfold.training.network import load_function
 
@@ -31,10 +32,24 @@ def of_cells(
         if damaged := cell_files.damaged(folder, metadata["digests"]["files"]):
             path = folder / damaged[0]
             raise RegfoldError(f"{path}: damaged since it was written; remove it and run again")
-        if build := metadata["settings"]["network"].get("build"):
-            load_function(build)  # its layers are known to Keras then
-        network = keras.models.load_model(folder / "model.keras", compile=False)
+        build = metadata["settings"]["network"].get("build")
+        network = load_network(folder / "model.keras", own_classes(build) if build else {})
         key = metadata["repeat"], metadata["fold"]
         if chosen:
             network = keras.Model(network.input, network.output[:, chosen[key]])
         yield key, network
+
+
+def own_classes(build: str) -> dict[str, type]:
+    """The classes of the file that is given as FILE.py:FUNCTION, by name; the file is run."""
+    module = sys.modules[load_function(build).__module__]
+    return {name: value for name, value in vars(module).items() if isinstance(value, type)}
+
+
+def load_network(path: Path, own: dict[str, type]) -> keras.Model:
+    """Load a network, which may have layers of the classes `own` that are not registered with Keras."""
+    try:
+        return keras.models.load_model(path, custom_objects=own, compile=False)
+    except (TypeError, ValueError) as error:
+        reason = " ".join(str(error).split())
+        raise RegfoldError(f"{path}: Keras cannot load it: {quote(reason, 300)[1:-1]}") from error

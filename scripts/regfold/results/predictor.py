@@ -1,7 +1,6 @@
 """A saved model that predicts new rows: what its networks say, and how sure it is."""
 
 import os
-import sys
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -20,7 +19,7 @@ from regfold.data.table import Table
 from regfold.errors import RegfoldError, quote
 from regfold.provenance import cell_names
 from regfold.results import conformal, saved_model
-from regfold.training.network import load_function
+from regfold.results.networks import load_network, own_classes
 
 # Between the labels of a set of classes; one inside a label has a backslash before it.
 SEPARATOR = "|"
@@ -45,26 +44,13 @@ def load(folder: str | os.PathLike) -> "Predictor":
             raise RegfoldError(f"{folder / name}: missing or damaged; remove {folder} and run again")
     own = {}
     if build := metadata["build"]:
-        function = load_function(f"{folder / saved_model.build_file(build).name}:{build.rpartition(':')[2]}")
-        own = {
-            name: value
-            for name, value in vars(sys.modules[function.__module__]).items()
-            if isinstance(value, type)
-        }
+        own = own_classes(f"{folder / saved_model.build_file(build).name}:{build.rpartition(':')[2]}")
     networks = {
-        key: _load(folder / saved_model.network_file(key), own) for key in map(tuple, metadata["networks"])
+        key: load_network(folder / saved_model.network_file(key), own)
+        for key in map(tuple, metadata["networks"])
     }
     with np.load(folder / saved_model.SCORES) as archive:
         return Predictor(metadata, networks, archive["score"], archive["cell"])
-
-
-def _load(path: Path, own: dict[str, type]) -> keras.Model:
-    """Load a network, which may have layers of the classes `own` that are not registered with Keras."""
-    try:
-        return keras.models.load_model(path, custom_objects=own, compile=False)
-    except (TypeError, ValueError) as error:
-        reason = " ".join(str(error).split())
-        raise RegfoldError(f"{path}: Keras cannot load it: {quote(reason, 300)[1:-1]}") from error
 
 
 @dataclass(frozen=True)
