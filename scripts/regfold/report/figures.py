@@ -343,8 +343,9 @@ def _probabilities(study: Study) -> list[Figure]:
     ):
         if several or name != "calibration":
             curves = {model: points for model, pair in finite.items() if (points := curve(*pair))}
-            chart = lines.lines(curves, x, y, reference=reference, unit_square=True)
-            figures.append(Figure(name, "predictions", title, caption + sampled, chart, 420))
+            if curves:
+                chart = lines.lines(curves, x, y, reference=reference, unit_square=True)
+                figures.append(Figure(name, "predictions", title, caption + sampled, chart, 420))
     return figures
 
 

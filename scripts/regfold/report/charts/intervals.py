@@ -94,10 +94,11 @@ def _intervals(
     )
     x = alt.X("x:Q", title=title, scale=alt.Scale(zero=False))
     tooltip = [alt.Tooltip("series:N", title="model"), alt.Tooltip("text:N", title=title)]
-    layers = [
-        base.mark_rule(strokeWidth=2).encode(x="low:Q", x2="high:Q").properties(data=rows(spans)),
-        base.mark_point(filled=True, size=50).encode(x=x, tooltip=tooltip).properties(data=rows(points)),
-    ]
+    point = base.mark_point(filled=True, size=50).encode(x=x, tooltip=tooltip)
+    layers = [point.properties(data=rows(points))]
+    if spans:  # of an empty layer Vega complains
+        rule = base.mark_rule(strokeWidth=2).encode(x="low:Q", x2="high:Q")
+        layers.insert(0, rule.properties(data=rows(spans)))
     if reference is not None:
         line = alt.Chart(rows([{"x": reference}])).mark_rule(color=GREY, strokeDash=[4, 3]).encode(x=x)
         layers.insert(0, line)
