@@ -10,6 +10,7 @@ os.environ["TF_ENABLE_ONEDNN_OPTS"] = "0"
 os.environ["KERAS_BACKEND"] = "tensorflow"
 
 import pytest
+from threadpoolctl import threadpool_limits
 
 
 def pytest_configure(config):
@@ -24,6 +25,13 @@ def pytest_collection_modifyitems(items):
         for item in items:
             if "heavy" in item.keywords:
                 item.add_marker(skip)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_thread():
+    """On several threads, which wait busily, small fits take twenty times the processor time."""
+    with threadpool_limits(1):
+        yield
 
 
 @pytest.fixture(scope="session", autouse=True)
