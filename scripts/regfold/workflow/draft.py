@@ -71,7 +71,7 @@ def write(request: dict, path: Path) -> str:
         decide({"split": config["split"], "missing": config["data"]["missing"]}, folder)
     with files.atomic(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
-    return f"{path} is written: read its comments, then run snakemake --cores 4"
+    return f"{path} is written: read its comments, then run the same command without init and --config"
 
 
 def draft(path: str, targets: list[str], form: dict) -> str:
