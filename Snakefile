@@ -31,7 +31,7 @@ rule all:
         ),
         expand("<results>/oos/{model}.csv", model=PREDICTORS),
         expand(["<results>/path/{model}.csv", "<results>/oos_path/{model}.parquet"], model=SELECTS),
-        expand("<results>/models/{model}", model=SAVED),
+        expand("<results>/models/{model}", model=MODELS),
         every_cell,
 
 

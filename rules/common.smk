@@ -33,8 +33,6 @@ with errors.ending_the_process():
 following = run_progress.RunProgress(workflow)
 servers = workers.Workers()
 REFIT = cell_names.name(*cell_names.REFIT)
-# A path has a network for each strength, and no one of them to save.
-SAVED = [model for model in MODELS if model not in SELECTS]
 
 
 def one_of(names: list[str]) -> str:

@@ -1,4 +1,4 @@
-"""predict: predict the rows of a new table (--config new_data=FILE) with every model but those of a path.
+"""predict: predict the rows of a new table (--config new_data=FILE) with every model.
 
 Input: the saved models. It writes results/predictions/<model>.csv for each model, and declares none of them: it
 runs whenever it is asked for, and what an earlier run wrote stays until all of the new predictions are there.
@@ -7,7 +7,7 @@ runs whenever it is asked for, and what an earlier run wrote stays until all of 
 
 rule predict:
     input:
-        models=expand("<results>/models/{model}", model=SAVED),
+        models=expand("<results>/models/{model}", model=MODELS),
         new_data=new_data,
     log:
         "<logs>/predict/predict.log",

@@ -22,7 +22,7 @@ rule save_model:
         # In place of `benchmark:`, which sees nothing of what a worker does.
         usage="<benchmarks>/save_model/{model}.tsv",
     wildcard_constraints:
-        model=one_of(SAVED),
+        model=one_of(MODELS),
     localrule: True
     conda:
         "../envs/regfold.yaml"
@@ -33,6 +33,7 @@ rule save_model:
             "coverage": config["predict"]["coverage"],
             "refit": config["models"][wildcards.model]["refit"],
             "build": config["models"][wildcards.model]["network"]["build"],
+            "select": SELECTS.get(wildcards.model),
         },
         code=code_digest("save_model"),
     script:

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -152,7 +153,7 @@ BAD = [
     ("thousands", 'c,x,z\na,"1,234.5",2\n', "new.csv: column 'x', row 0: '1,234.5' is not a number"),
     ("beyond numbers", "c,x,z\na,1e400,2\n", "new.csv: column 'x', row 0: '1e400' is infinite"),
     ("a cell too many", "c,x,z\na,1,2,3\n", "new.csv: row 0: 4 cells in 'a,1,2,3'; expected 3"),
-    ("behind a quote", 'c,x,z\n"a"b,1,2\n', "new.csv: row 0: 'b' stands behind the closing quote of 'a'"),
+    ("behind a quote", 'c,x,z\n"a"b,1,2\n', "new.csv: row 0: 'b' follows the closing quote of 'a'"),
     ("zero byte", "c,x,z\na,1\x00,2\n", "new.csv: column 'x', row 0: '1\\x00' is not a number"),
     ("other case", "C,x,z\na,1,2\n", "new.csv: has no column 'c'; expected every feature of t.csv"),
 ]  # fmt: skip
@@ -226,6 +227,21 @@ def test_a_damaged_network_is_refused():
     Path("results/cells/m/1-2/cell.json").unlink()
     with pytest.raises(RegfoldError, match=r"^results/cells/m/1-2: has no cell\.json"):
         predicted(study)
+
+
+@pytest.mark.parametrize("select", ["min", "nested"])
+def test_of_a_path_the_chosen_strengths_predict(select):
+    models = {"m": {"penalty": {"kernel": {"l2": [1e-3, 10.0]}}, "select": select}}
+    study = trained(text(), models=models, split={"folds": 3})
+    tested = pd.read_csv(study.merge(), dtype=str)
+    model = predictor.load(study.save())
+    features = model.encode(table.read("t.csv", MISSING), print)
+    for (_, fold), network in model.networks.items():
+        rows = tested[tested["oos_fold"] == str(fold)]
+        again = predictor.forward(network, features)[rows["oos_row"].str[1:].astype(int), 0]
+        np.testing.assert_allclose(again, rows["oos_pred"].astype(float), rtol=1e-6, atol=1e-6)
+    assert len(model.scores) == len(tested) == 24
+    assert model.predict_encoded(features)["pred"].shape == (24,)
 
 
 def test_names_of_classes_that_collide_are_refused():

@@ -33,11 +33,8 @@ def of_cells(
             path = folder / damaged[0]
             raise RegfoldError(f"{path}: damaged since it was written; remove it and run again")
         build = metadata["settings"]["network"].get("build")
-        network = load_network(folder / "model.keras", own_classes(build) if build else {})
         key = metadata["repeat"], metadata["fold"]
-        if chosen:
-            network = keras.Model(network.input, network.output[:, chosen[key]])
-        yield key, network
+        yield key, load_network(folder / "model.keras", own_classes(build) if build else {}, chosen.get(key))
 
 
 def own_classes(build: str) -> dict[str, type]:
@@ -46,10 +43,14 @@ def own_classes(build: str) -> dict[str, type]:
     return {name: value for name, value in vars(module).items() if isinstance(value, type)}
 
 
-def load_network(path: Path, own: dict[str, type]) -> keras.Model:
-    """Load a network, which may have layers of the classes `own` that are not registered with Keras."""
+def load_network(path: Path, own: dict[str, type], place: int | None) -> keras.Model:
+    """Load a network, which may have layers of the classes `own` that are not registered with Keras.
+
+    Of a path's networks, which stand side by side in one file, it is the one at `place`.
+    """
     try:
-        return keras.models.load_model(path, custom_objects=own, compile=False)
+        network = keras.models.load_model(path, custom_objects=own, compile=False)
+        return network if place is None else keras.Model(network.input, network.output[:, place])
     except (TypeError, ValueError) as error:
         reason = " ".join(str(error).split())
         raise RegfoldError(f"{path}: Keras cannot load it: {quote(reason, 300)[1:-1]}") from error

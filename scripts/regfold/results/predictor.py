@@ -46,8 +46,8 @@ def load(folder: str | os.PathLike) -> "Predictor":
     if build := metadata["build"]:
         own = own_classes(f"{folder / saved_model.build_file(build).name}:{build.rpartition(':')[2]}")
     networks = {
-        key: load_network(folder / saved_model.network_file(key), own)
-        for key in map(tuple, metadata["networks"])
+        key: load_network(folder / saved_model.network_file(key), own, place)
+        for key, place in zip(map(tuple, metadata["networks"]), metadata["chosen"], strict=True)
     }
     with np.load(folder / saved_model.SCORES) as archive:
         return Predictor(metadata, networks, archive["score"], archive["cell"])

@@ -37,7 +37,8 @@ def save(prepared: oos.Prepared, model: str, settings: dict, out: Path) -> None:
         prepared: what prepare_data and split_folds wrote of the study's table.
         model: the model's name.
         settings: `missing` (of the data section), `method` (of the split section), `coverage` (of the predict
-            section), and the model's `refit` and `build` (FILE.py:FUNCTION or null).
+            section), and the model's `refit`, `build` (FILE.py:FUNCTION or null) and `select` (null without a
+            path of strengths; with one the chosen strength predicts).
         out: the folder to write.
 
     Raises:
@@ -45,22 +46,22 @@ def save(prepared: oos.Prepared, model: str, settings: dict, out: Path) -> None:
     """
     results = prepared.folder.parent
     keys = [(fold["repeat"], fold["fold"]) for fold in map(files.read_json, results.glob("folds/*-*.json"))]
-    keys = sorted(keys) + [cell_names.REFIT] * settings["refit"]
-    written, truth, predicted, flags = [SCORES, "README.md"], [], [], []
-    for key in keys:
-        folder = results / "cells" / model / cell_names.name(*key)
-        metadata = oos.read_metadata(folder, files.read_json(results / "folds" / f"{folder.name}.json"))
-        _copy(folder / "model.keras", out / network_file(key))
-        written.append(network_file(key))
-        if key == cell_names.REFIT:
-            flags = metadata["flags"]
-            continue
-        digests, held_out = oos.read_predictions(folder)
-        if problem := oos.wrong_rows(prepared, *key, digests, held_out):
+    folders = {key: results / "cells" / model / cell_names.name(*key) for key in sorted(keys)}
+    own, chosen = _predictions(prepared, [*folders.values()], settings["select"])
+    truth, predicted, flags = [], [], []
+    for key, folder in folders.items():
+        if problem := oos.wrong_rows(prepared, *key, *own[key]):
             raise RegfoldError(f"{folder}: {problem}")
         truth.append(prepared.target[prepared.assignment[key[0] - 1] == key[1]])
-        predicted.append(held_out)
+        predicted.append(own[key][1])
     cells = np.repeat(np.arange(len(truth)), [len(rows) for rows in truth])
+    if settings["refit"]:
+        folder = folders[cell_names.REFIT] = results / "cells" / model / cell_names.name(*cell_names.REFIT)
+        description = files.read_json(results / "folds" / f"{folder.name}.json")
+        flags = oos.read_metadata(folder, description)["flags"]
+    written = [SCORES, "README.md", *map(network_file, folders)]
+    for key, folder in folders.items():
+        _copy(folder / "model.keras", out / network_file(key))
     with files.atomic(out / SCORES) as temporary:
         scores = _scores(prepared.schema, np.concatenate(truth), np.concatenate(predicted))
         np.savez(temporary, score=scores, cell=cells)
@@ -71,7 +72,8 @@ def save(prepared: oos.Prepared, model: str, settings: dict, out: Path) -> None:
     metadata = settings | {
         "model": model,
         "schema": {name: prepared.schema[name] for name in SCHEMA},
-        "networks": keys,
+        "networks": [*folders],
+        "chosen": [chosen.get(key) for key in folders],
         "flags": flags,
         "versions": {"regfold": __version__, **identity.versions()},
     }
@@ -80,6 +82,17 @@ def save(prepared: oos.Prepared, model: str, settings: dict, out: Path) -> None:
     # Last: a folder that has it is whole.
     digests = {name: files.sha256(out / name) for name in written}
     files.write_json(out / METADATA, metadata | {"files": digests})
+
+
+def _predictions(prepared: oos.Prepared, folders: list[Path], select: str | None) -> tuple[dict, dict]:
+    """Each cell's rows and predictions, as `oos.merge` takes them, and the place of its chosen strength."""
+    if select is None:
+        return oos.read_cells(prepared, folders), {}
+    from regfold.results import paths  # with scikit-learn, which predictions do not need
+
+    cells = paths.read_cells(prepared, folders)
+    choice = paths.choose(prepared, cells, select)
+    return paths.chosen_predictions(cells, choice), dict(choice.chosen)
 
 
 def _scores(schema: dict, truth: np.ndarray, predicted: np.ndarray) -> np.ndarray:
