@@ -17,6 +17,7 @@ rule render_report:
         paths=expand("<results>/path/{model}.csv", model=SELECTS),
         cells=lambda wildcards: all_cells(PREDICTORS, "cell.json"),
         histories=lambda wildcards: all_cells(MODELS, "history.csv"),
+        networks=lambda wildcards: all_cells(MODELS, "model.keras"),
     output:
         report=report("<results>/report.html", caption="../report/report.rst", category="Report"),
         figures=report(

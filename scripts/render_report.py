@@ -23,6 +23,7 @@ def main(snakemake) -> None:
             cells=snakemake.input.cells,
             histories=snakemake.input.histories,
             paths=snakemake.input.paths,
+            networks=snakemake.input.networks,
         )
         page.write(found, javascript, snakemake.output.report, snakemake.output.figures)
 

@@ -1,10 +1,13 @@
 """A small, realistic results/ folder for tests of the scores and the report: no network is trained."""
 
 import csv
+import io
+import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 
+import h5py
 import numpy as np
 import pandas as pd
 import pyarrow as pa
@@ -142,7 +145,7 @@ def build(
     np.save(prepared.with_name("digests.npy"), content.repeat(2).view(np.uint8).reshape(n, 16))
     of_columns = np.random.default_rng(seed)
     np.save(prepared.with_name("features.npy"), of_columns.normal(size=(n, 6)).astype(np.float32))
-    cells, histories, oos, measured, selects = [], [], [], [], selects or {}
+    cells, histories, networks, oos, measured, selects = [], [], [], [], [], selects or {}
     for place, model in enumerate(models):
         path = folder / "results" / "oos" / f"{model}.csv"
         path.parent.mkdir(exist_ok=True)
@@ -166,6 +169,8 @@ def build(
                 _history(random, where / "history.csv", cell["epochs"], task, bad)
                 cells.append(where / "cell.json")
                 histories.append(where / "history.csv")
+                _network(random, where / "model.keras", truth.shape[1], place)
+                networks.append(where / "model.keras")
             all_predictions.append(made)
         if model in selects:
             _path(random, folder / "results", model, selects[model], strengths, truth, all_predictions)
@@ -180,6 +185,7 @@ def build(
             oos=oos,
             cells=cells,
             histories=histories,
+            networks=networks,
             schema=prepared,
             scores=results / "scores.csv",
             summary=results / "summary.json",
@@ -307,6 +313,22 @@ def _cell(random, model, repeat, fold, n, n_test, place, bad):
     }
 
 
+def _network(random, path, n_outputs, place, n_strengths=None):
+    """A model.keras of which kernels alone can be read: of the first model Laplace ones, else Gaussian."""
+    stored = io.BytesIO()
+    with h5py.File(stored, "w") as file:
+        shapes = {"dense": (6, 50), "dense_1": (50, 25), "dense_2": (25, n_outputs)}
+        for (group, shape), layer in zip(shapes.items(), ("hidden_1", "hidden_2", "output"), strict=True):
+            draw = random.normal if place else random.laplace
+            variables = file.create_group(f"layers/functional/layers/{group}/vars")
+            variables.attrs["name"] = layer
+            size = shape if n_strengths is None else (shape[0], n_strengths, shape[1])
+            variables["0"] = draw(scale=0.1, size=size).astype(np.float32)
+            variables["1"] = np.zeros(size[1:], np.float32)
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("model.weights.h5", stored.getvalue())
+
+
 def _path(random, results, model, select, strengths, truth, all_predictions):
     """Turns a model's cells into cells of a path, and merges them as the rule merge_path does."""
     prepared = prepared_in_memory(results / "prepared")
@@ -334,6 +356,7 @@ def _path(random, results, model, select, strengths, truth, all_predictions):
             "chosen": int(random.integers(len(strengths))) if select == "nested" else None,
             "inner_rmse": None,
         }
+        _network(random, folder / "model.keras", truth.shape[1], 1, len(strengths))
         metadata |= {"flags": [], "ending": ""}
         del metadata["penalties"]
         metadata["settings"]["penalty"]["kernel"]["l2"] = list(strengths)

@@ -181,6 +181,7 @@ class Study:
                 rows=self.results / "rows.csv",
                 cells=sorted(self.results.glob("cells/*/*-*/cell.json")),
                 histories=sorted(self.results.glob("cells/*/*-*/history.csv")),
+                networks=sorted(self.results.glob("cells/*/*-*/model.keras")),
                 paths=[self._path_table(model) for model in strengths.selects(self.config)],
             )
         )

@@ -21,8 +21,9 @@ from regfold.report.charts import (
     regression,
     strengths,
 )
+from regfold.report.charts import weights as weight_charts
 from regfold.report.charts.common import label
-from regfold.results import by_level, metrics
+from regfold.results import by_level, metrics, weights
 from regfold.results.paths import NESTED
 from regfold.results.predictions import Predictions
 from regfold.results.remarks import OPTIMISTIC
@@ -91,7 +92,7 @@ def of_study(study: Study) -> list[Figure]:
             560,
         )
     )
-    return figures
+    return [*figures, *_weights(study)]
 
 
 def write(figures: Sequence[Figure], folder: str | Path) -> dict[str, str]:
@@ -162,6 +163,29 @@ def _paths(study: Study) -> list[Figure]:
                 480,
             ),
         ]
+    return figures
+
+
+def _weights(study: Study) -> list[Figure]:
+    figures = []
+    for model, fits in study.weight_fits.items():
+        networks = study.kernels[model]
+        own = study.cells[model][0]["settings"]["network"].get("build")
+        limits = {} if own else weights.initial_limits(networks[0])
+        if fits:
+            figures.append(
+                Figure(
+                    f"weights-{model}",
+                    "weights",
+                    f"Weights of model {model}" if len(study.networks) > 1 else "Weights",
+                    "Bars: the kernel weights of each layer over all folds, but exact zeros; lines: the most "
+                    "likely Gaussian, Laplace and generalized Gaussian distributions, whose shape is 1 for "
+                    "Laplace and 2 for Gaussian, and the one that the weights were drawn from before the "
+                    "training.",
+                    weight_charts.layers(weights.pooled(networks), fits, limits),
+                    480,
+                )
+            )
     return figures
 
 

@@ -52,6 +52,21 @@ def _choices(study: Study, result: dict) -> list[str]:
     return found
 
 
+def prior(study: Study) -> str:
+    """What textbooks say of the distribution of penalized weights, and of whose it is not said."""
+    text = (
+        "An L1 penalty on the weights corresponds to a Laplace prior on them, an L2 penalty to a Gaussian "
+        "one. That is what a penalty pulls towards, not what trained weights must look like."
+    )
+    penalties = {model: study.cells[model][0]["settings"]["penalty"] for model in study.networks}
+    if active := [model for model, penalty in penalties.items() if any(penalty["activity"].values())]:
+        text += (
+            f" It is said of weights: the activity penalty of {first_few(active, MOST_NAMED)} acts on the "
+            "outputs of hidden units, and says nothing of the kind about the weights."
+        )
+    return text
+
+
 def interval(result: dict, metric: str) -> str:
     """The 95 % interval of a model's score and the method, or why there is none.
 

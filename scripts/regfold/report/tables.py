@@ -13,6 +13,7 @@ from sklearn.metrics import precision_recall_fscore_support
 from regfold.formatting import duration, first_few, significant
 from regfold.results.remarks import OPTIMISTIC
 from regfold.results.study import Study
+from regfold.results.weights import closest
 
 TITLES = {"n_train": "training rows", "n_test": "held-out rows"}
 MOST_LINES = 200
@@ -89,6 +90,43 @@ def paths(study: Study) -> Table:
         note=f"The {label} at the chosen strength is {OPTIMISTIC}; the one to cite is corrected for the "
         "choice (BBC-CV; Tsamardinos et al., 2018). A nested choice, made in each fold on its training rows "
         "alone, needs no correction. Every strength: path/<model>.csv.",
+    )
+
+
+def weights(study: Study) -> Table:
+    """A line per model and layer: what its weights look like."""
+    lines = [
+        [
+            model,
+            layer,
+            f"{fit.n:,}",
+            f"{100 * fit.zeros:.1f} %",
+            significant(fit.deviation, 3),
+            f"{fit.laplace_over_gaussian:+.3f}",
+            significant(fit.shape, 3),
+            f"{significant(fit.low, 3)} to {significant(fit.high, 3)}",
+            closest(fit),
+        ]
+        for model, fits in study.weight_fits.items()
+        for layer, fit in fits.items()
+    ]
+    return Table(
+        [
+            "model",
+            "layer",
+            "weights",
+            "exact zeros",
+            "standard deviation",
+            "Laplace over Gaussian",
+            "shape",
+            "95 % interval",
+            "looks",
+        ],
+        lines[:MOST_LINES],
+        text=(0, 1, 8),
+        note="Laplace over Gaussian: the difference of the log-likelihoods of both fits, per weight that is "
+        "not zero. Shape: of the generalized Gaussian fit, 1 for Laplace, 2 for Gaussian; its interval takes "
+        "the weights for independent.",
     )
 
 

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ import pandas as pd
 
 from regfold import files
 from regfold.config import baselines
-from regfold.results import by_level, metrics, predictions, remarks
+from regfold.results import by_level, metrics, predictions, remarks, weights
 from regfold.results import importance as importance_file
 from regfold.results import paths as path_files
 from regfold.results import rows as rows_file
@@ -39,6 +40,7 @@ class Study:
             strength had been trained alone.
         histories: model -> its cells' histories, in the order of `cells`; of a path, the chosen strength's.
         paths: model with a path -> path/<model>.csv, see `paths.read_table`.
+        kernels: model -> its cells' kernels, see `weights.kernels`.
     """
 
     schema: dict
@@ -52,6 +54,17 @@ class Study:
     cells: Mapping[str, Sequence[dict]]
     histories: Mapping[str, Sequence[Mapping[str, np.ndarray]]]
     paths: Mapping[str, pd.DataFrame]
+    kernels: Mapping[str, Sequence[Mapping[str, np.ndarray]]]
+
+    @cached_property
+    def weight_fits(self) -> dict[str, dict[str, weights.Fit]]:
+        """model -> layer -> the fit of its weights over all cells; without layers that cannot be fitted."""
+        found = {model: weights.pooled(networks) for model, networks in self.kernels.items()}
+        fits = {
+            model: {layer: weights.fit(values) for layer, values in layers.items()}
+            for model, layers in found.items()
+        }
+        return {model: {layer: fit for layer, fit in own.items() if fit} for model, own in fits.items()}
 
     @property
     def models(self) -> dict[str, dict]:
@@ -132,13 +145,15 @@ def read(
     cells: Sequence[str | Path],
     histories: Sequence[str | Path],
     paths: Sequence[str | Path],
+    networks: Sequence[str | Path],
 ) -> Study:
     """Reads a study from the files that the other rules wrote; lists of files may stand in any order."""
     schema = files.read_json(schema)
     oos_of = {Path(path).stem: path for path in oos}
     oos = {model: predictions.read(oos_of[model], schema) for model in models}
     history_of = {Path(path).parent: path for path in histories}
-    found = []
+    network_of = {Path(path).parent: path for path in networks}
+    found, kernels = [], {}
     for path, cell in ((Path(path), files.read_json(path)) for path in cells):
         model, key = cell["model"], (cell["repeat"], cell["fold"])
         if model in oos:
@@ -146,6 +161,10 @@ def read(
             history = history_of.get(path.parent)
             history = None if history is None else read_history(history, strength)
             found.append((model, key, path_files.of_chosen(cell, strength), history))
+            if path.parent in network_of:
+                place = None if strength is None else cell["path"]["strengths"].index(strength)
+                own = weights.kernels(network_of[path.parent], place)
+                kernels.setdefault(model, {})[key] = own
     found.sort(key=lambda item: item[:2])
     return Study(
         schema=schema,
@@ -163,4 +182,7 @@ def read(
             if model not in baselines.NAMES
         },
         paths={Path(path).stem: path_files.read_table(path) for path in paths},
+        kernels={
+            model: [own for _, own in sorted(kernels[model].items())] for model in models if model in kernels
+        },
     )

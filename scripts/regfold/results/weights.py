@@ -37,21 +37,20 @@ class Fit:
         deviation: their root mean square, the standard deviation around 0.
         laplace_over_gaussian: how much higher the log-likelihood of the Laplace fit is than that of the
             Gaussian one, per weight.
-        shape: of the generalized Gaussian fit, within SHAPES.
-        low, high: its 95 % interval, by the likelihood ratio, as if the weights were independent.
+        laplace_scale: of the Laplace fit, the mean absolute weight.
+        shape, scale: of the generalized Gaussian fit; the shape within SHAPES.
+        low, high: the shape's 95 % interval, by the likelihood ratio, as if the weights were independent.
     """
 
     n: int
     zeros: float
     deviation: float
     laplace_over_gaussian: float
+    laplace_scale: float
     shape: float
+    scale: float
     low: float
     high: float
-
-    def scale(self, shape: float) -> float:
-        """The scale at which the distribution of a shape has this standard deviation."""
-        return self.deviation * float(np.exp((gammaln(1 / shape) - gammaln(3 / shape)) / 2))
 
 
 def fit(values: np.ndarray) -> Fit | None:
@@ -61,7 +60,7 @@ def fit(values: np.ndarray) -> Fit | None:
         return None
     n, deviation = len(size), float(np.sqrt(np.mean(np.square(size))))
     size = size[:: -(-n // MOST_FITTED)]
-    size = size / np.sqrt(np.mean(np.square(size)))
+    size = size / deviation  # of numbers around 1 no power is too large
 
     def profile(log_shape: float) -> float:
         """The mean log-likelihood at the scale that is best for a shape."""
@@ -79,8 +78,18 @@ def fit(values: np.ndarray) -> Fit | None:
         for bound in bounds
     ]
     difference = profile(0.0) - profile(np.log(2))
-    zeros = float(np.mean(values == 0))
-    return Fit(n, zeros, deviation, float(difference), *(float(np.exp(at)) for at in (best, *ends)))
+    shape, low, high = (float(np.exp(at)) for at in (best, *ends))
+    return Fit(
+        n=n,
+        zeros=float(np.mean(values == 0)),
+        deviation=deviation,
+        laplace_over_gaussian=float(difference),
+        laplace_scale=deviation * float(np.mean(size)),
+        shape=shape,
+        scale=deviation * float((shape * np.mean(size**shape)) ** (1 / shape)),
+        low=low,
+        high=high,
+    )
 
 
 def closest(fitted: Fit) -> str:
@@ -99,6 +108,15 @@ def pooled(networks: Sequence[Mapping[str, np.ndarray]]) -> dict[str, np.ndarray
         layer: np.concatenate([network[layer].ravel() for network in networks if layer in network])
         for layer in dict.fromkeys(layer for network in networks for layer in network)
     }
+
+
+def initial_limits(network: Mapping[str, np.ndarray]) -> dict[str, float]:
+    """layer -> the bound of the uniform distribution of its initial weights (Glorot and Bengio, 2010).
+
+    Args:
+        network: what `kernels` returned of one of regfold's own networks, of Dense layers.
+    """
+    return {layer: float(np.sqrt(6 / sum(kernel.shape))) for layer, kernel in network.items()}
 
 
 def kernels(path: str | Path, place: int | None = None) -> dict[str, np.ndarray]:
