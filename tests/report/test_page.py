@@ -167,10 +167,12 @@ def test_field_names_and_expressions_are_ours(report):
     assert {json.loads(test) for test in found["test"]} <= {
         "datum.state === 'flagged'",
         "datum.state === 'small'",
+        "datum.series === 'generalized'",
         "datum.outside",
         "datum.share > 0.55",
     }
-    assert {json.loads(test) for test in found["labelExpr"]} <= {"names[datum.value]"}
+    labels = {"names[datum.value]", "layers[indexof(bottoms, datum.value)]"}
+    assert {json.loads(test) for test in found["labelExpr"]} <= labels
     assert not found["expr"] and not found["signal"]
 
 
