@@ -1,6 +1,5 @@
 """One TensorFlow for all tests of a session, set up as a training job's process sets up its own."""
 
-import gc
 import os
 import sys
 
@@ -41,14 +40,3 @@ def tensorflow_as_in_a_job():
         from regfold.runtime import processors
 
         processors.start(1)
-
-
-@pytest.fixture(scope="module", autouse=True)
-def release_programs():
-    """Let go of the programs that a module's tests had compiled: hundreds of MB in each module."""
-    yield
-    if "regfold.training.programs.tensorflow" in sys.modules:
-        from regfold.training.programs import tensorflow
-
-        tensorflow.dense_program.cache_clear()
-        gc.collect()
