@@ -2,7 +2,8 @@
 
 prepare_data -> split_folds -> train_fold (model x repeat x fold) -> merge_predictions (model)
              -> score_predictions -> render_report
-Beside train_fold: fit_baseline (baseline x repeat x fold), refit_model (model); behind them: save_model (model).
+Beside train_fold: fit_baseline (baseline x repeat x fold), refit_model (model); behind them: save_model and
+measure_importance (model).
 """
 
 from snakemake.utils import min_version
