@@ -152,7 +152,7 @@ class Study:
 
     def cells(self) -> set[str]:
         """All networks' cells that the folds of now and the models of now have."""
-        keys = [path.stem for path in (self.folder / "results/folds").glob("*.json")]
+        keys = [path.stem for path in (self.folder / "results/folds").glob("*-*.json")]
         return {f"{model} {key}" for model in self.config["models"] for key in keys}
 
     def oos(self, model: str) -> bytes:

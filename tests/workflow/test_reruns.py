@@ -30,6 +30,7 @@ CHEAP = [
     "merge_predictions a",
     "prepare_data",
     "render_report",
+    "save_model a",
     "score_predictions",
     "split_folds",
 ]
@@ -292,7 +293,13 @@ def test_a_model_comes_and_goes(by_column, tmp_path):
     study = by_column.copy(tmp_path / "study")
     configure(study, models__b={"penalty": {"dropout": 0.5}})
     new = {f"b 1-{fold}" for fold in (1, 2, 3)}
-    others = ["measure_importance b", "merge_predictions b", "render_report", "score_predictions"]
+    others = [
+        "measure_importance b",
+        "merge_predictions b",
+        "render_report",
+        "save_model b",
+        "score_predictions",
+    ]
     step(study, new, (), dict.fromkeys(new, "no results yet"), others)
     models = study.config["models"]
     configure(study, models={"b": models["b"]})
@@ -330,7 +337,11 @@ def test_settings_of_some_models(by_kfold, project, tmp_path):
     why = {
         f"{model} 1-{fold}": f"settings changed: {text}" for model, text in said.items() for fold in (1, 2)
     }
-    merges = [f"{rule} {model}" for model in said for rule in ("merge_predictions", "measure_importance")]
+    merges = [
+        f"{rule} {model}"
+        for model in said
+        for rule in ("merge_predictions", "measure_importance", "save_model")
+    ]
     step(study, why, (), why, [*merges, "render_report", "score_predictions"])
     assert study.cell("epochs 1-1")["trained_epochs"] == 5
 
