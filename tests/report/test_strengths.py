@@ -3,6 +3,7 @@
 import json
 import math
 from pathlib import Path
+from types import SimpleNamespace
 
 import altair as alt
 import example_results
@@ -14,7 +15,7 @@ from regfold import files
 from regfold.formatting import significant
 from regfold.report import figures, sentences, tables
 from regfold.report.charts import strengths
-from regfold.results import metrics
+from regfold.results import metrics, study
 
 RMSE = metrics.ranking("regression")
 STRENGTHS = [0.0, 1e-4, 1e-3, 1e-2]
@@ -123,6 +124,30 @@ def test_a_score_far_out_makes_the_axis_logarithmic():
     table = path_table(rmse_fold_mean=[4000.0, 5, 4, 4])
     scale = mark(strengths.score_along_path(table, "kernel.l2", RMSE, ()), "line")["encoding"]["y"]["scale"]
     assert scale["type"] == "log"
+
+
+def test_columns_that_stay_longest_are_named():
+    norms = pd.DataFrame({f"c{i:02d}": [1.0 + i, 0.5, 0, 0] for i in range(12)})
+    norms["stays"] = [0.2, 0.2, 0.1, 0.05]
+    (lines,) = layers(strengths.norms_along_path(np.array(STRENGTHS), norms, "kernel.strength"))
+    assert len(lines["rows"]) == 13 * 4
+    named = lines["encoding"]["color"]["scale"]["domain"]
+    assert named[0] == "stays" and named[1:3] == ["c11", "c10"] and named[-1] == strengths.OTHERS
+    assert lines["encoding"]["x"]["title"] == "strength of kernel, log scale"
+    stays = [row["y"] for row in lines["rows"] if row["series"] == "stays"]
+    assert stays == norms["stays"].tolist()
+
+
+def test_norms_are_means_over_the_folds_that_have_the_column():
+    cells = [
+        {"path": {"strengths": [0.1, 0.0], "column_norms": {"a": [1.0, 3.0], "b": [0.0, 4.0]}}},
+        {"path": {"strengths": [0.1, 0.0], "column_norms": {"a": [2.0, 5.0]}}},
+    ]
+    ascending, mean = study.Study.column_norms(SimpleNamespace(cells={"m": cells}), "m")
+    assert ascending.tolist() == [0.0, 0.1]
+    assert mean["a"].tolist() == [4.0, 1.5] and mean["b"].tolist() == [4.0, 0.0]
+    del cells[0]["path"]["column_norms"]
+    assert study.Study.column_norms(SimpleNamespace(cells={"m": cells}), "m") is None
 
 
 @pytest.fixture(scope="module")

@@ -163,6 +163,18 @@ def _paths(study: Study) -> list[Figure]:
                 480,
             ),
         ]
+        if norms := study.column_norms(model):
+            figures.append(
+                Figure(
+                    f"columns-{model}",
+                    "path",
+                    f"Columns along the path{suffix}",
+                    "The norm of the weights by which a column enters the network, mean of folds. At 0 the "
+                    "column is switched off.",
+                    strengths.norms_along_path(*norms, result["path"]),
+                    480,
+                )
+            )
     return figures
 
 

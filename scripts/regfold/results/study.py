@@ -66,6 +66,19 @@ class Study:
         }
         return {model: {layer: fit for layer, fit in own.items() if fit} for model, own in fits.items()}
 
+    def column_norms(self, model: str) -> tuple[np.ndarray, pd.DataFrame] | None:
+        """Of a path over input columns: its strengths, ascending, and each column's norm, mean over cells.
+
+        None of other paths. A column that a fold left out, as it was constant, counts where it was not.
+        """
+        paths = [cell["path"] for cell in self.cells[model]]
+        if not all("column_norms" in path for path in paths):
+            return None
+        order = np.argsort(paths[0]["strengths"])
+        cells = [pd.DataFrame(path["column_norms"]).iloc[order] for path in paths]
+        mean = pd.concat(cells).groupby(level=0, sort=False).mean()
+        return np.sort(paths[0]["strengths"]), mean
+
     @property
     def models(self) -> dict[str, dict]:
         """model or baseline -> its part of summary.json."""

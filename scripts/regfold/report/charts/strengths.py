@@ -9,11 +9,22 @@ import numpy as np
 import pandas as pd
 
 from regfold.report.charts import common
-from regfold.report.charts.common import BLUE, GREY, INK, WARNING, log_axis, log_domain, rows
+from regfold.report.charts.common import (
+    BLUE,
+    GREY,
+    INK,
+    SERIES,
+    WARNING,
+    label,
+    log_axis,
+    log_domain,
+    rows,
+)
 from regfold.results.metrics import Metric
 
 # As wide as a phone shows without overlap.
 MOST_COUNTS = 7
+OTHERS = "other columns"
 
 
 @dataclass(frozen=True)
@@ -39,7 +50,8 @@ class Places:
 
 def places(strengths: np.ndarray, name: str) -> Places:
     """The places of ascending strengths; on a linear axis rates of dropout, and less than a power of ten."""
-    positive, title = strengths[strengths > 0], "dropout rate" if name == "dropout" else f"strength of {name}"
+    positive = strengths[strengths > 0]
+    title = "dropout rate" if name == "dropout" else f"strength of {name.removesuffix('.strength')}"
     if name == "dropout" or len(positive) < 2 or positive[-1] < 10 * positive[0]:
         scale = alt.Scale(zero=False, nice=False, padding=8)
         return Places(strengths.tolist(), title, alt.Axis(grid=False), scale)
@@ -166,6 +178,43 @@ def gap_along_path(table: pd.DataFrame, name: str, metric: str) -> alt.LayerChar
     layers = [base.mark_line(strokeWidth=1.5), base.mark_point(filled=True, size=32, opacity=1)]
     chart = alt.layer(layers[0], layers[1].encode(tooltip=tooltip)).properties(height=250)
     return _with_lost(chart, table, table["rmse"].to_numpy())
+
+
+def norms_along_path(strengths: np.ndarray, norms: pd.DataFrame, name: str) -> alt.LayerChart:
+    """The norm of each column's weights at each strength: which columns stay as the penalty grows.
+
+    Those that stay longest have a colour and a name, the others are grey.
+
+    Args:
+        strengths: (strengths,), ascending.
+        norms: (strengths, columns), mean over cells.
+        name: what varies.
+    """
+    where = places(strengths, name)
+    order = np.lexsort((-norms.to_numpy().sum(axis=0), -(norms.to_numpy() > 0).sum(axis=0)))
+    names = [label(column, 24) for column in norms]
+    palette = [color for color in SERIES if color != GREY]
+    named = order[: len(palette)]
+    points = [
+        {"x": where.at[i], "y": float(norms.iloc[i, column]), "series": series, "line": int(column)}
+        for column in order[::-1]  # the named ones last, on top
+        for series in [names[column] if column in named else OTHERS]
+        for i in np.flatnonzero(np.isfinite(norms.iloc[:, column]))
+    ]
+    domain = [names[column] for column in named] + [OTHERS] * (len(order) > len(named))
+    colors = alt.Scale(domain=domain, range=[*palette[: len(named)], GREY])
+    legend = alt.Legend(columns=3, symbolType="stroke", symbolStrokeWidth=2)
+    lines = (
+        alt.Chart(rows(points))
+        .mark_line(strokeWidth=1.5, point=alt.OverlayMarkDef(size=20))
+        .encode(
+            x=where.x,
+            y=alt.Y("y:Q", title="norm of a column's weights"),
+            detail="line:O",
+            color=alt.Color("series:N", scale=colors, legend=legend),
+        )
+    )
+    return alt.layer(lines).properties(height=250)
 
 
 def _score_scale(values: Sequence[float]) -> tuple[alt.Scale, alt.Axis]:
