@@ -46,7 +46,7 @@ def headline(study: Study) -> dict:
 def _choices(study: Study, result: dict) -> list[str]:
     """What was chosen for its score, in sentences: a strength of the path, the best of several models."""
     strength = remarks.choice(result, study.ranking.name)
-    found = [f"{strength[:1].upper()}{strength[1:]}."] if strength else []
+    found = [f"Strength of the penalty: {strength}."] if strength else []
     if len(study.networks) > 1:
         found.append(f"The lowest of {len(study.networks)} models on the same folds; {remarks.OPTIMISTIC}.")
     return found
