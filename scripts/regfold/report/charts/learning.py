@@ -10,7 +10,7 @@ from regfold.report.charts.common import BLUE, GREY, INK, WARNING, log_axis, log
 
 MOST_POINTS = 200
 # Of the folds' own lines, which are faint: of all folds, and of one at least.
-MOST_FAINT_POINTS, FEWEST_FAINT_POINTS = 1_200, 30
+MOST_FAINT_POINTS, FEWEST_FAINT_POINTS = 700, 20
 SMALLEST_LOSS = 1e-9
 
 
@@ -35,7 +35,7 @@ def quartiles(curves: Sequence[tuple[np.ndarray, np.ndarray]]) -> list[dict]:
         curves: of each fold the epochs and the values there.
     """
     end = np.median([epochs[-1] for epochs, _ in curves])
-    grid = np.unique(np.linspace(min(epochs[0] for epochs, _ in curves), end, MOST_POINTS // 2).round())
+    grid = np.unique(np.linspace(min(epochs[0] for epochs, _ in curves), end, MOST_POINTS // 4).round())
     values = [np.interp(grid, *curve, left=np.nan, right=np.nan) for curve in curves]
     of_folds = np.nanquantile(values, [0.25, 0.5, 0.75], axis=0).T
     return [

@@ -10,7 +10,7 @@ from regfold.formatting import significant
 from regfold.report.charts.common import BLUE, GREY, INK, ORANGE, SKY, label, rows
 from regfold.results.weights import Fit
 
-EXTENT, BINS, POINTS = 4.0, 48, 121  # in standard deviations
+EXTENT, BINS, POINTS = 4.0, 48, 65  # in standard deviations
 # Of a row's height: the histogram is cut where it is higher than the curves by so much.
 ROOM, PITCH = 1.4, 1.25
 DASHED = "datum.series === 'generalized'"  # it hides what it is close to
