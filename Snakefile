@@ -1,9 +1,7 @@
 """regfold: how well does a regularized Keras network predict rows that it has never seen?
 
 prepare_data -> split_folds -> train_fold (model x repeat x fold) -> merge_predictions (model)
-             -> score_predictions -> render_report
-Beside train_fold: fit_baseline (baseline x repeat x fold), refit_model (model); behind them: save_model and
-measure_importance (model).
+             -> score_predictions -> render_report; beside: fit_baseline, refit_model, save_model, measure_importance
 """
 
 from snakemake.utils import min_version
@@ -26,10 +24,7 @@ include: "rules/common.smk"
 # First, and so the default target, which a module's rules do not take from the workflow that uses them.
 rule all:
     input:
-        expand("<results>/{name}", name=["report.html", "summary.json"]),
-        expand(
-            "<results>/{csv}.csv", csv=["scores", "scores_by", "importance", "comparison", "rows", "folds"]
-        ),
+        expand("<results>/{name}", name=RESULT_FILES),
         expand("<results>/oos/{model}.csv", model=PREDICTORS),
         expand(["<results>/path/{model}.csv", "<results>/oos_path/{model}.parquet"], model=SELECTS),
         expand("<results>/models/{model}", model=MODELS),

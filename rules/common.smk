@@ -30,6 +30,9 @@ with errors.ending_the_process():
     SELECTS = strengths.selects(config)  # model -> how a strength is chosen, of the models with a path
     SPECIFICATIONS = identity.specifications(config)
 
+# What a whole run makes beside the files of its models.
+RESULT_FILES = ["report.html", "summary.json", "scores.csv", "scores_by.csv", "importance.csv"]
+RESULT_FILES += ["comparison.csv", "rows.csv", "folds.csv"]
 following = run_progress.RunProgress(workflow)
 servers = workers.Workers()
 REFIT = cell_names.name(*cell_names.REFIT)
