@@ -39,6 +39,7 @@ REFUSED = {
     "a: 0b_": "c.yaml, line 1: a: '0b_': invalid literal for int() with base 2: ''; put a text in quotes",
     "a: &a\n  b: [*a]\n": f"c.yaml, line 1: a.b: {INSIDE}",
     "models: &m {m: *m}": f"c.yaml, line 1: models.m: {INSIDE}",
+    "a: !b [c]": "c.yaml, line 1: a: the tag '!b' is unknown; expected none",
     "? [a]\n: 1": "c.yaml, line 1: a key is a list or a mapping; expected a text",
     "a:\n\tb: 1": "c.yaml, line 2: found character '\\t' that cannot start any token; expected YAML",
     "a: 1\n---\nb: 1": "c.yaml, line 2: but found another document; expected YAML",

@@ -2,7 +2,6 @@
 
 import shutil
 
-import pandas as pd
 import pytest
 from real_study import ROOT, Study, copy_project
 
@@ -31,21 +30,14 @@ def test_an_example_runs(name, tmp_path):
     assert (ROOT / "examples" / name / "README.md").is_file()
 
 
+@pytest.mark.heavy
 def test_a_path_is_rerun_where_it_changed_and_has_the_same_bytes_on_one_core(tmp_path):
-    """The strengths, the rule that chooses, a row: what each of them trains again, against a fresh run."""
+    """A strength more, on two cores, against a fresh run on one."""
     project = copy_project(tmp_path / "project")
     models = {"l2": {"penalty": {"kernel": {"l2": [0.0, 0.01, 1.0]}}, "select": "min"}}
     study = born(tmp_path / "study", project, "diabetes", epochs=4, models=models, baselines=[])
     first = study.snakemake()
     assert (first.code, first.cells) == (0, {"l2 1-1", "l2 1-2"}), first.text
-    table = pd.read_csv(study.folder / "results/path/l2.csv")
-    assert list(table["strength"]) == [0.0, 0.01, 1.0] and table["is_min"].sum() == 1
-    assert study.snakemake("verify").code == 0
-
-    models["l2"]["select"] = "one_se"
-    study.configure(study.config | {"models": models})
-    chosen = study.snakemake()
-    assert (chosen.code, chosen.cells) == (0, set()), "another choice trains nothing"
 
     models["l2"]["penalty"]["kernel"]["l2"] = [0.0, 0.01, 1.0, 3.0]
     study.configure(study.config | {"models": models})

@@ -1,6 +1,6 @@
 """Guards that training cannot be lost: whatever is killed, whenever, the next run ends with the same bytes.
 
-The training has what is hard to take up: dropout, early stopping, a schedule. REGFOLD_KILLS scales the doses.
+The training has what is hard to take up: a path, dropout, early stopping, a schedule. REGFOLD_KILLS scales the doses.
 """
 
 import hashlib
@@ -23,7 +23,7 @@ import pytest
 pytestmark = pytest.mark.heavy
 ROOT = Path(__file__).parents[2]
 DOSE = float(os.environ.get("REGFOLD_KILLS", "1"))
-EPOCHS, CHECKPOINT_SECONDS = 60_000, 0.5
+EPOCHS, CHECKPOINT_SECONDS = 30_000, 0.5
 CONFIG = f"""
 data: {{path: table.csv, target: y}}
 split: {{folds: 2}}
@@ -35,7 +35,7 @@ training:
   checkpoint_seconds: {CHECKPOINT_SECONDS}
 baselines: []
 models:
-  mixed: {{penalty: {{dropout: 0.2, kernel: {{l2: 1.0e-4}}}}}}
+  mixed: {{penalty: {{dropout: 0.2, kernel: {{l2: [1.0e-4, 1.0e-2]}}}}}}
 """
 
 
@@ -182,7 +182,7 @@ def test_snakemake_killed_again_and_again(everything, kills, study, undisturbed)
     finish(study)
     assert trained >= kills * DOSE / 2, "training was killed"
     assert digest(study) == undisturbed.digest
-    found = re.findall(r"(\d+) epochs trained, after (\d+) that were found", said(study))
+    found = re.findall(r"(\d+) epochs of 2 strengths trained, after (\d+) that were found", said(study))
     assert all(int(more) + int(before) == EPOCHS for more, before in found)
     if everything:
         assert len(found) == 2 and all(int(before) > 0 for _, before in found)

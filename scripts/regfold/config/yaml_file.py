@@ -70,6 +70,8 @@ def _problems(root: yaml.Node | None) -> Iterator[tuple[str, str]]:
             waiting.append((node, where, True))
             if isinstance(node, yaml.ScalarNode):
                 yield from _check_scalar(node, where)
+            elif node.tag not in yaml.SafeLoader.yaml_constructors:
+                yield _line(node), f"{prefix(where)}the tag {quote(node.tag)} is unknown; expected none"
             elif isinstance(node, yaml.SequenceNode):
                 waiting += [(item, where, False) for item in reversed(node.value)]
             else:
