@@ -1,6 +1,7 @@
 """Guards that training cannot be lost: whatever is killed, whenever, the next run ends with the same bytes.
 
-The training has what is hard to take up: a path, dropout, early stopping, a schedule. REGFOLD_KILLS scales the doses.
+The training has what is hard to take up: a path, dropout, early stopping, a schedule. REGFOLD_KILLS scales
+the doses.
 """
 
 import hashlib
