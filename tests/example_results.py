@@ -309,6 +309,9 @@ def _cell(random, model, repeat, fold, n, n_test, place, bad):
             "unseen": {"island": ["Torgersen"]} if fold == 2 else {},
         },
         "penalties": measured,
+        "activations": {}
+        if place
+        else {"hidden_1": {"zeros": 0.4, "quantiles": (-np.log((np.arange(50) + 0.5) / 50)).tolist()}},
         "activity_note": "per row: Keras divides by the batch size since 3.14.0",
     }
 
@@ -353,12 +356,13 @@ def _path(random, results, model, select, strengths, truth, all_predictions):
             "ending": [""] * len(strengths),
             "flags": [metadata["flags"]] * len(strengths),
             "penalties": [metadata["penalties"]] * len(strengths),
+            "activations": [metadata["activations"]] * len(strengths),
             "chosen": int(random.integers(len(strengths))) if select == "nested" else None,
             "inner_rmse": None,
         }
         _network(random, folder / "model.keras", truth.shape[1], 1, len(strengths))
         metadata |= {"flags": [], "ending": ""}
-        del metadata["penalties"]
+        del metadata["penalties"], metadata["activations"]
         metadata["settings"]["penalty"]["kernel"]["l2"] = list(strengths)
         files.write_json(folder / "cell.json", metadata)
         history = pd.read_csv(folder / "history.csv")

@@ -54,6 +54,13 @@ def test_the_page_says_what_the_weights_look_like(report):
     assert weights["l1", "hidden_2"] == weights["l2", "hidden_2"] == "6,250"  # of 5 folds, and one strength
 
 
+def test_outputs_are_fitted_where_a_penalty_acts_on_them(report):
+    found, _ = report
+    (line,) = [line for line in tables.weights(found).lines if "outputs" in line[1]]
+    assert line[1:4] == ["hidden_1: outputs", "–", "40.0 %"]
+    assert float(line[6]) == pytest.approx(1, abs=0.15)  # quantiles of an exponential distribution
+
+
 def test_the_claim_is_not_made_of_activity_penalties(report):
     found, _ = report
     assert "the activity penalty of l1 acts on the outputs of hidden units" in sentences.prior(found)

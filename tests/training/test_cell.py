@@ -512,3 +512,16 @@ def test_input_columns_are_switched_off_and_counted():
     assert list(norms) == [column["name"] for column in study.schema["columns"]]
     for place, n_inputs in enumerate(path["inputs"]):
         assert sum(of_column[place] > 0 for of_column in norms.values()) == n_inputs
+
+
+def test_outputs_of_hidden_units_are_described_where_a_penalty_acts_on_them():
+    outputs = {"hidden_1": np.array([[0.0, -1.0], [3.0, np.nan]]), "dead": np.zeros((2, 2))}
+    found = diagnosis.distribution(outputs)
+    assert list(found) == ["hidden_1"] and found["hidden_1"]["zeros"] == pytest.approx(1 / 3)
+    assert (found["hidden_1"]["quantiles"][0], found["hidden_1"]["quantiles"][-1]) == (1.02, 2.98)
+    without = Study(text(table())).train()
+    study = Study(text(table()), models={"m": {"penalty": {"activity": {"l1": [0.0, 0.01]}}}})
+    assert without["activations"] == {}
+    for strength in study.train()["path"]["activations"]:
+        (layer,) = strength.values()
+        assert len(layer["quantiles"]) == len(diagnosis.QUANTILES) and 0 <= layer["zeros"] < 1

@@ -110,6 +110,21 @@ def weights(study: Study) -> Table:
         for model, fits in study.weight_fits.items()
         for layer, fit in fits.items()
     ]
+    lines += [
+        [
+            model,
+            f"{layer}: outputs",
+            "–",
+            f"{100 * zeros:.1f} %",
+            significant(fit.deviation, 3),
+            f"{fit.laplace_over_gaussian:+.3f}",
+            significant(fit.shape, 3),
+            "–",
+            "–",
+        ]
+        for model, fits in study.activation_fits.items()
+        for layer, (zeros, fit) in fits.items()
+    ]
     return Table(
         [
             "model",
@@ -126,7 +141,9 @@ def weights(study: Study) -> Table:
         text=(0, 1, 8),
         note="Laplace over Gaussian: the difference of the log-likelihoods of both fits, per weight that is "
         "not zero. Shape: of the generalized Gaussian fit, 1 for Laplace, 2 for Gaussian; its interval takes "
-        "the weights for independent.",
+        "the weights for independent."
+        + " Outputs: what an activity penalty acts on, on some training rows; exponential where Laplace fits."
+        * bool(study.activation_fits),
     )
 
 

@@ -24,7 +24,7 @@ NESTED = "nested"
 SCORES = ("rmse", "rmse_fold_mean", "rmse_fold_se")
 MARKS = ("is_min", "is_one_se")
 # What a cell.json says of one training, and of a path of each.
-OF_STRENGTH = ("epochs", "best_epoch", "ending", "flags", "penalties", "nonzero", "inputs")
+OF_STRENGTH = ("epochs", "best_epoch", "ending", "flags", "penalties", "activations", "nonzero", "inputs")
 Key = tuple[int, int]
 
 

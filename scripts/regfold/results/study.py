@@ -66,6 +66,22 @@ class Study:
         }
         return {model: {layer: fit for layer, fit in own.items() if fit} for model, own in fits.items()}
 
+    @cached_property
+    def activation_fits(self) -> dict[str, dict[str, tuple[float, weights.Fit]]]:
+        """Model with an activity penalty -> hidden layer -> share of zeros, and the fit of the other outputs.
+
+        The fit is that of the cells' quantiles, so it has no interval.
+        """
+        found = {}
+        for model in self.networks:
+            cells = [cell["activations"] for cell in self.cells[model]]
+            for layer in dict.fromkeys(layer for cell in cells for layer in cell):
+                own = [cell[layer] for cell in cells if layer in cell]
+                zeros = float(np.mean([one["zeros"] for one in own]))
+                if fit := weights.fit(np.concatenate([one["quantiles"] for one in own])):
+                    found.setdefault(model, {})[layer] = zeros, fit
+        return found
+
     def column_norms(self, model: str) -> tuple[np.ndarray, pd.DataFrame] | None:
         """Of a path over input columns: its strengths, ascending, and each column's norm, mean over cells.
 

@@ -263,11 +263,12 @@ def _rmses(fitting: Fitting, trainer: Trainer, networks: list[Trained], truth: n
 
 def _describe(made: _Made, network: Trained, predictions: np.ndarray) -> dict:
     """What there is to know of a network: what is wrong with it, what a penalty of strength 1 would be."""
-    hidden = made.trainer.hidden(network.variables)
+    hidden, penalties = made.trainer.hidden(network.variables), made.fitting.specification["penalty"]
     measured = penalty.measure_weights(made.fitting.core, network.variables) | diagnosis.activity(hidden)
     return {
         "flags": diagnosis.flags(network.ending, hidden, predictions, made.fitting.target),
         "penalties": _finite(measured),
+        "activations": diagnosis.distribution(hidden) if any(penalties["activity"].values()) else {},
         **made.fitting.counts(network.variables),
     }
 

@@ -10,6 +10,8 @@ from regfold.training.state import DIVERGED
 
 # An activity penalty makes some units silent, which is what it is for; a layer with hardly any left is dead.
 DEAD_SHARE = 0.9
+# Each in the middle of an equal share, so that together they stand for all.
+QUANTILES = (np.arange(50) + 0.5) / 50
 
 
 def flags(
@@ -54,6 +56,18 @@ def activity(hidden: Mapping[str, np.ndarray]) -> dict[str, float]:
         "activity_l1": float(sum(np.abs(values).sum(axis=1).mean() for values in outputs)),
         "activity_l2": float(sum(np.square(values).sum(axis=1).mean() for values in outputs)),
     }
+
+
+def distribution(hidden: Mapping[str, np.ndarray]) -> dict[str, dict]:
+    """Hidden layer -> the share of its outputs that are 0 (`zeros`), and `quantiles` of the others' sizes."""
+    found = {}
+    for name, outputs in hidden.items():
+        sizes = np.abs(outputs[np.isfinite(outputs)].astype(np.float64))
+        others = sizes[sizes > 0]
+        if len(others):
+            quantiles = [float(f"{value:.4g}") for value in np.quantile(others, QUANTILES)]
+            found[name] = {"zeros": 1 - len(others) / len(sizes), "quantiles": quantiles}
+    return found
 
 
 def preprocessing(rows: np.ndarray, features: Path, held_out: np.ndarray, schema: dict) -> dict:
