@@ -101,15 +101,17 @@ def test_every_strengths_predictions_stand_in_the_parquet_file(study):
     frame = pd.read_parquet(EVERY)
     lines = pd.read_csv(OOS, dtype={"oos_row": str})
     outputs = [name for name in lines if name.startswith(("oos_y", "oos_pred"))]
-    assert list(frame) == ["oos_row", "oos_repeat", "oos_fold", "strength", *outputs]
+    assert list(frame) == ["row", "repeat", "fold", "strength", *outputs]
     assert frame["strength"].tolist() == np.repeat(sorted(STRENGTHS), 24).tolist()
-    assert frame.dtypes[["oos_repeat", "oos_fold"]].tolist() == [np.int32, np.int32]
+    assert frame.dtypes[["repeat", "fold"]].tolist() == [np.int32, np.int32]
     wide = np.float32 if study.schema["classes"] else np.float64
     assert set(frame.dtypes[[name for name in outputs if "pred" in name]]) == {np.dtype(wide)}
     chosen = frame[frame["strength"] == lines["oos_strength"][0]].reset_index(drop=True)
     pd.testing.assert_frame_equal(
         chosen.drop(columns="strength"),
-        lines[[*frame.columns.drop("strength")]],
+        lines[["oos_row", "oos_repeat", "oos_fold", *outputs]].set_axis(
+            ["row", "repeat", "fold", *outputs], axis=1
+        ),
         check_dtype=False,
         rtol=1e-6,
     )
@@ -117,8 +119,8 @@ def test_every_strengths_predictions_stand_in_the_parquet_file(study):
         tested, predicted = study.predictions(repeat, fold)
         names = oos.read_prepared(study.prepared).names.take(tested).to_pylist()
         for place, strength in enumerate(STRENGTHS):
-            own = frame[(frame["oos_repeat"] == repeat) & (frame["oos_fold"] == fold)]
-            own = own[own["strength"] == strength].set_index("oos_row").loc[names]
+            own = frame[(frame["repeat"] == repeat) & (frame["fold"] == fold)]
+            own = own[own["strength"] == strength].set_index("row").loc[names]
             assert (own[[name for name in outputs if "pred" in name]].to_numpy() == predicted[:, place]).all()
 
 
@@ -209,8 +211,8 @@ def test_the_summary_says_what_the_choice_did_to_the_score(tmp_path, task, selec
     losses = np.square(frame.filter(like="oos_pred").to_numpy() - truth).mean(axis=1)
     losses = losses.reshape(len(strengths), -1).T
     first = frame[: len(losses)]
-    cells = (first["oos_repeat"] * 10 + first["oos_fold"]).rank(method="dense").to_numpy(int) - 1
-    units = pd.factorize(first["oos_row"])[0]
+    cells = (first["repeat"] * 10 + first["fold"]).rank(method="dense").to_numpy(int) - 1
+    units = pd.factorize(first["row"])[0]
     assert len(units) == 180 and units.max() == 89  # a row that two repeats test is one unit
     expected = bootstrap_bias_corrected(losses, units, cells, strengths, 5, select, seed=42)
     assert result["rmse_corrected"] == pytest.approx(expected.rmse)

@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as parquet
 
 from regfold import files
-from regfold.data.oos_names import KEYS, output_names
+from regfold.data.oos_names import output_names
 from regfold.errors import RegfoldError
 from regfold.results import metrics, oos
 from regfold.results.choice import bootstrap_bias_corrected, path_scores, tibshirani_corrected
@@ -187,15 +187,17 @@ def chosen_predictions(cells: Mapping[Key, Cell], choice: Choice) -> dict[Key, t
 def predictions(prepared: oos.Prepared, cells: Mapping[Key, Cell]) -> Iterator[pa.Table]:
     """The content of oos_path/<model>.parquet, a table for each strength, ascending.
 
-    Columns: oos_row (text), oos_repeat, oos_fold (int32), strength (float64), then truth and predictions,
-    named and typed as in the out-of-sample file; lines as there.
+    Columns: row (text), repeat, fold (int32), as in folds.csv, and strength (float64); then truth and
+    predictions, named and typed as in the out-of-sample file. Lines as there.
     """
     strengths = _same_strengths(cells)
     own = {key: (one.digests, one.predicted) for key, one in cells.items()}
     parts = list(oos.joined(prepared, own, len(strengths)))
     repeat = np.concatenate([np.full(len(rows), repeat, np.int32) for repeat, rows, *_ in parts])
     rows, fold, predicted = (np.concatenate([part[i] for part in parts]) for i in (1, 2, 3))
-    shared = dict(zip(KEYS, (prepared.names.take(pa.array(rows)), repeat, fold), strict=True))
+    shared = dict(
+        zip(("row", "repeat", "fold"), (prepared.names.take(pa.array(rows)), repeat, fold), strict=True)
+    )
     truth_names, prediction_names = output_names(prepared.schema)
     truth = dict(zip(truth_names, map(np.ascontiguousarray, oos.truth(prepared, rows).T), strict=True))
     for place in np.argsort(strengths):
