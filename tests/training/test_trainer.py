@@ -558,6 +558,38 @@ def test_a_path_is_its_strengths_trained_alone(classes, path, name):
             np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-5)
 
 
+def test_each_strength_of_a_path_stops_early_by_itself(numbers):
+    training = {
+        "epochs": 80,
+        "learning_rate": 0.03,
+        "early_stopping": {"fraction": 0.1, "patience": 3},
+    }
+    validation = numbers.rows[:20], numbers.truth[:20]
+    rest = SimpleNamespace(rows=numbers.rows[20:], truth=numbers.truth[20:], task="regression")
+    models = [settings(training=training, penalty={"kernel": {"l2": strength}}) for strength in (0, 0.03, 1)]
+    beside = trainer(rest, models[0], validation=validation, penalties=[model["penalty"] for model in models])
+    found = beside.fit(None, save=lambda state: None).trained()
+    assert len({trained.epochs for trained in found}) > 1, "this case must stop at different epochs"
+    for model, trained in zip(models, found, strict=True):
+        alone = train(trainer(rest, model, validation=validation))
+        assert (trained.epochs, trained.best_epoch) == (alone.epochs, alone.best_epoch)
+        assert trained.ending == alone.ending
+        for one, other in zip(trained.variables, alone.variables, strict=True):
+            np.testing.assert_allclose(one, other, rtol=1e-3, atol=1e-4)
+
+
+def test_a_strength_that_diverges_ends_alone(numbers):
+    """A weight decay of more than 2 / learning rate makes weights grow; the other does not notice."""
+    training = {"optimizer": "sgd", "learning_rate": 0.05, "epochs": 60}
+    models = [settings(training=training, penalty={"weight_decay": decay}) for decay in (0, 1000)]
+    beside = trainer(numbers, models[0], penalties=[model["penalty"] for model in models])
+    calm, wild = beside.fit(None, save=lambda state: None).trained()
+    assert wild.diverged and wild.epochs < 60 and len(wild.history) == wild.epochs
+    assert not calm.diverged and calm.epochs == 60 and np.isfinite(calm.history[:, :2]).all()
+    expected = train(trainer(numbers, models[0]))
+    np.testing.assert_allclose(calm.history[:, 0], expected.history[:, 0], rtol=1e-4)
+
+
 @pytest.mark.parametrize("n_rows", [1, 2, 31, 32, 33, 1437, 800_000])
 def test_padding_is_little_and_mostly_the_same_for_the_next_number(n_rows):
     length = matrix.padded_length(n_rows)
