@@ -10,7 +10,8 @@ def main(snakemake) -> None:
     """Write results/prepared/ and say on the terminal what was found in the table."""
     with log.job(snakemake.log) as terminal:
         settings = snakemake.params.data
-        schema = prepare(settings["data"], settings["split_column"], Path(snakemake.output.schema).parent)
+        folder = Path(snakemake.output.schema).parent
+        schema = prepare(settings["data"], settings["split_column"], folder, settings["losses"])
         expect_classes(schema, settings["with_class_weight"])
         for line in summary(schema):
             print(f"regfold: {line}", file=terminal)

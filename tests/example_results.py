@@ -38,6 +38,7 @@ def settings(penalty: dict) -> dict:
             "optimizer": {"name": "adam"},
             "learning_rate": 0.001,
             "schedule": {"name": "constant"},
+            "loss": "auto",
             "class_weight": None,
             "early_stopping": None,
             "seed": 42,

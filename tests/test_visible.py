@@ -58,7 +58,8 @@ def test_the_name_of_a_column_and_of_a_table_is_said_without_its_controls(tmp_pa
     monkeypatch.chdir(tmp_path)
     name = f"t{CLEAR}.csv"
     (tmp_path / name).write_text("x,y\n" + "".join(f"{i % 7}.5,a{i % 2}{RIGHT_TO_LEFT}\n" for i in range(20)))
-    params = SimpleNamespace(data={"data": data_section(name), "split_column": None, "with_class_weight": []})
+    data = {"data": data_section(name), "split_column": None, "with_class_weight": [], "losses": {}}
+    params = SimpleNamespace(data=data)
     output = SimpleNamespace(schema="out/schema.json")
     prepare_data.main(SimpleNamespace(params=params, output=output, log=["x.log"]))
     assert capfd.readouterr().err.startswith(r"regfold: t\x1b[2J.csv: 20 rows, 1 feature")

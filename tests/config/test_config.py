@@ -103,6 +103,7 @@ def test_a_config_of_two_lines_has_every_key():
                     "optimizer": {"name": "adam"},
                     "learning_rate": 0.001,
                     "schedule": {"name": "constant"},
+                    "loss": "auto",
                     "class_weight": None,
                     "early_stopping": None,
                     "seed": 42,

@@ -118,7 +118,8 @@ CASES = [
     (
         section("training", "[1]"),
         "training: found a list; expected a mapping with epochs, batch_size, optimizer, "
-        "learning_rate, schedule, class_weight, early_stopping, seed, checkpoint_seconds and on_divergence",
+        "learning_rate, schedule, loss, class_weight, early_stopping, seed, checkpoint_seconds and "
+        "on_divergence",
     ),
     (training("epochs: 0"), "training.epochs: 0 is out of range; expected an integer from 1 to 1000000"),
     (
@@ -562,6 +563,23 @@ CASES = [
         "models.m.training.class_weight: balanced needs classes, but several targets are a regression; "
         "expected null",
     ),
+    # Losses of the other task.
+    (
+        data("task: regression") + "\ntraining: {loss: focal}",
+        "training.loss: focal, but data.task is regression: focal needs classes; expected auto, mse, mae, "
+        "huber, log_cosh or poisson",
+    ),
+    (
+        "data: {path: t.csv, target: [y, z]}\nmodels: {m: {training: {loss: crossentropy}}}",
+        "models.m.training.loss: crossentropy, but several targets are a regression: crossentropy needs "
+        "classes; expected auto, mse, mae, huber, log_cosh or poisson",
+    ),
+    (
+        data("task: classification") + "\ntraining: {loss: mae}",
+        "training.loss: mae, but data.task is classification: mae needs numbers; expected auto, "
+        "crossentropy or focal",
+    ),
+    (training("loss: hubert"), "training.loss: found 'hubert'; did you mean 'huber'?"),
 ]
 
 

@@ -484,7 +484,9 @@ def snakemake(data, logs=("logs/prepare_data.log",)):
     endings = {"table": "parquet", "features": "npy", "target": "npy"}
     endings |= {"digests": "npy", "rows": "parquet", "schema": "json"}
     return SimpleNamespace(
-        params=SimpleNamespace(data={"data": data, "split_column": None, "with_class_weight": []}),
+        params=SimpleNamespace(
+            data={"data": data, "split_column": None, "with_class_weight": [], "losses": {}}
+        ),
         output=SimpleNamespace(**{name: f"out/{name}.{ending}" for name, ending in endings.items()}),
         log=list(logs),
     )
@@ -591,6 +593,40 @@ def test_class_weights_need_classes():
         "config.yaml: models.m: training.class_weight is balanced, but target 'y' holds numbers with "
         "decimals: regression; expected null"
     )
+
+
+@pytest.mark.parametrize(
+    "y, loss, message",
+    [
+        (
+            ["1.5", "2", "-3"],
+            "poisson",
+            "t.csv: column 'y' (target), row 2: '-3' is negative, but models.m: training.loss is poisson; "
+            "expected numbers of at least 0, or another loss",
+        ),
+        (
+            ["1.5", "2", "3"],
+            "focal",
+            "config.yaml: models.m: training.loss is focal, but target 'y' holds numbers with decimals: "
+            "regression; focal needs classes; expected auto, mse, mae, huber, log_cosh or poisson",
+        ),
+        (
+            ["a", "b", "a"],
+            "huber",
+            "config.yaml: models.m: training.loss is huber, but target 'y' holds text: classification with 2 "
+            "classes; huber needs numbers; expected auto, crossentropy or focal",
+        ),
+    ],
+)
+def test_losses_suit_the_target(y, loss, message):
+    from regfold.data.prepare import prepare
+    from regfold.errors import RegfoldError
+
+    Path("t.csv").write_text("x,y\n" + "".join(f"{i},{cell}\n" for i, cell in enumerate(y)))
+    with pytest.raises(RegfoldError) as error:
+        prepare(data_section(), None, "out", {"other": "auto", "m": loss})
+    assert str(error.value) == message
+    assert not list(Path("out").glob("*"))
 
 
 def test_report_by_names_columns_of_the_table():

@@ -187,9 +187,19 @@ def edited(tmp_path, monkeypatch):
 
 
 def test_editing_a_module_changes_the_digests_that_depend_on_it(edited):
-    parts = ("fitting", "loop", "network", "optimizer", "penalty", "programs.base", "programs.proximal")
+    parts = (
+        "fitting",
+        "loop",
+        "losses",
+        "network",
+        "optimizer",
+        "penalty",
+        "programs.base",
+        "programs.proximal",
+    )
     parts += ("programs.tensorflow", "seeds", "standardize", "state", "trainer", "validation")
     trained = {
+        "config.losses",
         "config.optimizers",
         "config.split_methods",
         "config.strengths",

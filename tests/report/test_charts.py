@@ -115,3 +115,22 @@ def test_classes_have_precision_recall_and_f1(tmp_path):
         assert line[2:5] == [f"{100 * share:.1f} %" for share in (precision, recall, f1)]
     assert table.head[-1] == "F1 (l2)"
     assert [line[0] for line in tables.calibration(found).lines] == ["l1", "l2"]
+
+
+def test_learning_curves_of_a_negative_loss_have_a_linear_axis():
+    history = {"epoch": np.array([1, 2]), "train_loss": np.array([0.5, -0.2])}
+    domain = learning.loss_domain([history])
+    assert domain == [-0.2, 0.5]
+    cell = {"repeat": 1, "fold": 1, "best_epoch": 2}
+    chart = learning.learning_curves([cell], [history], set(), "Poisson loss", domain)
+    assert [[point["y"] for point in layer] for layer in layers(chart)] == [[0.5, -0.2], [-0.2]]
+    y = chart.to_dict(validate=False)["layer"][0]["encoding"]["y"]
+    assert y["title"] == "Poisson loss" and y["scale"] == {"domain": domain}
+
+
+def test_models_of_different_losses_have_axes_of_their_own(tmp_path):
+    study = read(tmp_path, task="regression", n=60)
+    study.cells["l2"][0]["settings"]["training"]["loss"] = "huber"
+    charts = {figure.name: figure.chart.to_dict(validate=False) for figure in figures.of_study(study)}
+    titles = [charts[f"learning-{model}"]["layer"][0]["encoding"]["y"]["title"] for model in ("l1", "l2")]
+    assert titles == ["squared error, standardized, log scale", "Huber loss, standardized, log scale"]

@@ -525,3 +525,31 @@ def test_outputs_of_hidden_units_are_described_where_a_penalty_acts_on_them():
     for strength in study.train()["path"]["activations"]:
         (layer,) = strength.values()
         assert len(layer["quantiles"]) == len(diagnosis.QUANTILES) and 0 <= layer["zeros"] < 1
+
+
+@pytest.mark.parametrize("penalty", [{}, {"kernel": {"l2": [0.001, 0.1]}}])
+def test_the_poisson_loss_predicts_positive_numbers_in_the_targets_unit(penalty):
+    random = np.random.default_rng(1)
+    x = random.normal(size=200)
+    y = 1000 * random.poisson(np.exp(x))
+    study = Study(
+        "x,y\n" + "".join(f"{a:.4f},{b}\n" for a, b in zip(x, y, strict=True)),
+        data={"task": "regression"},
+        training={"loss": "poisson", "epochs": 60},
+        models={"m": {"penalty": penalty}},
+    )
+    study.train()
+    rows, predicted = study.predictions()
+    (predicted,) = predicted.reshape(len(rows), -1).T[:1]
+    assert (predicted > 0).all()
+    assert predicted.mean() == pytest.approx(1000 * np.exp(x[rows]).mean(), rel=0.3)
+    assert np.corrcoef(np.log(predicted), x[rows])[0, 1] > 0.95
+    network = keras.models.load_model(study.folder(1, 1) / "model.keras")
+    again = np.asarray(network(study.features()[rows])).reshape(len(rows), -1)[:, 0]
+    np.testing.assert_allclose(again, predicted, rtol=1e-5)
+
+
+def test_counts_that_are_all_zero_are_divided_by_nothing():
+    scale = standardize.fit_counts(np.array([[0.0, 2.0], [0.0, 4.0]]))
+    np.testing.assert_array_equal(scale.deviation, [1, 3])
+    np.testing.assert_array_equal(scale.standardize(np.array([[0.0, 3.0]])), [[0, 1]])

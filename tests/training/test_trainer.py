@@ -9,12 +9,15 @@ import tensorflow as tf
 from keras import layers
 from keras.regularizers import L1L2
 from regfold.config import optimizers
+from regfold.config.losses import output_activation, resolve
 from regfold.data import matrix
 from regfold.training import loop, optimizer
 from regfold.training import network as networks
+from regfold.training.heldout import HeldOut
 from regfold.training.programs import base, tensorflow
 from regfold.training.programs.base import padded_rows
 from regfold.training.seeds import batch_order
+from regfold.training.standardize import TargetScale
 from regfold.training.state import HISTORY, State, Store
 from regfold.training.trainer import Trainer
 from sklearn.datasets import make_classification, make_regression
@@ -62,7 +65,7 @@ def trainer(data, model, core=None, weights=None, validation=None, penalties=Non
     """A trainer of a model's settings on the data; of its own network unless one is given."""
     network = model["network"]
     if core is None:
-        output = "softmax" if data.task == "classification" else "linear"
+        output = output_activation(resolve(model["training"]["loss"], data.task))
         shape = data.rows.shape[1], data.truth.shape[1]
         core = networks.build_core(*shape, output, network, model["penalty"], KEY)
     else:
@@ -96,11 +99,10 @@ def batches(data, epochs, size=16):
             yield data.rows[order[start : start + size]], data.truth[order[start : start + size]]
 
 
-def keras_fit(core, data, optimizer, epochs=20, size=16, **more):
+def keras_fit(core, data, optimizer, epochs=20, size=16, loss=None, **more):
     """Train with Keras' own loop; its history."""
-    core.compile(
-        optimizer, "categorical_crossentropy" if data.task == "classification" else "mean_squared_error"
-    )
+    usual = "categorical_crossentropy" if data.task == "classification" else "mean_squared_error"
+    core.compile(optimizer, loss or usual)
     signature = tuple(tf.TensorSpec((None, array.shape[1])) for array in (data.rows, data.truth))
     dataset = tf.data.Dataset.from_generator(lambda: batches(data, epochs, size), output_signature=signature)
     steps = -(-len(data.rows) // size)
@@ -177,6 +179,49 @@ def test_a_regression_with_two_targets_is_that_of_keras(numbers):
     history = keras_fit(reference, numbers, keras.optimizers.Adam(0.01))
     assert_same_weights(made.core, reference)
     np.testing.assert_allclose(state.history[:, 1], history["loss"], rtol=1e-4)
+
+
+LOSSES = {
+    "mae": keras.losses.MeanAbsoluteError(),
+    "huber": keras.losses.Huber(),
+    "log_cosh": keras.losses.LogCosh(),
+    "poisson": keras.losses.Poisson(),
+    "focal": keras.losses.CategoricalFocalCrossentropy(),
+}
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_every_loss_is_that_of_keras(classes, numbers, loss):
+    """Alone and as a lane of a path, in training, on validation rows and on held-out rows."""
+    data = classes if loss == "focal" else SimpleNamespace(**vars(numbers))
+    if loss == "poisson":
+        data.truth = np.exp(data.truth)
+    truth, part = getattr(data, "codes", data.truth), slice(0, 25)
+    training = {"loss": loss, "epochs": 4, "early_stopping": {"fraction": 0.1, "patience": 9}}
+    model = settings(training=training, penalty={"kernel": {"l2": 0.002}})
+    paths = [settings(penalty={"kernel": {"l2": strength}})["penalty"] for strength in (0.5, 0.002)]
+    validation = data.rows[part], truth[part]
+    made = trainer(data, model, validation=validation)
+    output = made.core.layers[-1].activation
+    reference = dense(data.truth.shape[1], output, kernel_regularizer=L1L2(l2=0.002))
+    reference.set_weights(made.core.get_weights())
+    _, lane = trainer(data, model, validation=validation, penalties=paths).fit(None, print).trained()
+    state = train(made)
+    history = keras_fit(reference, data, keras.optimizers.Adam(0.01), epochs=4, loss=LOSSES[loss])
+    best = networks.build_core(6, data.truth.shape[1], output, model["network"], model["penalty"], KEY)
+    for found in (state, lane):
+        np.testing.assert_allclose(found.history[:, 1], history["loss"], rtol=1e-4)
+        networks.set_values(best, found.snapshots[4])
+        assert_same_weights(best, reference)
+    outputs = reference.predict(data.rows[part], verbose=0)
+    expected = float(LOSSES[loss](data.truth[part], outputs))
+    assert state.history[-1, 2] == pytest.approx(expected, rel=1e-4)
+    assert lane.history[-1, 2] == pytest.approx(expected, rel=1e-4)
+    scale = None if loss == "focal" else TargetScale(np.array([3.0, -1.0]), np.array([5.0, 0.1]))
+    held = HeldOut(made.program, data.rows[part], scale)
+    units = truth[part] if scale is None else scale.restore(truth[part])
+    ((found, _),) = held.scores([state.snapshots[4]], units)
+    assert found == pytest.approx(expected, rel=1e-4)
 
 
 def test_balanced_class_weights_are_those_of_scikit_learn_and_keras(classes):

@@ -97,3 +97,17 @@ def test_a_documented_network_trains(path):
     settings = study.config["models"]["own"]
     core = network.build_core(2, 3, "softmax", settings["network"], settings["penalty"], (0, 0, 0))
     assert len(core.losses) > 0  # the penalty of the config acts
+
+
+def test_the_outputs_of_an_own_network_suit_the_loss():
+    Path("seen.py").write_text(
+        "import keras\n\n\ndef build(n_features, n_outputs, output_activation, regularizers):\n"
+        "    if output_activation != 'exponential':\n        raise ValueError(output_activation)\n"
+        "    return keras.Sequential([keras.layers.Dense(n_outputs, output_activation)])\n"
+    )
+    rows = "".join(f"{i % 7},{i % 5}.5\n" for i in range(40))
+    own = {"network": {"build": "seen.py:build"}, "training": {"loss": "poisson"}}
+    study = Study("x,y\n" + rows, models={"own": own})
+    split(study)
+    study.train(model="own")
+    assert (study.predictions(model="own")[1] > 0).all()

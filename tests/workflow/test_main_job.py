@@ -346,7 +346,8 @@ def run_scripts(settings: dict) -> list[dict]:
     resolved, prepared = resolve(settings), Path("results/prepared")
     names = ("table.parquet", "features.npy", "target.npy", "digests.npy", "rows.parquet", "schema.json")
     made = {name.partition(".")[0]: str(prepared / name) for name in names}
-    data = {"data": resolved["data"], "split_column": resolved["split"]["column"], "with_class_weight": []}
+    data = {"data": resolved["data"], "split_column": resolved["split"]["column"]}
+    data |= {"with_class_weight": [], "losses": {}}
     prepare_data.main(
         SimpleNamespace(params=SimpleNamespace(data=data), output=SimpleNamespace(**made), log=["p.log"])
     )

@@ -2,7 +2,7 @@
 
 import copy
 
-from regfold.config import baselines, optimizers, schema, strengths
+from regfold.config import baselines, losses, optimizers, schema, strengths
 from regfold.config.messages import listed
 from regfold.config.paths import TEXT_ENDINGS, check_build, check_input, check_table
 from regfold.config.split_methods import STRATIFIED, WITH_COLUMN
@@ -237,9 +237,19 @@ def _check_model(model: dict, own: dict, name: str, data: dict) -> None:
         raise RegfoldError(
             f"{place}.class_weight: balanced needs classes, but {_regression(data)}; expected null"
         )
+    _check_loss(model["training"]["loss"], own, name, data)
     _check_kernel(penalty["kernel"], f"{where}.kernel")
     _check_path(model, name)
     _check_proximal(model, where)
+
+
+def _check_loss(loss: str, own: dict, name: str, data: dict) -> None:
+    """Check that a loss suits the task, where the config says which it is."""
+    task = "regression" if _regression(data) else data["task"]
+    if task != "auto" and (found := losses.conflict(loss, task)):
+        place = f"models.{name}.training" if "loss" in own.get("training", {}) else "training"
+        why = _regression(data) or "data.task is classification"
+        raise RegfoldError(f"{place}.loss: {loss}, but {why}: {loss} {found}")
 
 
 def _check_kernel(kernel: dict, where: str) -> None:

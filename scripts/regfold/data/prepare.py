@@ -15,14 +15,16 @@ from regfold.data.columns import feature_names, read_column
 from regfold.data.digests import identical_rows, row_digests
 from regfold.data.encode import check_size, describe, matrix
 from regfold.data.table import Table, read
-from regfold.data.target import drop_missing, read_target
+from regfold.data.target import check_losses, drop_missing, read_target
 from regfold.errors import RegfoldError, nearest, quote
 
 # The keys of the data section that say how the table's file is written.
 FORM = ("separator", "decimal", "encoding", "sheet")
 
 
-def prepare(data: dict, split_column: str | None, out_dir: str | Path) -> dict:
+def prepare(
+    data: dict, split_column: str | None, out_dir: str | Path, losses: dict[str, str] | None = None
+) -> dict:
     """Read the table, check it against the config, encode it, and write what all later steps need.
 
     Written are table.parquet, features.npy, target.npy, digests.npy, rows.parquet and schema.json; the schema
@@ -32,6 +34,7 @@ def prepare(data: dict, split_column: str | None, out_dir: str | Path) -> dict:
         data: the resolved data section of the config.
         split_column: split.column of the config, which is not a feature.
         out_dir: the folder to write into.
+        losses: model -> its training.loss, which must suit the target.
 
     Returns:
         the schema.
@@ -41,7 +44,7 @@ def prepare(data: dict, split_column: str | None, out_dir: str | Path) -> dict:
             cannot be written.
     """
     try:
-        return _prepare(data, split_column, out_dir)
+        return _prepare(data, split_column, out_dir, losses or {})
     except MemoryError:
         raise RegfoldError(
             f"{data['path']}: does not fit into memory; expected fewer rows or columns (data.exclude), or "
@@ -49,7 +52,7 @@ def prepare(data: dict, split_column: str | None, out_dir: str | Path) -> dict:
         ) from None
 
 
-def _prepare(data: dict, split_column: str | None, out_dir: str | Path) -> dict:
+def _prepare(data: dict, split_column: str | None, out_dir: str | Path, losses: dict[str, str]) -> dict:
     out_dir = Path(out_dir)
     table = read(data["path"], data["missing"], **{key: data[key] for key in FORM})
     n_read = len(table)
@@ -58,6 +61,7 @@ def _prepare(data: dict, split_column: str | None, out_dir: str | Path) -> dict:
     table, n_dropped = drop_missing(table, data["target"], data["missing_target"])
     order = canonical_order(table, data["id"])
     target = read_target(table, data["target"], data["task"])
+    check_losses(table, data["target"], target, losses)
     rows, table_columns, form = _rows(table, order), table.names, table.form
     columns, found = [], []
     categorical = None if data["categorical"] == "auto" else frozenset(data["categorical"])

@@ -6,6 +6,7 @@ from itertools import pairwise
 import numpy as np
 import pyarrow.compute as pc
 
+from regfold.config import losses as loss_names
 from regfold.data.columns import (
     check_thousands,
     doubtful,
@@ -118,6 +119,25 @@ def read_target(table: Table, names: list[str], task: str) -> Target:
     if len(single) > 5:
         notes.append(f"{table.path}: column {quote(name)}: {len(single) - 5} more classes have one row only")
     return Target(task, f"{found}: classification with {len(classes)} classes", classes, codes, notes)
+
+
+def check_losses(table: Table, names: list[str], target: Target, losses: dict[str, str]) -> None:
+    """Check that the losses of models, by model, suit the target.
+
+    Raises:
+        RegfoldError: if a loss is of the other task, or the Poisson loss meets a negative number.
+    """
+    for model, loss in losses.items():
+        where = f"models.{model}: training.loss is {loss}"
+        if found := loss_names.conflict(loss, target.task):
+            raise RegfoldError(f"config.yaml: {where}, but {target.reason}; {loss} {found}")
+        if loss == "poisson" and (target.values < 0).any():
+            row, column = np.argwhere(target.values < 0)[0]
+            name = names[column]
+            raise RegfoldError(
+                f"{table.path}: column {quote(name)} (target), {table.row(row)}: {table.cell(name, row)} is "
+                f"negative, but {where}; expected numbers of at least 0, or another loss"
+            )
 
 
 def _decide(table: Table, name: str) -> tuple[str, str]:

@@ -84,7 +84,9 @@ def builds(specifications: dict[str, dict]) -> dict[str, dict]:
     """What the networks of the user's own depend on, by model, for those models that have one."""
     parts = ("network", "penalty", "build")
     return {
-        name: {part: own[part] for part in parts} for name, own in specifications.items() if own.get("build")
+        name: {part: own[part] for part in parts} | {"loss": own["training"]["loss"]}
+        for name, own in specifications.items()
+        if own.get("build")
     }
 
 

@@ -9,6 +9,7 @@ import altair as alt
 import numpy as np
 
 from regfold import files
+from regfold.config import losses
 from regfold.formatting import significant
 from regfold.report import vega
 from regfold.report.charts import (
@@ -36,6 +37,16 @@ MOST_TARGETS, MOST_EXTREME = 12, 3
 MOST_BESIDE = 4
 # Of more targets, residuals have no pictures.
 MOST_RESIDUALS = 4
+# training.loss -> its name on an axis.
+LOSSES = {
+    "crossentropy": "cross-entropy",
+    "focal": "focal loss",
+    "mse": "squared error, standardized",
+    "mae": "absolute error, standardized",
+    "huber": "Huber loss, standardized",
+    "log_cosh": "log-cosh loss, standardized",
+    "poisson": "Poisson loss",
+}
 
 
 @dataclass(frozen=True)
@@ -70,11 +81,9 @@ class Figure:
 
 def of_study(study: Study) -> list[Figure]:
     """All figures of a study, in the page's order."""
-    schema, models, cells, histories = study.schema, study.models, study.cells, study.histories
+    schema, models = study.schema, study.models
     figures = [*_differences(study), _folds(study), *_paths(study)]
-    domain = learning.loss_domain([history for every in histories.values() for history in every])
-    for model in study.networks:
-        figures.append(_training(schema, model, study.networks, cells, histories, domain))
+    figures += _training(study)
     for model in models if len(models) <= MOST_BESIDE else [study.best]:
         suffix = f" of model {model}" * (len(models) > 1)
         predicted = _classes if study.classifies else _numbers
@@ -262,9 +271,19 @@ def _folds(study: Study) -> Figure:
     )
 
 
-def _training(schema, model, models, cells, histories, domain) -> Figure:
-    result = models[model]
-    loss = "cross-entropy" if schema["task"] == "classification" else "squared error, standardized"
+def _training(study: Study) -> list[Figure]:
+    named = {model: study.cells[model][0]["settings"]["training"]["loss"] for model in study.networks}
+    named = {model: losses.resolve(loss, study.schema["task"]) for model, loss in named.items()}
+    same = {
+        loss: [history for model in named if named[model] == loss for history in study.histories[model]]
+        for loss in named.values()
+    }
+    domains = {loss: learning.loss_domain(histories) for loss, histories in same.items()}
+    return [_curves(study, model, LOSSES[loss], domains[loss]) for model, loss in named.items()]
+
+
+def _curves(study: Study, model: str, loss: str, domain: list[float] | None) -> Figure:
+    models, result = study.networks, study.networks[model]
     flagged = {(cell["repeat"], cell["fold"]) for cell in result["flagged_cells"]}
     return Figure(
         f"learning-{model}",
@@ -272,7 +291,7 @@ def _training(schema, model, models, cells, histories, domain) -> Figure:
         f"Learning curves of model {model}" if len(models) > 1 else "Learning curves",
         "Losses without penalties: median and quartiles of the folds, and faintly each fold. Those of "
         "held-out rows are computed when the training is over and decide nothing, not even the epoch.",
-        learning.learning_curves(cells[model], histories[model], flagged, loss, domain),
+        learning.learning_curves(study.cells[model], study.histories[model], flagged, loss, domain),
         480,
     )
 

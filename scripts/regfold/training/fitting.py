@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from regfold.config import strengths
+from regfold.config import losses, strengths
 from regfold.data.matrix import padded, padded_length
 from regfold.training import network, standardize
 from regfold.training.penalty import column_norms, count_nonzero
@@ -45,7 +45,9 @@ class Fitting:
         training, classes = specification["training"], schema["classes"]
         n_rows = len(truth) - n_validation
         self.statistics = standardize.fit(features[:n_rows], schema["columns"])
-        self.target = None if classes else standardize.fit_target(truth[:n_rows])
+        loss = losses.resolve(training["loss"], self.task)
+        fit_target = standardize.fit_counts if loss == "poisson" else standardize.fit_target
+        self.target = None if classes else fit_target(truth[:n_rows])
         features = standardize.apply(features, self.statistics)
         truth = truth.astype(np.int32) if classes else self.target.standardize(truth)
         weights = None
@@ -65,7 +67,7 @@ class Fitting:
         self.core = network.build_core(
             features.shape[1],
             self.n_outputs,
-            "softmax" if classes else "linear",
+            losses.output_activation(loss),
             specification["network"],
             strengths.at(penalty, max(path.strengths)) if path else penalty,
             key,

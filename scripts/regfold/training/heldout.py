@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from regfold.training import losses
 from regfold.training.programs.base import Arrays, Program, stacked
 from regfold.training.standardize import TargetScale
 
@@ -55,7 +56,5 @@ class HeldOut:
         predicted, truth = predicted.astype(np.float64), self.numbers(truth)
         rmse = float(np.sqrt(np.mean((predicted - truth) ** 2)))
         if self.target is not None:
-            return float(np.mean(((predicted - truth) / self.target.deviation) ** 2)), rmse
-        # As Keras' categorical cross-entropy on probabilities.
-        probability = np.clip((predicted * truth).sum(axis=1), 1e-7, 1 - 1e-7)
-        return float(-np.log(probability).mean()), rmse
+            predicted, truth = self.target.scaled(predicted), self.target.scaled(truth)
+        return float(np.mean(losses.of_rows(self.program.loss, "float64")(truth, predicted))), rmse

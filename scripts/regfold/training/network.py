@@ -26,7 +26,7 @@ def build_core(
     Args:
         n_features: columns that the network sees.
         n_outputs: classes, or targets.
-        output_activation: "softmax" or "linear".
+        output_activation: see config.losses.
         network: the model's resolved network section; `build` names the user's own function.
         penalty: the model's resolved penalty section.
         key: (seed, repeat, fold), from which initial weights and dropout masks derive.

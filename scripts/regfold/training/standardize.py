@@ -76,7 +76,9 @@ def apply(rows: np.ndarray, statistics: Standardization) -> np.ndarray:
 
 @dataclass(frozen=True)
 class TargetScale:
-    """The training rows' mean and standard deviation of each regression target, float64 (n_targets,).
+    """What each regression target is shifted and divided by, float64 (n_targets,), from the training rows.
+
+    These are their mean and standard deviation; for positive outputs 0 and their mean, see `fit_counts`.
 
     The network's own numbers are float32, standardized; in the targets' units all is float64, so that nothing
     is lost where the mean is large beside the deviation (a time in seconds since 1970).
@@ -87,7 +89,11 @@ class TargetScale:
 
     def standardize(self, target: np.ndarray) -> np.ndarray:
         """Targets in their units, float64 (n, n_targets), as a network has them, float32."""
-        return ((target - self.mean) / self.deviation).astype(np.float32)
+        return self.scaled(target).astype(np.float32)
+
+    def scaled(self, target: np.ndarray) -> np.ndarray:
+        """The same in float64."""
+        return (target - self.mean) / self.deviation
 
     def restore(self, outputs: np.ndarray) -> np.ndarray:
         """A network's outputs, float32 (n, n_targets), in the targets' units, float64."""
@@ -101,3 +107,13 @@ def fit_target(target: np.ndarray) -> TargetScale:
     constant = (target.min(axis=0) == target.max(axis=0)) | (deviation < np.finfo(np.float64).tiny)
     deviation[constant] = 1.0
     return TargetScale(target.mean(axis=0), deviation)
+
+
+def fit_counts(target: np.ndarray) -> TargetScale:
+    """Divide targets that are never negative, float64 (n_rows, n_targets), by their mean, and shift nothing.
+
+    So positive outputs are positive in the targets' units too, and an output of 1 is the mean.
+    """
+    mean = target.mean(axis=0)
+    mean[mean < np.finfo(np.float64).tiny] = 1.0
+    return TargetScale(np.zeros_like(mean), mean)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 import keras
 import numpy as np
 
+from regfold.config import losses
 from regfold.training import loop
 from regfold.training.network import variables
 from regfold.training.programs import tensorflow
@@ -24,7 +25,7 @@ class Trainer:
         rows: the training rows.
         validation: the validation rows; None: no early stopping.
         groups: int32 (n_features,), the table's column of each feature, from 0.
-        task: "classification" (cross-entropy) or "regression" (mean squared error).
+        task: "classification" or "regression", which decides the loss that training.loss leaves open.
         n_outputs: classes, or targets.
         network: the model's resolved network section, of which `core` was built.
         training: the model's resolved training section.
@@ -57,7 +58,7 @@ class Trainer:
         shapes = {
             "n_features": self.rows.features.shape[1],
             "n_outputs": n_outputs,
-            "task": task,
+            "loss": losses.resolve(self.training["loss"], task),
             "n_padded": n_padded,
             "n_validation": 0 if self.validation is None else len(self.validation.features),
             "weighted": self.rows.weights is not None,

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 
 from regfold import files
+from regfold.config import losses
 from regfold.errors import RegfoldError, quote
 from regfold.training import network
 
@@ -11,16 +12,16 @@ def try_builds(models: Iterable[dict], widths: Iterable[int], schema: dict) -> N
     """Build each network as cells will, and save it.
 
     Args:
-        models: of each model with a network of its own, its resolved `network` and `penalty`.
+        models: of each model with a network of its own, its resolved `network` and `penalty`, and its `loss`.
         widths: the numbers of features that cells have.
         schema: results/prepared/schema.json.
 
     Raises:
         RegfoldError: if a function fails, or returns no fitting network, or one that cannot be saved.
     """
-    classes = schema["classes"]
-    outputs = len(classes or schema["target"]), "softmax" if classes else "linear"
+    n_outputs = len(schema["classes"] or schema["target"])
     for model in models:
+        outputs = n_outputs, losses.output_activation(losses.resolve(model["loss"], schema["task"]))
         for width in widths:
             core = network.build_core(width, *outputs, model["network"], model["penalty"], key=(0, 0, 0))
             _try_to_save(core, model["network"]["build"])

@@ -45,12 +45,18 @@ def quartiles(curves: Sequence[tuple[np.ndarray, np.ndarray]]) -> list[dict]:
 
 
 def loss_domain(histories: Sequence[Mapping[str, np.ndarray]]) -> list[float] | None:
-    """The extent of all losses, so that all models' curves stand on one axis."""
+    """The extent of all losses, so that the curves of all models with one loss stand on one axis.
+
+    The axis is linear where a loss is negative, as the Poisson loss may be; else logarithmic.
+    """
     losses = [
         history[key] for history in histories for key in ("train_loss", "heldout_loss") if key in history
     ]
     values = np.concatenate(losses) if losses else np.array([])
-    return log_domain(np.maximum(values[np.isfinite(values)], SMALLEST_LOSS))
+    values = values[np.isfinite(values)]
+    if len(values) and values.min() < 0:
+        return [float(values.min()), float(values.max())]
+    return log_domain(np.maximum(values, SMALLEST_LOSS))
 
 
 def learning_curves(
@@ -71,6 +77,8 @@ def learning_curves(
         loss: the loss's name, for the axis.
         domain: what `loss_domain` returned.
     """
+    is_linear = domain is not None and domain[0] < 0
+    least = -math.inf if is_linear else SMALLEST_LOSS
     most = max(FEWEST_FAINT_POINTS, min(MOST_POINTS, MOST_FAINT_POINTS // max(1, 2 * len(cells))))
     points: dict[str, list[dict]] = {"training rows": [], "held-out rows": [], "flagged fold": []}
     curves: dict[str, list[tuple[np.ndarray, np.ndarray]]] = {"training rows": [], "held-out rows": []}
@@ -80,7 +88,7 @@ def learning_curves(
         for key, series in (("train_loss", "training rows"), ("heldout_loss", "held-out rows")):
             values = history.get(key, np.array([]))
             finite = np.isfinite(values)
-            epochs, values = history["epoch"][finite], np.maximum(values[finite], SMALLEST_LOSS)
+            epochs, values = history["epoch"][finite], np.maximum(values[finite], least)
             if not len(epochs):
                 continue
             curves[series].append((epochs, values))
@@ -90,7 +98,7 @@ def learning_curves(
             ]
         at = np.flatnonzero(history["epoch"] == cell["best_epoch"]) if history else []
         if len(at) and math.isfinite(history["train_loss"][at[0]]):
-            loss_there = float(max(history["train_loss"][at[0]], SMALLEST_LOSS))
+            loss_there = float(max(history["train_loss"][at[0]], least))
             where = f"repeat {name[0]}, fold {name[1]}"
             kept.append({"x": int(cell["best_epoch"]), "y": loss_there, "cell": where})
     colors = {"training rows": GREY, "held-out rows": BLUE, "kept epoch": INK}
@@ -102,11 +110,11 @@ def learning_curves(
             symbolType="circle", symbolStrokeWidth=0, symbolOpacity=1, columns=2 if flagged else 3
         ),
     )
-    look = {
-        "title": f"{loss}, log scale",
-        "scale": alt.Scale(type="log", domain=domain or [0.1, 1]),
-        "axis": log_axis(domain),
-    }
+    if is_linear:
+        look = {"title": loss, "scale": alt.Scale(domain=domain)}
+    else:
+        scale = alt.Scale(type="log", domain=domain or [0.1, 1])
+        look = {"title": f"{loss}, log scale", "scale": scale, "axis": log_axis(domain)}
     x = alt.X("x:Q", title="epoch", scale=alt.Scale(nice=False))
     base = alt.Chart().encode(x=x, y=alt.Y("y:Q", **look))
     lines = []

@@ -1,6 +1,6 @@
 """What a program is: the training of networks of one shape, compiled once and run for many cells.
 
-A program depends on shapes alone: the network's architecture, the optimizer's kind, the task, the number of
+A program depends on shapes alone: the network's architecture, the optimizer's kind, the loss, the number of
 rows in a batch. Everything else is data that goes in: rows, truth, batches, initial values, learning rates,
 strengths of the penalties. So all folds and repeats, and models that differ by strengths, share one.
 
@@ -105,6 +105,7 @@ class Program(Protocol):
     Attributes:
         lanes: the number of networks trained side by side.
         n_outputs: columns of what comes out.
+        loss: the loss, see config.losses.
         most_epochs: the number of epochs that one call can run; it changes no result.
     """
 

@@ -10,7 +10,9 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from regfold.config.losses import CLASSIFICATION, output_activation
 from regfold.data.matrix import ALIGNMENT
+from regfold.training import losses
 from regfold.training import network as networks
 from regfold.training import optimizer as optimizers
 from regfold.training.programs import proximal
@@ -131,7 +133,7 @@ def dense_program(
     *,
     n_features: int,
     n_outputs: int,
-    task: str,
+    loss: str,
     with_dropout: bool,
     step: str = GRADIENTS_ALONE,
     lanes: int = 1,
@@ -157,7 +159,7 @@ def dense_program(
         networks.build_dense,
         n_features,
         n_outputs,
-        "softmax" if task == "classification" else "linear",
+        output_activation(loss),
         json.loads(network),
         regularizers,
         partial(Dropout, traced) if with_dropout else None,
@@ -170,7 +172,7 @@ def dense_program(
         optimizer=json.loads(optimizer),
         n_features=n_features,
         n_outputs=n_outputs,
-        task=task,
+        loss=loss,
         step=step,
         lanes=lanes,
         **shapes,
@@ -196,7 +198,7 @@ class TensorFlowProgram:
         traced: what its penalties and its dropout look at, where these come from this module.
         optimizer: the optimizer, its name and its options.
         n_features, n_outputs: columns of what goes in and of what comes out.
-        task: "classification" (cross-entropy) or "regression" (mean squared error).
+        loss: a resolved loss, see config.losses.
         batch_size: rows of a batch.
         n_padded: rows of the padded training rows.
         n_validation: rows of the padded validation rows, 0 without.
@@ -215,7 +217,7 @@ class TensorFlowProgram:
         optimizer: dict,
         n_features: int,
         n_outputs: int,
-        task: str,
+        loss: str,
         batch_size: int,
         n_padded: int,
         n_validation: int = 0,
@@ -228,9 +230,8 @@ class TensorFlowProgram:
         self.network, self.traced, self.settings, self.step = network, traced, optimizer, step
         self.stacked, self.trained = stack is not None, stack or network
         self.batch_size, self.lanes, self.exact_rows = batch_size, lanes, exact_rows
-        self.classifies = task == "classification"
-        losses = keras.losses.CategoricalCrossentropy, keras.losses.MeanSquaredError
-        self.row_losses = losses[not self.classifies](reduction=None)
+        self.loss, self.classifies = loss, loss in CLASSIFICATION
+        self.row_losses = losses.of_rows(loss)
         self.trainable = self.trained.trainable_variables
         self.others = self.trained.non_trainable_variables
         self.rate = None

@@ -1,0 +1,27 @@
+"""The losses that training.loss names: which task each is for, and what its networks' outputs are."""
+
+AUTO = "auto"
+CLASSIFICATION = ("crossentropy", "focal")
+REGRESSION = ("mse", "mae", "huber", "log_cosh", "poisson")
+OF_TASK = {"classification": CLASSIFICATION, "regression": REGRESSION}
+
+
+def resolve(loss: str, task: str) -> str:
+    """The loss that is meant, also where it is `auto`: the first one of the task."""
+    return OF_TASK[task][0] if loss == AUTO else loss
+
+
+def conflict(loss: str, task: str) -> str:
+    """What a loss needs that a task has not, and what the task allows; empty where they fit together."""
+    if loss == AUTO or loss in OF_TASK[task]:
+        return ""
+    needs = "classes" if task == "regression" else "numbers"
+    *others, last = AUTO, *OF_TASK[task]
+    return f"needs {needs}; expected {', '.join(others)} or {last}"
+
+
+def output_activation(loss: str) -> str:
+    """The activation of a network's outputs: probabilities, numbers, or for counts positive numbers."""
+    if loss in CLASSIFICATION:
+        return "softmax"
+    return "exponential" if loss == "poisson" else "linear"
