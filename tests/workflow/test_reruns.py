@@ -141,7 +141,7 @@ def step(study: Study, trains=(), predicts=(), why=None, others=None, **environm
         assert plan.why[cell] == reason, plan.text
     for cell in predicts:
         sentence = ran.text.split(f"regfold: {cell.split()[0]}, repeat {cell[-3]}, fold {cell[-1]}: ")[1]
-        assert sentence.startswith("0 epochs to train: the training of 3 epochs was found")
+        assert sentence.startswith("0 epochs to train: 3 epochs were found")
     rest = [job for job in ran.jobs if not job.startswith("train_fold ")]
     if others is not None:
         assert rest == sorted(others)
