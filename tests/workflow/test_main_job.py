@@ -361,7 +361,7 @@ def run_scripts(settings: dict) -> list[dict]:
         )
     )
     model = resolved["models"]["echo"]
-    for path in sorted(Path("results/folds").glob("*.json")):
+    for path in sorted(Path("results/folds").glob("*-*.json")):
         about = json.loads(path.read_text())
         todo = cell.Cell(
             "echo",
