@@ -15,7 +15,7 @@ from regfold import errors
 from regfold.runtime import workers
 from regfold.provenance import cell_names
 from regfold.provenance import code, identity
-from regfold.config import baselines, strengths
+from regfold.config import baselines, metrics, strengths
 from regfold.config.resolve import resolve
 from regfold.runtime.job import STATES
 from regfold.training.cell_files import BASELINE_FILES, CELL_FILES, REFIT_FILES

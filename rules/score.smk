@@ -43,6 +43,8 @@ rule score_predictions:
         compare=config["compare"],
         by={"columns": config["report"]["by"], "missing": config["data"]["missing"]},
         coverage=config["predict"]["coverage"],
+        metrics=config["metrics"],
+        functions=identity.functions(metrics.own(config["metrics"])),
         code=code_digest("score_predictions"),
     script:
         "../scripts/score_predictions.py"

@@ -1,7 +1,7 @@
 """split_folds: decide which rows each fold tests.
 
 Input: results/prepared/. Output: results/folds.csv for people; the assignment and the groups or times for the cells; and for each
-(repeat, fold) one small file with the digests of its rows. Networks of the user's own are tried here. It is a checkpoint: Snakemake decides anew behind
+(repeat, fold) one small file with the digests of its rows. Networks and metrics of the user's own are tried here. It is a checkpoint: Snakemake decides anew behind
 it, by these files' contents, which cells have to run.
 """
 
@@ -32,9 +32,11 @@ checkpoint split_folds:
             "split": config["split"],
             "file": identity.stamp(config["split"]["file"]),
             "missing": config["data"]["missing"],
-            # What else is checked before anything is trained: that there are such columns, and own networks.
+            # What else is checked before anything is trained: that there are such columns, own networks and metrics.
             "by": config["report"]["by"],
             "builds": identity.builds(SPECIFICATIONS),
+            "metrics": config["metrics"],
+            "functions": identity.functions(metrics.own(config["metrics"])),
             "code": code_digest("split_folds"),
         },
     script:

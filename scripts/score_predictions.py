@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from regfold import files
-from regfold.results import by_level, importance, paths, predictions, rows, scores, training_rows
+from regfold.results import by_level, importance, metrics, paths, predictions, rows, scores, training_rows
 from regfold.runtime import log, usage
 
 
@@ -17,11 +17,12 @@ def main(snakemake) -> None:
         split = snakemake.params.split
         known = training_rows.known(Path(snakemake.input.schema).parent, split)
         groups = predictions.groups(snakemake.input.oos[0], split)
-        table = scores.table(schema, oos, cells)
+        chosen = metrics.reported(schema["task"], len(schema["target"]), snakemake.params.metrics)
+        table = scores.table(schema, oos, cells, chosen)
         scores.write(snakemake.output.scores, table)
         with_path = paths.scored(snakemake.params.selects, snakemake.input.path_predictions, cells)
         rope = snakemake.params.compare["rope"]
-        summary = scores.summary(schema, oos, table, known, split, groups, rope, with_path)
+        summary = scores.summary(schema, oos, table, known, split, groups, rope, with_path, chosen)
         scores.write_comparison(snakemake.output.comparison, summary["comparison"])
         levels = by_level.of_columns(snakemake.input.oos[0], **snakemake.params.by)
         by = by_level.table(schema, oos, table, levels, split["method"], groups)

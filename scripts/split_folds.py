@@ -3,6 +3,7 @@
 import os
 from pathlib import Path
 
+import numpy as np
 from regfold import files
 from regfold.data.prepare import expect_columns
 from regfold.runtime import log, processors
@@ -16,10 +17,19 @@ def main(snakemake) -> None:
         schema = files.read_json(snakemake.input.schema)
         expect_columns(schema, settings["by"])
         decided = split.decide(settings, Path(snakemake.input.schema).parent)
+        if settings["metrics"]:
+            _try_metrics(settings["metrics"], schema, Path(snakemake.input.schema).parent)
         if settings["builds"]:
             _try_builds(settings["builds"], decided, schema)
         split.write(decided, output.table, output.assignment, output.codes, output.folds)
         print(f"regfold: {split.sentence(settings['split']['method'], decided)}", file=terminal)
+
+
+def _try_metrics(named: list[str], schema: dict, prepared: Path) -> None:
+    from regfold.results import metrics  # imports scikit-learn's metrics
+
+    n_targets, n_outputs = len(schema["target"]), len(schema["classes"] or schema["target"])
+    metrics.try_own(named, schema["task"], n_outputs, n_targets, np.load(prepared / "target.npy"))
 
 
 def _try_builds(builds: dict[str, dict], decided: split.Split, schema: dict) -> None:

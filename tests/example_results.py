@@ -73,6 +73,7 @@ def build(
     strengths: Sequence[float] = STRENGTHS,
     seed: int = 0,
     by: tuple[str, ...] = (),
+    metrics: tuple[str, ...] = (),
 ) -> SimpleNamespace:
     """Writes all that `score_predictions` and `render_report` read, and returns their snakemake object.
 
@@ -83,6 +84,7 @@ def build(
         lost: (repeat, fold) of the last model's cell whose predictions are not finite.
         identical: how many rows have the first row's content.
         by: columns of `report.by`: the table's first has numbers, the fourth three levels, one missing.
+        metrics: the config's list.
     """
     random = np.random.default_rng(seed)
     names = HOSTILE if hostile else ["bill_length_mm", "bill_depth_mm", "flipper_length_mm", "island"]
@@ -222,6 +224,7 @@ def build(
             },
             compare={"rope": 0.01},
             coverage=0.9,
+            metrics=list(metrics),
             by={"columns": list(by), "missing": [""]},
         ),
         log=Log(fromdict={"log": str(folder / "logs/job.log"), "usage": str(folder / "benchmarks/job.tsv")}),

@@ -91,6 +91,7 @@ def test_a_config_of_two_lines_has_every_key():
         "compare": {"rope": 0.01},
         "predict": {"coverage": 0.9},
         "report": {"by": [], "importance": 5},
+        "metrics": [],
         "new_data": None,
         "baselines": ["linear"],
         "models": {

@@ -56,7 +56,7 @@ def penalty(text: str) -> str:
     return models(f"{{m: {{penalty: {{{text}}}}}}}")
 
 
-SECTIONS = "data, split, network, training, compare, predict, report, new_data, baselines or models"
+SECTIONS = "data, split, network, training, compare, predict, report, new_data, metrics, baselines or models"
 MAPPING = f"expected a mapping with {SECTIONS.replace(' or ', ' and ')}"
 CASES = [
     # The file as a whole.

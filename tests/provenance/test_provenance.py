@@ -199,6 +199,7 @@ def test_editing_a_module_changes_the_digests_that_depend_on_it(edited):
     )
     parts += ("programs.tensorflow", "seeds", "standardize", "state", "trainer", "validation")
     trained = {
+        "config.functions",
         "config.losses",
         "config.optimizers",
         "config.split_methods",

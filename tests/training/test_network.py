@@ -7,6 +7,7 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
+from regfold.config import functions
 from regfold.errors import RegfoldError
 from regfold.training import diagnosis, network, penalty, standardize
 from small_study import model as settings
@@ -175,7 +176,7 @@ def test_a_file_that_ends_while_it_is_read_is_said_in_one_line(line, reason, tmp
     monkeypatch.chdir(tmp_path)
     Path("nets.py").write_text(f"{line}\n")
     with pytest.raises(RegfoldError) as error:
-        network.load_function("nets.py:net")
+        functions.load("nets.py:net", "network.build")
     assert str(error.value) == f"network.build: 'nets.py:net': {reason}"
 
 

@@ -41,7 +41,7 @@ def folder(tmp_path, monkeypatch):
 def split(study: Study) -> None:
     """What the rule split_folds does."""
     specifications = identity.specifications(study.config)
-    settings = {"split": study.config["split"], "missing": [""], "by": []}
+    settings = {"split": study.config["split"], "missing": [""], "by": [], "metrics": []}
     output = {"table": "results/folds.csv", "folds": "results/folds"}
     split_folds.main(
         SimpleNamespace(

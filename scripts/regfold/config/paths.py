@@ -1,6 +1,7 @@
 """The files that config.yaml names: are they there, and are they what they should be."""
 
 import ast
+from collections.abc import Sequence
 from pathlib import Path
 
 from regfold.config.messages import listed
@@ -8,6 +9,7 @@ from regfold.errors import RegfoldError, nearest, quote
 
 TEXT_ENDINGS = (".csv", ".tsv", ".csv.gz", ".tsv.gz")
 TABLE_ENDINGS = (*TEXT_ENDINGS, ".xlsx", ".parquet", ".feather")
+NUMBERS = {2: "two", 4: "four"}
 SKLEARN_TABLES = ("iris", "wine", "breast_cancer", "digits", "diabetes", "linnerud")
 
 
@@ -53,11 +55,11 @@ def check_file(path: str, where: str) -> None:
         raise RegfoldError(f"{where}: no file {quote(path)}{hint}")
 
 
-def check_build(build: str, where: str) -> None:
-    """Check that FILE.py:FUNCTION is there and takes the four arguments, without running the file."""
-    path, _, name = build.rpartition(":")
+def check_function(named: str, where: str, arguments: Sequence[str]) -> None:
+    """Check that FILE.py:FUNCTION is there and takes the arguments, without running the file."""
+    path, _, name = named.rpartition(":")
     if not path.endswith(".py") or not name.isidentifier():
-        raise RegfoldError(f"{where}: found {quote(build)}; expected FILE.py:FUNCTION")
+        raise RegfoldError(f"{where}: found {quote(named)}; expected FILE.py:FUNCTION")
     check_file(path, where)
     try:
         tree = ast.parse(Path(path).read_bytes())
@@ -74,8 +76,9 @@ def check_build(build: str, where: str) -> None:
     found = functions[name]
     positional = len(found.posonlyargs) + len(found.args)
     needed = positional - len(found.defaults)
-    if needed > 4 or (positional < 4 and not found.vararg) or None in found.kw_defaults:
+    wanted = len(arguments)
+    if needed > wanted or (positional < wanted and not found.vararg) or None in found.kw_defaults:
         raise RegfoldError(
-            f"{where}: {name}({ast.unparse(found)}) cannot be called with four positional arguments; "
-            f"expected {name}(n_features, n_outputs, output_activation, regularizers)"
+            f"{where}: {name}({ast.unparse(found)}) cannot be called with {NUMBERS[wanted]} positional "
+            f"arguments; expected {name}({', '.join(arguments)})"
         )

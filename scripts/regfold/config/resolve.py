@@ -2,12 +2,13 @@
 
 import copy
 
-from regfold.config import baselines, losses, optimizers, schema, strengths
+from regfold.config import baselines, losses, metrics, optimizers, schema, strengths
 from regfold.config.messages import listed
-from regfold.config.paths import TEXT_ENDINGS, check_build, check_input, check_table
+from regfold.config.paths import TEXT_ENDINGS, check_function, check_input, check_table
 from regfold.config.split_methods import STRATIFIED, WITH_COLUMN
 from regfold.errors import RegfoldError, quote
 
+BUILD_ARGUMENTS = ("n_features", "n_outputs", "output_activation", "regularizers")
 SCHEDULE_OPTIONS = {"constant": (), "cosine": ("final",), "exponential": ("decay_rate",)}
 
 # What Windows takes for a device, whatever stands behind the first dot.
@@ -36,9 +37,9 @@ def resolve(raw: dict, source: str = "config.yaml", *, inputs_exist: bool = True
         inputs_exist: whether table and split file must be there already, since no rule makes them.
 
     Returns:
-        a new, JSON-serialisable dictionary: `data`, `split`, `compare`, `predict`, `report`, `new_data`,
-        `baselines`, and `models` with `select`, `refit`, `network`, `training` and `penalty` for each; every
-        key is there. To resolve it once more changes nothing.
+        a new, JSON-serialisable dictionary: `data`, `split`, `compare`, `predict`, `report`, `metrics`,
+        `new_data`, `baselines`, and `models` with `select`, `refit`, `network`, `training` and `penalty` for
+        each; every key is there. To resolve it once more changes nothing.
 
     Raises:
         RegfoldError: at the first problem: unknown keys, then single values, both in the config's order, then
@@ -85,6 +86,8 @@ def _resolve(raw: dict, inputs_exist: bool) -> dict:
     compare = schema.defaults(keys["compare"]) | given.get("compare", {})
     predict = schema.defaults(keys["predict"]) | given.get("predict", {})
     report = schema.defaults(keys["report"]) | given.get("report", {})
+    named = [*given.get("metrics", keys["metrics"]["default"])]
+    metrics.check(named)
     new_data = given.get("new_data")
     if new_data is not None:
         check_table(new_data, "new_data", exists=inputs_exist)
@@ -94,6 +97,7 @@ def _resolve(raw: dict, inputs_exist: bool) -> dict:
         "compare": compare,
         "predict": predict,
         "report": report,
+        "metrics": named,
         "new_data": new_data,
         "baselines": [*given.get("baselines", keys["baselines"]["default"])],
         "models": models,
@@ -212,7 +216,7 @@ def _regression(data: dict) -> str:
 def _check_section(section: dict, where: str) -> None:
     """Check what a network or training section says, be it the common one or a model's own."""
     if section.get("build") is not None:
-        check_build(section["build"], f"{where}.build")
+        check_function(section["build"], f"{where}.build", BUILD_ARGUMENTS)
     if isinstance(section.get("optimizer"), dict) and (found := optimizers.conflict(section["optimizer"])):
         raise RegfoldError(f"{where}.optimizer.{found[0]}: {found[1]}")
     schedule = _named(section.get("schedule", "constant"))

@@ -90,6 +90,11 @@ def builds(specifications: dict[str, dict]) -> dict[str, dict]:
     }
 
 
+def functions(named: Sequence[str]) -> dict[str, str]:
+    """What functions of the user's own, given as FILE.py:FUNCTION, do: a digest of each one's file."""
+    return {function: source_digest(Path(function.rpartition(":")[0])) for function in named}
+
+
 def baseline_specification(kind: str, seed: int) -> dict:
     """All that the fits of one baseline depend on besides their rows: Snakemake compares it.
 

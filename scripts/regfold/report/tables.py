@@ -33,7 +33,7 @@ class Table:
 
 def models(study: Study) -> Table:
     """A line per model: its scores, pooled over all rows; an arrow says which way is better."""
-    metrics, ranking = study.metrics, study.ranking.name
+    ranking = study.ranking.name
     lines = []
     for model, result in study.models.items():
         spread = "–"
@@ -43,9 +43,9 @@ def models(study: Study) -> Table:
         interval = "–"
         if result[f"{ranking}_low"] is not None:
             interval = " to ".join(significant(result[f"{ranking}_{end}"], 3) for end in ("low", "high"))
-        scores = [_number(result[metric.name]) for metric in metrics]
+        scores = [_number(result[metric["name"]]) for metric in study.reported]
         lines.append([model, *scores, interval, spread, str(len(result["flagged_cells"]) or "–")])
-    head = [f"{metric.label} {'↑' if metric.greater_is_better else '↓'}" for metric in metrics]
+    head = [f"{metric['label']} {'↑' if metric['greater_is_better'] else '↓'}" for metric in study.reported]
     return Table(
         [
             "model",
@@ -298,7 +298,7 @@ def folds(study: Study) -> Table:
         for cell in study.network_cells
         if str(cell["fold_name"]) != str(cell["fold"])
     }
-    titles = TITLES | {metric.name: metric.label for metric in study.metrics}
+    titles = TITLES | {metric["name"]: metric["label"] for metric in study.reported}
     numbers = [name for name in study.scores.columns if name not in ("model", "flags")]
     lines = []
     for line in study.scores[:MOST_LINES].to_dict("records"):

@@ -1,12 +1,17 @@
 """The metrics: scikit-learn's, computed from truth and predictions as the out-of-sample files hold them."""
 
 import math
+import numbers
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from sklearn import metrics
+
+from regfold.config import functions
+from regfold.config import metrics as metric_list
+from regfold.errors import RegfoldError, quote
 
 
 @dataclass(frozen=True)
@@ -97,6 +102,69 @@ METRICS = {
 def of(task: str, n_targets: int = 1) -> tuple[Metric, ...]:
     """The metrics of a task, in the order of scores.csv."""
     return tuple(metric for metric in METRICS[task] if n_targets > 1 or not metric.standardized)
+
+
+def reported(task: str, n_targets: int, named: Sequence[str]) -> tuple[Metric, ...]:
+    """All metrics of a study: those of the task, and the user's own, which are loaded.
+
+    Args:
+        task: the task.
+        n_targets: the number of targets.
+        named: the config's list.
+
+    Returns:
+        those that the list names, in its order, then the others.
+
+    Raises:
+        RegfoldError: if the list names a metric of the other task, or a file cannot be run.
+    """
+    known = {metric.name: metric for metric in of(task, n_targets)}
+    chosen = []
+    for name in named:
+        if ":" not in name and name not in known:
+            raise RegfoldError(
+                f"config.yaml: metrics: {name} is not a metric of this {task}; expected "
+                f"{', '.join(known)} or FILE.py:FUNCTION"
+            )
+        chosen.append(_own(name) if ":" in name else known.pop(name))
+    return (*chosen, *known.values())
+
+
+def _own(named: str) -> Metric:
+    """A metric of the user's own, given as FILE.py:FUNCTION."""
+    where = f"metrics: {quote(named)}"
+    function = functions.load(named, "metrics")
+
+    def checked(truth: np.ndarray, prediction: np.ndarray) -> float:
+        try:
+            value = function(truth, prediction)
+        except (Exception, SystemExit) as error:
+            raise RegfoldError(f"{where} failed: {functions.on_one_line(error)}") from error
+        if np.ndim(value) or not isinstance(value, numbers.Real | np.ndarray) or isinstance(value, bool):
+            raise RegfoldError(f"{where} returned a {type(value).__name__}; expected a number")
+        return float(value)
+
+    name = metric_list.name_of(named)
+    return Metric(name, name, checked, bool(getattr(function, "higher_is_better", False)))
+
+
+def try_own(named: Sequence[str], task: str, n_outputs: int, n_targets: int, truth: np.ndarray) -> None:
+    """Call each function of the user's own with predictions as cells have them, the truth of other rows.
+
+    Args:
+        named: the config's list.
+        task: the task.
+        n_outputs, n_targets: classes, or targets; and targets.
+        truth: (n,) class codes, or (n, n_targets) numbers.
+
+    Raises:
+        RegfoldError: if the list does not suit the task, or a function fails or returns no number.
+    """
+    chosen = reported(task, n_targets, named)
+    if task == "classification":
+        truth = np.eye(n_outputs)[truth]
+    prediction = 0.9 * np.roll(truth, 1, axis=0) + 0.1 * truth.mean(axis=0)
+    score(chosen, truth, prediction, deviations(truth))
 
 
 def rmses(task: str, n_targets: int = 1) -> tuple[Metric, ...]:

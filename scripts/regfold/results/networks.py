@@ -7,9 +7,9 @@ from pathlib import Path
 import keras
 
 from regfold import files
+from regfold.config import functions
 from regfold.errors import RegfoldError, quote
 from regfold.training import cell_files
-from regfold.training.network import load_function
 
 
 def of_cells(
@@ -39,7 +39,7 @@ def of_cells(
 
 def own_classes(build: str) -> dict[str, type]:
     """The classes of the file that is given as FILE.py:FUNCTION, by name; the file is run."""
-    module = sys.modules[load_function(build).__module__]
+    module = sys.modules[functions.load(build, "network.build").__module__]
     return {name: value for name, value in vars(module).items() if isinstance(value, type)}
 
 

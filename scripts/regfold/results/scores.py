@@ -21,13 +21,19 @@ COUNTS = ["n_train", "n_test", "epochs"]
 SEPARATOR = "; "
 
 
-def table(schema: dict, predictions: Mapping[str, Predictions], cells: Sequence[dict]) -> pd.DataFrame:
+def table(
+    schema: dict,
+    predictions: Mapping[str, Predictions],
+    cells: Sequence[dict],
+    chosen: Sequence[metrics.Metric] = (),
+) -> pd.DataFrame:
     """A line per cell, by model, repeat and fold.
 
     Args:
         schema: the prepared table's schema.json.
         predictions: model -> its OOS predictions, in the order of models.
         cells: what the cells wrote into their cell.json, in any order.
+        chosen: metrics, see `metrics.reported`; of the task's own ones there is a column anyway.
 
     Returns:
         columns model, repeat, fold, n_train, n_test, epochs (none of a baseline), the task's metrics
@@ -36,7 +42,8 @@ def table(schema: dict, predictions: Mapping[str, Predictions], cells: Sequence[
     Raises:
         RegfoldError: OOS files and cells do not belong together.
     """
-    chosen = metrics.of(schema["task"], len(schema["target"]))
+    known = metrics.of(schema["task"], len(schema["target"]))
+    chosen = (*known, *(metric for metric in chosen if metric not in known))
     ranking = metrics.ranking(schema["task"], len(schema["target"]))
     by_name = {(cell["model"], cell["repeat"], cell["fold"]): cell for cell in cells}
     lines = []
@@ -137,6 +144,7 @@ def summary(
     groups: np.ndarray | None,
     rope: float,
     path_models: Mapping[str, paths.Scored],
+    chosen: Sequence[metrics.Metric] = (),
 ) -> dict:
     """Scores of each model as a whole: pooled over all rows, outputs and repeats, and over its folds.
 
@@ -153,10 +161,11 @@ def summary(
         groups: (n,) int, from 0 without gaps: the group of each line of an OOS file; None without groups.
         rope: `compare.rope`.
         path_models: those of the models that have a path of strengths.
+        chosen: all metrics, the headline first, see `metrics.reported`; (): those of the task.
     """
     task, target, method = schema["task"], schema["target"], split["method"]
     ranking = metrics.ranking(task, len(target))
-    chosen, single = metrics.of(task, len(target)), metrics.of(task)
+    chosen, single = chosen or metrics.of(task, len(target)), metrics.of(task)
     models = {}
     for model, oos in predictions.items():
         of_model = scores[scores["model"] == model]
@@ -199,7 +208,10 @@ def summary(
         "target": target,
         "classes": schema["classes"],
         "path": schema["path"],
-        "metrics": [metric.name for metric in chosen],
+        "metrics": [
+            {"name": metric.name, "label": metric.label, "greater_is_better": metric.greater_is_better}
+            for metric in chosen
+        ],
         "ranked_by": ranking.name,
         "rope": rope,
         "comparison": comparison.of_scores(scores, ranking.name, method, rope, optimistic),

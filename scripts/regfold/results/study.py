@@ -116,6 +116,11 @@ class Study:
         return metrics.of(self.schema["task"], len(self.schema["target"]))
 
     @property
+    def reported(self) -> tuple[dict, ...]:
+        """Name, label and greater_is_better of all metrics, the headline first."""
+        return self.summary["metrics"]
+
+    @property
     def ranking(self) -> Metric:
         """The metric that ranks the models."""
         return metrics.ranking(self.schema["task"], len(self.schema["target"]))

@@ -1,17 +1,14 @@
 """A cell's network: the core that is trained, and around it what takes encoded rows to units."""
 
 import hashlib
-import importlib.util
-import re
-import sys
 from collections.abc import Callable, Iterator
 from functools import partial
-from pathlib import Path
 
 import keras
 import numpy as np
 from keras import ops
 
+from regfold.config import functions
 from regfold.errors import RegfoldError, quote
 from regfold.training.penalty import regularizers
 from regfold.training.seeds import derive
@@ -108,32 +105,8 @@ def from_stack(value: np.ndarray) -> np.ndarray:
     return np.moveaxis(value, -2, 0)
 
 
-def load_function(build: str):
-    """The user's function, given as FILE.py:FUNCTION.
-
-    Raises:
-        RegfoldError: if the file cannot be run or has no such function.
-    """
-    file, _, name = build.rpartition(":")
-    specification = importlib.util.spec_from_file_location(f"regfold_build_{Path(file).stem}", file)
-    module = importlib.util.module_from_spec(specification)
-    # As an import does: dataclasses, for one, look their module up there while it runs.
-    sys.modules[specification.name] = module
-    try:
-        specification.loader.exec_module(module)
-        return getattr(module, name)
-    except (Exception, SystemExit) as error:
-        del sys.modules[specification.name]
-        raise RegfoldError(f"network.build: {quote(build)}: {_on_one_line(error)}") from error
-
-
-def _on_one_line(error: BaseException) -> str:
-    text = " ".join(re.sub(r"\x1b\[[0-9;]*m", "", str(error)).split())[:300]
-    return f"{type(error).__name__}: {text}"
-
-
 def _build_own(n_features, n_outputs, output_activation, build, penalty, key) -> keras.Model:
-    function = load_function(build)
+    function = functions.load(build, "network.build")
     # Layers without a seed of their own draw one from Python's generator when they are built.
     keras.utils.set_random_seed(derive(*key, "build"))
     where = f"network.build: {quote(build)}"
@@ -144,7 +117,7 @@ def _build_own(n_features, n_outputs, output_activation, build, penalty, key) ->
         if isinstance(core, keras.Model):
             outputs = core(keras.Input((n_features,)))
     except (Exception, SystemExit) as error:
-        raise RegfoldError(f"{where} failed: {_on_one_line(error)}") from error
+        raise RegfoldError(f"{where} failed: {functions.on_one_line(error)}") from error
     if not isinstance(core, keras.Model):
         raise RegfoldError(f"{where} returned a {type(core).__name__}; expected a keras.Model")
     shape = keras.tree.map_structure(lambda output: tuple(output.shape), outputs)

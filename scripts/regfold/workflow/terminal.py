@@ -68,7 +68,10 @@ def say_errors(logs: Path, since: float) -> None:
 def _line(name: str, width: int, summary: dict, lines: list[dict]) -> str:
     """A model in one line, and a line for each thing that a reader must know of it."""
     result = summary["models"][name]
-    text = [f"{name:<{width}}  RMSE {significant(remarks.reported(result, 'rmse')):<10}"]
+    text = [f"{name:<{width}}"]
+    if headline := _headline(result, summary):
+        text[0] += "  {} {:<10}".format(*headline)
+    text[0] += f"  RMSE {significant(remarks.reported(result, 'rmse')):<10}"
     if result["rmse_low"] is not None:
         low, high = significant(result["rmse_low"], 3), significant(result["rmse_high"], 3)
         text[0] += f"  95 % interval {low} to {high}"
@@ -95,6 +98,8 @@ def _folds(name: str, summary: dict, lines: list[dict]) -> str:
         text.append(f"  Fold score (RMSE): {_number(line['rmse']):<10} {_cell(line, result)}{mark}")
     for line in lines:
         text += [f"  ! {_cell(line, result)}: {flag}" for flag in line["flags"].split("; ") if flag]
+    if headline := _headline(result, summary):
+        text.append("  Final, out of sample score ({}): {} ({})".format(*headline, name))
     final = remarks.reported(result, "rmse")
     text.append(f"  Final, out of sample score (RMSE): {significant(final)} ({name})")
     if result["rmse_low"] is not None:
@@ -115,6 +120,12 @@ def _folds(name: str, summary: dict, lines: list[dict]) -> str:
         text.append("  No score: a fold's predictions are not finite (marked ! above)")
     warnings = remarks.end_of_path(result) + remarks.no_better_than_constant(result, summary["ranked_by"])
     return "\n".join(map(visible, [*text, *(f"  ! {remark}" for remark in warnings)]))
+
+
+def _headline(result: dict, summary: dict) -> tuple[str, str] | None:
+    """Label and value of the metric that the config lists first, where that is not the RMSE."""
+    first = summary["metrics"][0]
+    return None if first["name"] == "rmse" else (first["label"], significant(result[first["name"]]))
 
 
 def _cell(line: dict, result: dict) -> str:

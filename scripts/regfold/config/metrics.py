@@ -1,0 +1,51 @@
+"""The list `metrics`: metrics that regfold knows, and functions of the user's own, FILE.py:FUNCTION."""
+
+from collections.abc import Iterable, Sequence
+
+from regfold.config.paths import check_function
+from regfold.errors import RegfoldError, nearest, quote
+
+KNOWN = {
+    "classification": ("rmse", "log_loss", "accuracy", "balanced_accuracy", "brier", "roc_auc"),
+    "regression": ("rmse", "rmse_standardized", "mae", "r2"),
+}
+# What else scores.csv and a model's part of summary.json hold, so that no function may be called so.
+TAKEN = {
+    *("model", "repeat", "fold", "n_train", "n_test", "epochs", "flags"),
+    *("interval", "targets", "n_rows", "n_rows_tested", "n_cells", "repeats", "folds", "flagged_cells"),
+    *("ece", "calibration_slope", "calibration_intercept"),
+    *("path", "strengths", "select", "chosen_strength"),
+}
+ENDINGS = ("_low", "_high", "_of_constant", "_fold_mean", "_fold_sd", "_naive", "_corrected", "_tt")
+
+
+def name_of(metric: str) -> str:
+    """What an entry of the list is called in the files and the report."""
+    return metric.rpartition(":")[2]
+
+
+def own(chosen: Iterable[str]) -> list[str]:
+    """Those entries that are functions of the user's own."""
+    return [metric for metric in chosen if ":" in metric]
+
+
+def check(chosen: Sequence[str]) -> None:
+    """Check the list as far as it can be seen without the table.
+
+    Raises:
+        RegfoldError: naming the first entry that is neither a known metric nor a function that is there, or
+            whose name is taken.
+    """
+    known = list(dict.fromkeys(name for names in KNOWN.values() for name in names))
+    seen = set()
+    for metric in chosen:
+        name = name_of(metric)
+        if metric in known:
+            continue
+        if ":" not in metric:
+            hint = nearest(metric, known) or f"; expected {', '.join(known)} or FILE.py:FUNCTION"
+            raise RegfoldError(f"metrics: no metric {quote(metric)}{hint}")
+        check_function(metric, "metrics", ("truth", "prediction"))
+        if name in TAKEN or name in known or name.endswith(ENDINGS) or name in seen:
+            raise RegfoldError(f"metrics: {quote(metric)}: the name {quote(name)} is taken; expected another")
+        seen.add(name)
