@@ -351,7 +351,8 @@ def run_scripts(settings: dict) -> list[dict]:
     prepare_data.main(
         SimpleNamespace(params=SimpleNamespace(data=data), output=SimpleNamespace(**made), log=["p.log"])
     )
-    split = {"split": resolved["split"], "missing": resolved["data"]["missing"], "by": [], "builds": {}}
+    split = {"split": resolved["split"], "missing": resolved["data"]["missing"], "metrics": []}
+    split |= {"by": [], "builds": {}}
     arrays = {name: str(prepared / f"{name}.npy") for name in ("assignment", "codes")}
     output = SimpleNamespace(table="results/folds.csv", folds="results/folds", **arrays)
     shutil.rmtree("results/folds", ignore_errors=True)
