@@ -140,7 +140,7 @@ def _own(named: str) -> Metric:
             value = function(truth, prediction)
         except (Exception, SystemExit) as error:
             raise RegfoldError(f"{where} failed: {functions.on_one_line(error)}") from error
-        if np.ndim(value) or not isinstance(value, numbers.Real | np.ndarray) or isinstance(value, bool):
+        if not isinstance(value, numbers.Real) or isinstance(value, bool):
             raise RegfoldError(f"{where} returned a {type(value).__name__}; expected a number")
         return float(value)
 
@@ -154,7 +154,8 @@ def try_own(named: Sequence[str], task: str, n_outputs: int, n_targets: int, tru
     Args:
         named: the config's list.
         task: the task.
-        n_outputs, n_targets: classes, or targets; and targets.
+        n_outputs: the number of classes, or of targets.
+        n_targets: the number of targets.
         truth: (n,) class codes, or (n, n_targets) numbers.
 
     Raises:
