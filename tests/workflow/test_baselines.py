@@ -3,6 +3,7 @@
 import json
 
 import pandas as pd
+import pytest
 from real_study import Study, copy_project
 
 NAMES = ("baseline_linear", "baseline_boosting")
@@ -12,6 +13,7 @@ def fits(outcome) -> set[str]:
     return {job.removeprefix("fit_baseline ") for job in outcome.jobs if job.startswith("fit_baseline ")}
 
 
+@pytest.mark.heavy
 def test_baselines_are_predictors_as_the_models_are(tmp_path):
     project = copy_project(tmp_path / "project")
     config = {

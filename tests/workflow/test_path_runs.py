@@ -1,6 +1,7 @@
 """Guards a path in real runs: another choice trains nothing, and what a path leaves behind is not stale."""
 
 import pandas as pd
+import pytest
 import regfold
 from real_study import Study, copy_project
 
@@ -19,6 +20,7 @@ def config(penalty: dict, **model) -> dict:
     }
 
 
+@pytest.mark.heavy
 def test_a_path_from_the_first_run_to_the_last(tmp_path):
     strengths = {"kernel": {"l2": [1.0, 0.0, 0.1]}}
     study = Study(tmp_path / "study", copy_project(tmp_path / "project"), config(strengths))
