@@ -29,7 +29,9 @@ rule prepare_data:
             "table": identity.stamp(config["data"]["path"]),
             "split_column": config["split"]["column"],
             "with_class_weight": [m for m in MODELS if config["models"][m]["training"]["class_weight"]],
-            "losses": {m: loss for m in MODELS if (loss := config["models"][m]["training"]["loss"]) != "auto"},
+            "losses": {
+                m: loss for m in MODELS if (loss := config["models"][m]["training"]["loss"]) != "auto"
+            },
             "code": code_digest("prepare_data"),
         },
     script:
