@@ -33,7 +33,7 @@ def training_seconds(strengths: list[float]) -> float:
     n_train = len(rows) * 4 // 5
     training = {"epochs": table.epochs, "batch_size": table.batch_size, "learning_rate": 0.001}
     settings = model({"hidden": list(table.hidden)}, training, {"kernel": {"l2": STRENGTHS}})
-    columns = [{"kind": "numeric", "start": i, "width": 1} for i in range(table.features)]
+    columns = [{"name": f"x{i}", "kind": "numeric", "start": i, "width": 1} for i in range(table.features)]
     classes = [str(i) for i in range(table.classes)]
     schema = {"classes": classes, "target": ["y"], "task": "classification", "columns": columns}
     features = matrix.padded(rows[:n_train], matrix.padded_length(n_train))
