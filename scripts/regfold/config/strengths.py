@@ -34,8 +34,7 @@ def selects(config: dict) -> dict[str, str]:
 
 def at(penalty: dict, strengths: float | list[float]) -> dict:
     """A resolved penalty section with one or some of its path's strengths in the place of the path."""
-    part, _, key = path_of(penalty).name.rpartition(".")
-    return penalty | ({part: penalty[part] | {key: strengths}} if part else {key: strengths})
+    return _with(penalty, path_of(penalty).name, strengths)
 
 
 def norms(penalty: dict, part: str) -> tuple[float, float]:
@@ -60,12 +59,17 @@ def expand(penalty: dict, where: str) -> dict:
         raise RegfoldError(f"{where}.{found[1]}: a path beside {found[0]}; expected one path in a model")
     if not found:
         return penalty
-    part, _, key = found[0].rpartition(".")
-    value = penalty[part][key] if part else penalty[key]
+    value = dict(_leaves(penalty))[found[0]]
     if isinstance(value, dict):
         value = _geometric(
             **{f"{name}_": number for name, number in value["path"].items()}, where=f"{where}.{found[0]}"
         )
+    return _with(penalty, found[0], value)
+
+
+def _with(penalty: dict, name: str, value: float | list[float]) -> dict:
+    """A penalty section with another value of a setting, given by its dotted key."""
+    part, _, key = name.rpartition(".")
     return penalty | ({part: penalty[part] | {key: value}} if part else {key: value})
 
 

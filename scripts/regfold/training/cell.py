@@ -104,9 +104,9 @@ def run(
         files.sweep(out)
         runner = Runner(str(cell), stores, cell.checkpoint_seconds, on_epoch, stop, say)
         made = _train(runner, trainings, fold, specification, schema)
-        held = HeldOut(made.trainer.program, fold.as_trained(made.fitting), made.fitting.target)
-        if not len(fold.held_out):  # a refit is looked at with training rows
-            held = HeldOut(made.trainer.program, made.trainer.sample, made.fitting.target)
+        # A refit, which holds no rows out, is looked at with training rows.
+        rows = fold.as_trained(made.fitting) if len(fold.held_out) else made.trainer.sample
+        held = HeldOut(made.trainer.program, rows, made.fitting.target)
         predictions = held.predict([network.variables for network in made.networks])
         if cell.on_divergence == "fail":
             _check_finite(cell, made, predictions)
@@ -189,13 +189,8 @@ def _train(
     preprocessing = diagnosis.preprocessing(rows[:n_rows], fold.features, fold.held_out, schema)
     fitting = Fitting(specification, fold.key, schema, rows, truth, n_validation)
     del rows
-    networks, rmse_train = [], []
-    for part in (part for part in trainings if not part.inner):
-        trainer, trained = runner.run(part, fitting)
-        networks += trained
-        if path:
-            rmse_train += _rmses(fitting, trainer, trained, truth[:n_rows])
-        trainer.release()
+    trainer, networks = runner.run((part for part in trainings if not part.inner), fitting)
+    rmse_train = _rmses(fitting, trainer, networks, truth[:n_rows]) if path else []
     fitting.release()
     return _Made(fitting, trainer, networks, path, rmse_train, inner, n_validation, preprocessing)
 
@@ -256,7 +251,7 @@ def _metadata(
 
 def _rmses(fitting: Fitting, trainer: Trainer, networks: list[Trained], truth: np.ndarray) -> list[float]:
     """The RMSE of networks on their training rows, in the targets' units."""
-    rows = trainer.rows.features[: trainer.rows.n_rows]
+    rows = fitting.rows.features[: fitting.rows.n_rows]
     held = HeldOut(trainer.program, rows, fitting.target)
     return [rmse for _, rmse in held.scores([network.variables for network in networks], truth)]
 

@@ -1,7 +1,7 @@
 """Runs the trainings of a cell, each from its state, and those of the inner folds that choose a strength."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import numpy as np
 
@@ -48,8 +48,15 @@ class Runner:
         self.options = {"save_seconds": checkpoint_seconds, "on_epoch": on_epoch, "stop": stop}
         self.seconds, self.network_epochs, self.trained, self.resumed = 0.0, 0, {}, {}
 
-    def run(self, part: Part, fitting: Fitting) -> tuple[Trainer, list[Trained]]:
-        """Train the networks of a part, or go on with them, or find them trained."""
+    def run(self, parts: Iterable[Part], fitting: Fitting) -> tuple[Trainer, list[Trained]]:
+        """Train the networks of parts, or go on with them, or find them trained; the last trainer too."""
+        networks = []
+        for part in parts:
+            trainer, trained = self._run(part, fitting)
+            networks += trained
+        return trainer, networks
+
+    def _run(self, part: Part, fitting: Fitting) -> tuple[Trainer, list[Trained]]:
         store, clock = self.stores[part.digest], time.monotonic()
         found = store.load()
         if store.damage:
@@ -75,11 +82,7 @@ def inner_rmse(
     for number, (rows, tested) in enumerate(fold.inner(), start=1):
         key = inner_key(*fold.key, number)
         fitting = Fitting(specification, key, schema, *fold.rows(key, rows))
-        networks = []
-        for part in (part for part in parts if part.inner == number):
-            trainer, trained = runner.run(part, fitting)
-            networks += trained
-            trainer.release()
+        trainer, networks = runner.run((part for part in parts if part.inner == number), fitting)
         fitting.release()
         held = HeldOut(trainer.program, fold.as_trained(fitting, tested), fitting.target)
         errors = held.predict([network.variables for network in networks]) - held.numbers(fold.target[tested])

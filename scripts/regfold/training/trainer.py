@@ -87,6 +87,8 @@ class Trainer:
     def fit(self, state: State | None, save: Callable[[State], None], **more) -> State:
         """Train to the end, from the beginning or a state.
 
+        It can be called once: the training rows, which are most of the memory, are let go of.
+
         Args:
             state: where to go on; None: from the beginning.
             save, more: see loop.fit.
@@ -106,6 +108,7 @@ class Trainer:
                 **more,
             )
         self.program.end()
+        self.rows = self.validation = None
         return state
 
     def begin(self, state: State | None) -> State:
@@ -122,10 +125,6 @@ class Trainer:
                 state.optimizer,
             )
         return state
-
-    def release(self) -> None:
-        """Let go of the training rows, which are most of the memory; there is nothing to train then."""
-        self.rows = self.validation = None
 
     def hidden(self, values: Arrays) -> dict[str, np.ndarray]:
         """Hidden layer -> its outputs, (n, units), for some training rows, with these variables."""
