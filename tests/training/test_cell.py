@@ -502,6 +502,17 @@ def test_nested_chooses_inside_the_training_rows():
     assert plain.train()["trained_epochs"] == 0, "without nested the training is the same one"
 
 
+def test_nested_takes_the_strongest_where_training_rows_cannot_be_divided():
+    study = Study(
+        "x,y\n1,2.5\n3,5\n", split={"folds": 2}, models={"m": {"penalty": PATH, "select": "nested"}}
+    )
+    for fold in (1, 2):
+        path = study.train(1, fold)["path"]
+        assert path["strengths"][path["chosen"]] == 1.0 and path["inner_rmse"] == [None] * 3
+    with study.merge().open() as file:
+        assert [float(line["oos_strength"]) for line in csv.DictReader(file)] == [1.0, 1.0]
+
+
 def test_input_columns_are_switched_off_and_counted():
     penalty = {"kernel": {"group": "input", "strength": [0.0, 0.05, 5.0]}}
     study = Study(text(table()), models={"m": {"penalty": penalty}}, training={"epochs": 40})

@@ -271,7 +271,7 @@ def _describe(made: _Made, network: Trained, predictions: np.ndarray) -> dict:
 def _path(made: _Made, found: list[dict]) -> dict:
     """What cell.json says of a path: a list for each entry, in the order of the strengths."""
     strengths, rmse, chosen = made.path.strengths, made.rmse_inner, None
-    if rmse is not None:  # of equal ones the strongest penalty
+    if rmse is not None:  # of equal ones, and where none has a score, the strongest penalty
         chosen = int(np.lexsort((-np.array(strengths), np.nan_to_num(rmse, nan=np.inf)))[0])
     about = {
         "name": made.path.name,

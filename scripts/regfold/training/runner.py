@@ -1,10 +1,12 @@
 """Runs the trainings of a cell, each from its state, and those of the inner folds that choose a strength."""
 
+import math
 import time
 from collections.abc import Callable, Iterable
 
 import numpy as np
 
+from regfold.config import strengths
 from regfold.errors import RegfoldError
 from regfold.training.fitting import Fitting
 from regfold.training.fold_rows import FoldRows
@@ -76,9 +78,9 @@ class Runner:
 
 def inner_rmse(
     runner: Runner, parts: list[Part], fold: FoldRows, specification: dict, schema: dict
-) -> list[float] | None:
-    """The RMSE of each strength over the inner folds; None where the training rows cannot be divided."""
-    squares, n_numbers = 0.0, 0
+) -> list[float]:
+    """The RMSE of each strength over the inner folds; NaN where the training rows cannot be divided."""
+    squares, n_numbers = [], 0
     for number, (rows, tested) in enumerate(fold.inner(), start=1):
         key = inner_key(*fold.key, number)
         fitting = Fitting(specification, key, schema, *fold.rows(key, rows))
@@ -86,5 +88,8 @@ def inner_rmse(
         fitting.release()
         held = HeldOut(trainer.program, fold.as_trained(fitting, tested), fitting.target)
         errors = held.predict([network.variables for network in networks]) - held.numbers(fold.target[tested])
-        squares, n_numbers = squares + np.square(errors).sum(axis=(1, 2)), n_numbers + errors[0].size
-    return np.sqrt(squares / n_numbers).tolist() if n_numbers else None
+        squares.append(np.square(errors).sum(axis=(1, 2)))
+        n_numbers += errors[0].size
+    if not squares:
+        return [math.nan] * len(strengths.path_of(specification["penalty"]).strengths)
+    return np.sqrt(np.sum(squares, axis=0) / n_numbers).tolist()
