@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from regfold import files
+from regfold.data.write_text import write_frame
 from regfold.results import by_level, importance, metrics, paths, predictions, rows, scores, training_rows
 from regfold.runtime import log, usage
 
@@ -26,10 +27,10 @@ def main(snakemake) -> None:
         scores.write_comparison(snakemake.output.comparison, summary["comparison"])
         levels = by_level.of_columns(snakemake.input.oos[0], **snakemake.params.by)
         by = by_level.table(schema, oos, table, levels, split["method"], groups)
-        by_level.write(snakemake.output.scores_by, by)
+        write_frame(by, snakemake.output.scores_by)
         features, measured = snakemake.input.features, snakemake.input.measured
         columns = importance.table(measured, table, features, schema, split["method"])
-        importance.write(snakemake.output.importance, columns)
+        write_frame(columns, snakemake.output.importance)
         rows.write(snakemake.output.rows, rows.table(schema, oos, snakemake.params.coverage))
         files.write_json(snakemake.output.summary, summary)
 

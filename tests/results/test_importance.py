@@ -4,6 +4,7 @@ import example_results
 import numpy as np
 import pandas as pd
 import pytest
+from regfold.data.write_text import write_frame
 from regfold.results import importance, intervals, scores
 
 
@@ -74,5 +75,5 @@ def test_top_five_is_the_share_of_cells(tmp_path):
 
 def test_without_importance_there_are_no_lines(tmp_path):
     found = importance.table([], pd.DataFrame(), tmp_path / "none.npy", {"columns": []}, "kfold")
-    importance.write(tmp_path / "importance.csv", found)
+    write_frame(found, tmp_path / "importance.csv")
     assert importance.read(tmp_path / "importance.csv").columns.tolist() == importance.COLUMNS

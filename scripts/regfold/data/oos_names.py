@@ -11,8 +11,13 @@ def output_names(schema: dict) -> tuple[list[str], list[str]]:
     if schema["task"] == "classification":
         endings = [f"_{name}" for name in schema["classes"]]
     else:
-        endings = [f"_{name}" for name in schema["target"]] if len(schema["target"]) > 1 else [""]
+        endings = target_endings(schema["target"])
     return [f"{TRUTH}{ending}" for ending in endings], [f"{PREDICTION}{ending}" for ending in endings]
+
+
+def target_endings(targets: list[str]) -> list[str]:
+    """What the names of columns end in, one for each target: nothing where there is a single one."""
+    return [f"_{name}" for name in targets] if len(targets) > 1 else [""]
 
 
 def is_reserved(name: str) -> bool:

@@ -1,11 +1,15 @@
-"""Columns of text to a CSV file."""
+"""Columns of text, and data frames, to a CSV file."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from regfold import files
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 def write_csv(table: pa.Table, path: str | Path) -> None:
@@ -16,6 +20,12 @@ def write_csv(table: pa.Table, path: str | Path) -> None:
         for batch in table.to_batches(max_chunksize=1 << 16):
             lines = pc.binary_join_element_wise(*(_quoted(column) for column in batch.columns), ",")
             file.write("\n".join([*lines.to_pylist(), ""]).encode())
+
+
+def write_frame(frame: "pd.DataFrame", path: str | Path) -> None:
+    """Write a data frame as a CSV, NaN as an empty cell; in one piece or not at all."""
+    with files.atomic(path) as temporary:
+        frame.to_csv(temporary, index=False, lineterminator="\n")
 
 
 def _quoted(cells: pa.Array) -> pa.Array:

@@ -10,7 +10,6 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from regfold import files
 from regfold.data.decimals import numbers
 from regfold.formatting import significant
 from regfold.results import metrics, predictions
@@ -118,8 +117,7 @@ def table(
                 line = dict(zip(KEYS, (model, column, level, n, n < SMALL), strict=True))
                 line |= metrics.score(chosen, truth, prediction, deviation)
                 for metric in rmses:
-                    unit = deviation if metric.standardized else 1.0
-                    losses = np.square((prediction - truth) / unit).mean(axis=1)
+                    losses = metrics.row_losses(truth, prediction, deviation if metric.standardized else 1.0)
                     in_cells, of_cell, n_test = np.unique(cell[part], return_inverse=True, return_counts=True)
                     interval = rmse_interval(
                         losses,
@@ -135,12 +133,6 @@ def table(
     ends = [f"{metric.name}_{end}" for metric in rmses for end in ("low", "high")]
     names = [metric.name for metric in chosen]
     return pd.DataFrame(lines, columns=[*KEYS, *names, *ends]).astype(dict.fromkeys(ends, float))
-
-
-def write(path: str | Path, frame: pd.DataFrame) -> None:
-    """Write scores_by.csv; what is undefined is empty."""
-    with files.atomic(path) as temporary:
-        frame.to_csv(temporary, index=False, lineterminator="\n")
 
 
 def read(path: str | Path) -> pd.DataFrame:

@@ -6,7 +6,6 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from regfold import files
 from regfold.data.layout import inputs_of
 from regfold.results.intervals import from_cells
 
@@ -99,12 +98,6 @@ def correlations(features: str | Path, inputs: Mapping[str, Sequence[int]]) -> d
         if first != second:
             found.setdefault(names[first], []).append(names[second])
     return found
-
-
-def write(path: str | Path, frame: pd.DataFrame) -> None:
-    """Write importance.csv; what is undefined is empty."""
-    with files.atomic(path) as temporary:
-        frame.to_csv(temporary, index=False, lineterminator="\n")
 
 
 def read(path: str | Path) -> pd.DataFrame:

@@ -168,6 +168,11 @@ def try_own(named: Sequence[str], task: str, n_outputs: int, n_targets: int, tru
     score(chosen, truth, prediction, deviations(truth))
 
 
+def row_losses(truth: np.ndarray, prediction: np.ndarray, deviation: np.ndarray | float = 1.0) -> np.ndarray:
+    """The squared error of each row, mean over outputs, (n,), in units of `deviation`."""
+    return np.square((prediction - truth) / deviation).mean(axis=1)
+
+
 def rmses(task: str, n_targets: int = 1) -> tuple[Metric, ...]:
     """The RMSEs among a task's metrics, the one that ranks models last."""
     return tuple(metric for metric in of(task, n_targets) if metric.function is rmse)

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import keras
 
-from regfold import files
 from regfold.config import functions
 from regfold.errors import RegfoldError, quote
 from regfold.training import cell_files
@@ -28,10 +27,7 @@ def of_cells(
         RegfoldError: if a file is missing or damaged.
     """
     for folder in folders:
-        metadata = files.read_json(folder / "cell.json")
-        if damaged := cell_files.damaged(folder, metadata["digests"]["files"]):
-            path = folder / damaged[0]
-            raise RegfoldError(f"{path}: damaged since it was written; remove it and run again")
+        metadata = cell_files.read(folder)
         build = metadata["settings"]["network"].get("build")
         key = metadata["repeat"], metadata["fold"]
         yield key, load_network(folder / "model.keras", own_classes(build) if build else {}, chosen.get(key))

@@ -217,12 +217,7 @@ def read_metadata(folder: Path, expected: dict) -> dict:
     Raises:
         RegfoldError: if a file is missing or damaged, or the cell is not of this fold.
     """
-    try:
-        metadata = files.read_json(folder / "cell.json")
-    except FileNotFoundError:
-        raise RegfoldError(f"{folder}: has no cell.json; expected a trained cell: run snakemake") from None
-    if damaged := cell_files.damaged(folder, metadata["digests"]["files"]):
-        raise RegfoldError(f"{folder / damaged[0]}: damaged since it was written; remove it and run again")
+    metadata = cell_files.read(folder)
     if not changes.belongs(metadata, expected):
         raise RegfoldError(f"{folder}: {OUTDATED}")
     return metadata

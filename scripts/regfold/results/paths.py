@@ -15,6 +15,7 @@ import pyarrow.parquet as parquet
 
 from regfold import files
 from regfold.data.oos_names import output_names
+from regfold.data.write_text import write_frame
 from regfold.errors import RegfoldError
 from regfold.results import metrics, oos
 from regfold.results.choice import bootstrap_bias_corrected, path_scores, tibshirani_corrected
@@ -154,8 +155,7 @@ def _same_strengths(cells: Mapping[Key, Cell]) -> list[float]:
 def _losses(truth: np.ndarray, predicted: np.ndarray, deviation: np.ndarray | float) -> np.ndarray:
     """(n, strengths): squared errors, each the mean over a row's outputs."""
     losses = [
-        np.square((of_strength - truth) / deviation).mean(axis=1)
-        for of_strength in np.moveaxis(predicted, 1, 0)
+        metrics.row_losses(truth, of_strength, deviation) for of_strength in np.moveaxis(predicted, 1, 0)
     ]
     return np.stack(losses, axis=1)
 
@@ -216,8 +216,7 @@ def write_predictions(path: str | Path, tables: Iterator[pa.Table]) -> None:
 
 def write_table(path: str | Path, table: pd.DataFrame) -> None:
     """Write path/<model>.csv; what is undefined or not finite is empty."""
-    with files.atomic(path) as temporary:
-        finite(table).to_csv(temporary, index=False, lineterminator="\n")
+    write_frame(finite(table), path)
 
 
 def finite(table: pd.DataFrame) -> pd.DataFrame:
@@ -330,5 +329,5 @@ def _read_losses(path: Path, found: Predictions, deviation: np.ndarray | float) 
     for place in range(source.num_row_groups):
         table = source.read_row_group(place, columns=names)
         predicted = np.stack([table[name].to_numpy() for name in names], axis=1)
-        losses[:, place] = np.square((predicted - found.truth) / deviation).mean(axis=1)
+        losses[:, place] = metrics.row_losses(found.truth, predicted, deviation)
     return losses

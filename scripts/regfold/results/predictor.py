@@ -15,6 +15,7 @@ from regfold import files
 from regfold.data import frames
 from regfold.data.encode import encode
 from regfold.data.matrix import CHUNK
+from regfold.data.oos_names import target_endings
 from regfold.data.table import Table
 from regfold.errors import RegfoldError, quote
 from regfold.provenance import cell_names
@@ -149,7 +150,7 @@ def column_names(schema: dict, with_bounds: bool) -> list[str]:
         names = ["pred_label", *(f"pred_{label}" for label in schema["classes"])]
         names += ["pred_set"] * with_bounds
     else:
-        endings = [f"_{name}" for name in schema["target"]] if len(schema["target"]) > 1 else [""]
+        endings = target_endings(schema["target"])
         stems = ("pred", "pred_low", "pred_high") if with_bounds else ("pred",)
         names = [f"{stem}{ending}" for stem in stems for ending in endings]
     twice = next((name for name in names if names.count(name) > 1), None)

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from scipy.stats import median_abs_deviation
 
-from regfold import files
+from regfold.data.write_text import write_frame
 from regfold.errors import RegfoldError, quote
 from regfold.formatting import significant
 from regfold.results import calibration, comparison, metrics, paths
@@ -112,16 +112,12 @@ def write(path: str | Path, scores: pd.DataFrame) -> None:
     names = scores.columns.difference([*CELL, *COUNTS, "flags"])
     text = scores.astype(dict.fromkeys(names, object))
     text.loc[scores["rmse"].isna(), names] = "nan"
-    with files.atomic(path) as temporary:
-        text.to_csv(temporary, index=False, lineterminator="\n")
+    write_frame(text, path)
 
 
 def write_comparison(path: str | Path, lines: Sequence[dict]) -> None:
     """Write comparison.csv from what `summary` returned under "comparison"."""
-    with files.atomic(path) as temporary:
-        pd.DataFrame(lines, columns=list(comparison.COLUMNS)).to_csv(
-            temporary, index=False, lineterminator="\n"
-        )
+    write_frame(pd.DataFrame(lines, columns=list(comparison.COLUMNS)), path)
 
 
 def read(path: str | Path) -> pd.DataFrame:
@@ -248,9 +244,8 @@ def _intervals(
     for metric in chosen:
         if metric.function is not metrics.rmse:
             continue
-        errors = (oos.prediction - oos.truth) / (deviation if metric.standardized else 1.0)
         interval = rmse_interval(
-            np.square(errors).mean(axis=1),
+            metrics.row_losses(oos.truth, oos.prediction, deviation if metric.standardized else 1.0),
             units,
             np.square(cells[metric.name].to_numpy()),
             cells["n_test"].to_numpy(),

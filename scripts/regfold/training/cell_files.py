@@ -4,6 +4,7 @@ from pathlib import Path
 
 from regfold import files
 from regfold.config import baselines
+from regfold.errors import RegfoldError
 from regfold.provenance import cell_names
 
 # What the cell made, and whose digests cell.json, the last to be written, holds.
@@ -27,6 +28,21 @@ def products(folder: Path) -> tuple[str, ...]:
 def digests(folder: Path) -> dict[str, str]:
     """The SHA-256 of each product in a cell's folder."""
     return {name: files.sha256(folder / name) for name in products(folder)}
+
+
+def read(folder: Path) -> dict:
+    """A cell's cell.json, once its files are found to be what the cell wrote.
+
+    Raises:
+        RegfoldError: if a file is missing or damaged.
+    """
+    try:
+        metadata = files.read_json(folder / "cell.json")
+    except FileNotFoundError:
+        raise RegfoldError(f"{folder}: has no cell.json; expected a trained cell: run snakemake") from None
+    if names := damaged(folder, metadata["digests"]["files"]):
+        raise RegfoldError(f"{folder / names[0]}: damaged since it was written; remove it and run again")
+    return metadata
 
 
 def damaged(folder: Path, recorded: dict[str, str]) -> list[str]:

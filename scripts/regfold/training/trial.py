@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from regfold import files
-from regfold.config import losses
+from regfold.config import functions, losses
 from regfold.errors import RegfoldError, quote
 from regfold.training import network
 
@@ -32,7 +32,7 @@ def _try_to_save(core, build: str) -> None:
         try:
             core.save(folder / "network.keras")
         except Exception as error:  # of a layer of the user's
-            what = " ".join(f"{type(error).__name__}: {error}".split())[:300]
+            what = functions.on_one_line(error)
             raise RegfoldError(
                 f"network.build: {quote(build)} returned a network that Keras cannot save: {what}; expected "
                 "layers of Keras, or of your own with get_config"

@@ -79,6 +79,12 @@ def label(text: object, most: int = 40) -> str:
     return f"{line[: most - 1]}…" if len(line) > most else line
 
 
+def series_scale(names: Sequence[str]) -> alt.Scale:
+    """A colour for each of these series, in their order."""
+    names = list(names)
+    return alt.Scale(domain=names, range=[SERIES[i % len(SERIES)] for i in range(len(names))])
+
+
 def spans_magnitudes(values: Sequence[float]) -> bool:
     """Whether one of these positive numbers is out by an order of magnitude, so that a log axis is needed."""
     positive = [value for value in values if math.isfinite(value) and value > 0]
@@ -236,7 +242,7 @@ def measured_penalties(cells: Sequence[dict], models: Sequence[str]) -> alt.Laye
         yOffset=alt.YOffset("series:N", sort=list(models)),
         color=alt.Color(
             "series:N",
-            scale=alt.Scale(domain=list(models), range=[SERIES[i % len(SERIES)] for i in range(len(models))]),
+            scale=series_scale(models),
             legend=alt.Legend() if len(models) > 1 else None,
         ),
     )

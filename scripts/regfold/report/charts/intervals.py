@@ -6,7 +6,7 @@ import altair as alt
 import pandas as pd
 
 from regfold.formatting import significant
-from regfold.report.charts.common import GREY, SERIES, label, rows
+from regfold.report.charts.common import GREY, label, rows, series_scale
 from regfold.results.metrics import Metric
 
 # Of more levels the worst ones are drawn, of more columns the most important ones.
@@ -87,7 +87,7 @@ def _intervals(
         yOffset=alt.YOffset("series:N", sort=models),
         color=alt.Color(
             "series:N",
-            scale=alt.Scale(domain=models, range=[SERIES[i % len(SERIES)] for i in range(len(models))]),
+            scale=series_scale(models),
             legend=alt.Legend() if len(models) > 1 else None,
         ),
         opacity=alt.condition("datum.state === 'small'", alt.value(0.4), alt.value(1)),

@@ -7,7 +7,7 @@ import numpy as np
 from scipy.stats import norm
 from sklearn.metrics import precision_recall_curve, roc_curve
 
-from regfold.report.charts.common import GREY, SERIES, label, rows
+from regfold.report.charts.common import GREY, label, rows, series_scale
 from regfold.results.calibration import BINS
 
 # Curves are drawn at so many places, of at most so many rows.
@@ -45,7 +45,7 @@ def lines(
     shown = list(dict.fromkeys(names.values()))
     color = alt.Color(
         "series:N",
-        scale=alt.Scale(domain=shown, range=[SERIES[i % len(SERIES)] for i in range(len(shown))]),
+        scale=series_scale(shown),
         legend=alt.Legend(symbolType="stroke", symbolStrokeWidth=3) if len(shown) > 1 else None,
     )
     layers = [
