@@ -23,7 +23,9 @@ from sklearn.tree import DecisionTreeRegressor
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / "scripts"))
 
-from regfold.results.intervals import Estimate, from_rows, of_rmse, rmse_interval  # noqa: E402
+from regfold.results import intervals  # noqa: E402
+from regfold.results.intervals import Estimate, from_rows, of_mean  # noqa: E402
+from regfold.results.metrics import RMSE  # noqa: E402
 
 FOLDS = 5
 LEARNERS = {
@@ -103,12 +105,12 @@ def simulate(process: Process, learner: str, n: int, repeats: int, tables: int) 
         rows, errors = (np.concatenate(part) for part in zip(*losses, strict=True))
         n_test = np.array([len(test) for test, _ in losses])
         means = np.array([part.mean() for _, part in losses])
-        shipped = rmse_interval(errors, groups[rows], means, n_test, n - n_test, repeats, "kfold")
+        shipped = of_mean(RMSE, errors, groups[rows], means, n_test, n - n_test, repeats, "kfold")
         bounds.setdefault("shipped", []).append((shipped.low, shipped.high))
         if repeats == 1:
-            bounds.setdefault("all pairs", []).append(of_rmse(from_rows(errors, groups[rows])))
+            bounds.setdefault("all pairs", []).append(intervals.bounds(from_rows(errors, groups[rows]), RMSE))
             bayle = Estimate(errors.mean(), np.sqrt(np.mean(within) / n), n - 1)
-            bounds.setdefault("within fold", []).append(of_rmse(bayle))
+            bounds.setdefault("within fold", []).append(intervals.bounds(bayle, RMSE))
     these, such = np.sqrt(truths), np.sqrt(truths.mean())
     shares = {}
     for name, pairs in bounds.items():

@@ -108,7 +108,9 @@ def test_a_level_in_some_cells_has_the_interval_of_these(tmp_path):
     line = by_level.read(made.output.scores_by).set_index("level").loc["(missing)"]
     assert line["n"] == 3 and line["small"]
     if len(folds) > 1:
-        expected = intervals.of_rmse(intervals.from_cells(np.array(means), np.array(counts), n_train))
+        expected = intervals.bounds(
+            intervals.from_cells(np.array(means), np.array(counts), n_train), metrics.RMSE
+        )
         assert (line["rmse_low"], line["rmse_high"]) == pytest.approx(expected)
     else:
         assert np.isnan(line["rmse_low"])

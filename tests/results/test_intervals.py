@@ -7,8 +7,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from regfold.results import intervals
-from regfold.results.intervals import Estimate, from_cells, from_rows, of_rmse, rmse_interval
+from regfold.results.intervals import Estimate, bounds, from_cells, from_rows, of_mean
+from regfold.results.metrics import METRICS, RMSE
 from scipy import stats
+
+MAE = next(metric for metric in METRICS["regression"] if metric.name == "mae")
+ACCURACY = next(metric for metric in METRICS["classification"] if metric.name == "accuracy")
+LOG_LOSS = next(metric for metric in METRICS["classification"] if metric.name == "log_loss")
 
 
 def test_independent_rows_are_scipys_one_sample_t():
@@ -57,19 +62,19 @@ def test_cells_weigh_as_much_as_they_have_rows():
 
 @given(st.floats(1e-6, 1e6), st.floats(0, 10), st.integers(1, 1000))
 def test_bounds_enclose_the_rmse_and_stay_above_zero(mse, relative, df):
-    low, high = of_rmse(Estimate(mse, relative * mse, df))
+    low, high = bounds(Estimate(mse, relative * mse, df), RMSE)
     assert 0 <= low <= math.sqrt(mse) * (1 + 1e-12) and high >= math.sqrt(mse) * (1 - 1e-12)
 
 
 def test_no_error_at_all_has_an_interval_of_no_width():
-    assert of_rmse(Estimate(0.0, 0.0, 4)) == (0, 0)
+    assert bounds(Estimate(0.0, 0.0, 4), RMSE) == (0, 0)
 
 
 def interval(n=50, repeats=1, method="kfold", n_units=None, losses=None):
     losses = np.linspace(1, 2, n * repeats) if losses is None else losses
     units = np.arange(n * repeats) % (n_units or n)
     means, cells = losses.reshape(repeats * 5, -1).mean(axis=1), np.full(repeats * 5, n // 5)
-    return rmse_interval(losses, units, means, cells, 4 * cells, repeats, method)
+    return of_mean(RMSE, losses, units, means, cells, 4 * cells, repeats, method)
 
 
 @pytest.mark.parametrize(
@@ -95,20 +100,40 @@ def test_no_interval_without_a_reason():
     assert (diverged.low, diverged.high) == (None, None)
     assert diverged.method == "some predictions are not finite"
     one_cell = (np.array([4.0]), np.array([9]), np.array([20]))
-    holdout = rmse_interval(np.arange(9.0), np.arange(9), *one_cell, 1, "file")
+    holdout = of_mean(RMSE, np.arange(9.0), np.arange(9), *one_cell, 1, "file")
     assert holdout.method == "one fold shows no spread"
 
 
-def covered(losses, units, n_folds, mse, many):
-    """Whether the interval of each simulation encloses the RMSE: (simulations, n) losses in random folds."""
+def test_a_metric_without_a_root_has_the_bounds_of_its_mean():
+    estimate = Estimate(0.25, 0.05, 9)
+    low, high = bounds(estimate, MAE)
+    assert (math.sqrt(low), math.sqrt(high)) == pytest.approx(bounds(estimate, RMSE))
+
+
+def test_bounds_of_a_share_by_hand():
+    low, high = bounds(Estimate(0.9, 0.02, 9), ACCURACY)
+    # The standard error of log(0.9 / 0.1) = log(9) is 0.02 / 0.09.
+    assert math.log(high / (1 - high)) == pytest.approx(math.log(9) + stats.t.ppf(0.975, 9) * 0.02 / 0.09)
+    assert math.log(low / (1 - low)) == pytest.approx(math.log(9) - stats.t.ppf(0.975, 9) * 0.02 / 0.09)
+
+
+def test_a_share_that_is_the_same_in_all_folds_has_no_interval():
+    cells = np.full(5, 10), np.full(5, 40)
+    found = of_mean(ACCURACY, np.ones(50), np.arange(50), np.ones(5), *cells, 1, "kfold")
+    assert (found.low, found.high) == (None, None)
+    assert found.method == "the accuracy of all folds is the same, which shows no spread"
+
+
+def covered(losses, units, n_folds, truth, many, metric=RMSE):
+    """How often a metric's interval encloses its truth: (simulations, n) losses in random folds."""
     n_test = np.full(n_folds, losses.shape[1] // n_folds)
-    hits = []
+    found = []
     for row in losses:
         means = row.reshape(n_folds, -1).mean(axis=1)
         estimate = from_rows(row, units) if many else from_cells(means, n_test, n_test * (n_folds - 1))
-        low, high = of_rmse(estimate)
-        hits.append(low <= math.sqrt(mse) <= high)
-    return np.mean(hits)
+        low, high = bounds(estimate, metric)
+        found.append(low <= truth <= high)
+    return np.mean(found)
 
 
 def test_intervals_cover():
@@ -122,3 +147,18 @@ def test_intervals_cover():
     grouped = (shared + random.standard_normal((1_000, 3_000))) ** 2 / 2
     assert 0.92 <= covered(grouped, np.arange(3_000) // 10, 5, 1, many=True) <= 0.98
     assert covered(grouped, np.arange(3_000), 5, 1, many=True) < 0.8
+
+
+@pytest.mark.parametrize(
+    ("metric", "draw", "truth"),
+    [
+        (MAE, lambda random, size: np.abs(random.standard_normal(size)), math.sqrt(2 / math.pi)),
+        (ACCURACY, lambda random, size: (random.random(size) < 0.9).astype(float), 0.9),
+        # The true class has the probability 0.8 in four of five rows, else 0.2.
+        (LOG_LOSS, lambda random, size: -np.log(np.where(random.random(size) < 0.8, 0.8, 0.2)), 0.5004),
+    ],
+)
+def test_intervals_of_other_means_cover(metric, draw, truth):
+    losses = draw(np.random.default_rng(0), (1_000, intervals.MANY_UNITS))
+    assert 0.92 <= covered(losses, np.arange(losses.shape[1]), 5, truth, many=True, metric=metric) <= 0.98
+    assert covered(losses[:, :200], None, 5, truth, many=False, metric=metric) >= 0.92

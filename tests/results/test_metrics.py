@@ -146,6 +146,32 @@ def test_the_unit_of_a_target_changes_no_standardized_score(factor, seed):
     assert after["rmse_standardized"] == pytest.approx(before["rmse_standardized"])
 
 
+@given(st.sampled_from(["classification", "regression"]), st.integers(1, 4), st.integers(0, 99))
+def test_means_of_row_losses_are_the_metrics(task, n_outputs, seed):
+    random = np.random.default_rng(seed)
+    if task == "classification":
+        truth, prediction = classes(30, n_outputs + 1, seed)
+        prediction[0] = np.roll(truth[0], 1)  # certain, and wrong
+    else:
+        truth, prediction = random.normal(size=(2, 30, n_outputs)) * 7
+    chosen, deviation = metrics.of(task, n_outputs), metrics.deviations(truth)
+    expected = metrics.score(chosen, truth, prediction, deviation)
+    means = [metric for metric in chosen if metric.row_loss]
+    assert {metric.name for metric in chosen} - {metric.name for metric in means} == (
+        {"balanced_accuracy", "roc_auc"} if task == "classification" else {"r2"}
+    )
+    for metric in means:
+        mean = metrics.row_losses(metric, truth, prediction, deviation).mean()
+        assert (math.sqrt(mean) if metric.root else mean) == pytest.approx(expected[metric.name])
+
+
+@pytest.mark.parametrize("metric", metrics.of("classification"), ids=lambda metric: metric.name)
+def test_row_losses_are_not_finite_where_the_metric_is_undefined(metric):
+    if metric.row_loss:
+        losses = metrics.row_losses(metric, np.eye(2)[[0, 1, 1]], np.array([[1, 0], [math.nan, 0], [0, 1]]))
+        assert np.isfinite(losses).tolist() == [True, False, True]
+
+
 def test_models_are_ranked_by_rmse_and_by_the_standardized_one_for_several_targets():
     assert metrics.ranking("classification").name == metrics.ranking("regression").name == "rmse"
     assert metrics.ranking("regression", 2).name == "rmse_standardized"

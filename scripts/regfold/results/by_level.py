@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 from regfold.data.decimals import numbers
 from regfold.formatting import significant
 from regfold.results import metrics, predictions
-from regfold.results.intervals import rmse_interval
+from regfold.results.intervals import of_mean
 from regfold.results.metrics import deviations
 from regfold.results.predictions import Predictions
 
@@ -96,7 +96,7 @@ def table(
     Returns:
         model, column, level, n (rows, each counted once), small (bool: fewer than SMALL rows), the task's
         metrics over the level's rows (NaN where undefined), and the 95 % interval of each RMSE, `<rmse>_low`
-        and `<rmse>_high` (NaN where there is none), see `intervals.rmse_interval`.
+        and `<rmse>_high` (NaN where there is none), see `intervals.of_mean`.
     """
     chosen = metrics.of(schema["task"], len(schema["target"]))
     rmses = [metric for metric in chosen if metric.function is metrics.rmse]
@@ -117,9 +117,10 @@ def table(
                 line = dict(zip(KEYS, (model, column, level, n, n < SMALL), strict=True))
                 line |= metrics.score(chosen, truth, prediction, deviation)
                 for metric in rmses:
-                    losses = metrics.row_losses(truth, prediction, deviation if metric.standardized else 1.0)
+                    losses = metrics.row_losses(metric, truth, prediction, deviation)
                     in_cells, of_cell, n_test = np.unique(cell[part], return_inverse=True, return_counts=True)
-                    interval = rmse_interval(
+                    interval = of_mean(
+                        metric,
                         losses,
                         np.unique(units[part], return_inverse=True)[1],
                         np.bincount(of_cell, losses) / n_test,

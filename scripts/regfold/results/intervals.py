@@ -1,15 +1,18 @@
-"""Confidence intervals of a model's RMSE, from the squared errors of its out-of-sample rows.
+"""Confidence intervals of a model's score, from the losses of its out-of-sample rows.
 
 The mean squared error is a mean over rows, so it has a standard error; the RMSE has none of its own. The
 interval is made for the logarithm of the mean squared error and brought back through the root: squared errors
 are skewed to the right, and on this scale the interval covers better in small tables and never goes below 0.
+Other metrics that are means over rows have theirs in the same way, shares on the scale of the log odds.
 How often each interval covers is measured by tests/benchmarks/coverage.py.
 """
 
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import stdtrit
+from scipy.special import expit, logit, stdtrit
+
+from regfold.results.metrics import SHARE, Metric
 
 LEVEL = 0.95
 # The interval from rows is an asymptotic one. With fewer, that from folds covers better (docs/statistics.md).
@@ -31,7 +34,7 @@ class Estimate:
 
 @dataclass(frozen=True)
 class Interval:
-    """Bounds of the RMSE and the method in words; or no bounds, and the reason in words."""
+    """Bounds of a score and the method in words; or no bounds, and the reason in words."""
 
     low: float | None
     high: float | None
@@ -79,16 +82,25 @@ def from_cells(means: np.ndarray, n_test: np.ndarray, n_train: np.ndarray) -> Es
     return Estimate(float(mean), float(np.sqrt(variance * factor)), len(means) - 1)
 
 
-def of_rmse(mse: Estimate, level: float = LEVEL) -> tuple[float, float]:
-    """The bounds of the RMSE: mse * exp(-+ t * se / mse), then the root; 0 and 0 where there is no error."""
-    if mse.mean == 0:
+def bounds(mean: Estimate, metric: Metric, level: float = LEVEL) -> tuple[float, float]:
+    """The bounds of a metric that is a mean over rows, or the root of one, from the estimated mean.
+
+    A loss: mean * exp(-+ t * se / mean), then the root if there is one; 0 and 0 where there is no error. A
+    share: the same on the scale of its log odds (delta method).
+    """
+    if metric.limits == SHARE:
+        width = mean.half_width(level) / (mean.mean * (1 - mean.mean))
+        low, high = expit(logit(mean.mean) + np.array([-width, width]))
+        return float(low), float(high)
+    if mean.mean == 0:
         return 0.0, 0.0
-    factor = np.exp(mse.half_width(level) / mse.mean / 2)
-    rmse = np.sqrt(mse.mean)
-    return float(rmse / factor), float(rmse * factor)
+    factor, score = np.exp(mean.half_width(level) / mean.mean / (2 if metric.root else 1)), mean.mean
+    score = np.sqrt(score) if metric.root else score
+    return float(score / factor), float(score * factor)
 
 
-def rmse_interval(
+def of_mean(
+    metric: Metric,
     losses: np.ndarray,
     units: np.ndarray,
     means: np.ndarray,
@@ -97,24 +109,32 @@ def rmse_interval(
     repeats: int,
     method: str,
 ) -> Interval:
-    """The interval of a model's RMSE that is justified for the way in which its rows were split.
+    """The interval of a metric that is a mean over rows, justified for the way in which rows were split.
 
     Args:
-        losses: (n,) squared errors, each the mean over a row's outputs.
+        metric: the metric.
+        losses: (n,) what it is the mean of, see `metrics.row_losses`.
         units: (n,) int, from 0 without gaps: what is independent, as in `from_rows`.
         means, n_test, n_train: (J,) of the cells, as in `from_cells`.
         repeats: the number of cross-validations.
         method: `split.method`.
     """
     if not np.isfinite(losses).all():
-        return Interval(None, None, "some predictions are not finite")
+        why = (
+            "some predictions are not finite" if metric.root else f"the {metric.label} of a row is undefined"
+        )
+        return Interval(None, None, why)
     if method == "time":
         return Interval(None, None, "time splits have no exchangeable folds")
     n_units = int(units.max()) + 1
     if repeats == 1 and n_units >= MANY_UNITS:
         kind = "rows" if n_units == len(losses) else "groups"
-        return Interval(*of_rmse(from_rows(losses, units)), f"{n_units:,} {kind}; Bayle et al., 2020")
-    if len(means) == 1:
+        estimate, how = from_rows(losses, units), f"{n_units:,} {kind}; Bayle et al., 2020"
+    elif len(means) == 1:
         return Interval(None, None, "one fold shows no spread")
-    bounds = of_rmse(from_cells(means, n_test, n_train))
-    return Interval(*bounds, f"corrected resampled t over {len(means)} folds; Nadeau and Bengio, 2003")
+    else:
+        estimate = from_cells(means, n_test, n_train)
+        how = f"corrected resampled t over {len(means)} folds; Nadeau and Bengio, 2003"
+    if metric.limits == SHARE and estimate.se == 0:
+        return Interval(None, None, f"the {metric.label} of all folds is the same, which shows no spread")
+    return Interval(*bounds(estimate, metric), how)

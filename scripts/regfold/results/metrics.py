@@ -4,7 +4,7 @@ import math
 import numbers
 import warnings
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from sklearn import metrics
@@ -26,6 +26,11 @@ class Metric:
         greater_is_better: whether a better prediction has a greater value.
         standardized: whether the function gets truth and prediction divided by each target's standard
             deviation over the tested rows; of use, and computed, for several targets alone.
+        row_loss: of a metric that is a mean over rows: takes truth and prediction (if standardized, the
+            deviations too) and returns what the mean is of, (n,) float64, not finite where it is undefined.
+            None for other metrics.
+        root: whether the metric is the square root of that mean.
+        limits: what the metric (the mean, before the root) is never below and never above.
     """
 
     name: str
@@ -33,6 +38,9 @@ class Metric:
     function: Callable[[np.ndarray, np.ndarray], float]
     greater_is_better: bool = False
     standardized: bool = False
+    row_loss: Callable[[np.ndarray, np.ndarray], np.ndarray] | None = None
+    root: bool = False
+    limits: tuple[float, float] = (-math.inf, math.inf)
 
 
 def rmse(truth: np.ndarray, prediction: np.ndarray) -> float:
@@ -81,20 +89,54 @@ def r2(truth: np.ndarray, prediction: np.ndarray) -> float:
     return metrics.r2_score(truth, prediction, force_finite=False)
 
 
+def squared_errors(
+    truth: np.ndarray, prediction: np.ndarray, deviation: np.ndarray | float = 1.0
+) -> np.ndarray:
+    """The squared error of each row, mean over outputs, (n,), in units of `deviation`."""
+    return np.square((prediction - truth) / deviation).mean(axis=1)
+
+
+def absolute_errors(truth: np.ndarray, prediction: np.ndarray) -> np.ndarray:
+    """The absolute error of each row, mean over outputs, (n,)."""
+    return np.abs(prediction - truth).mean(axis=1)
+
+
+def log_losses(truth: np.ndarray, prediction: np.ndarray) -> np.ndarray:
+    """What `log_loss` is the mean of, (n,); finite, as scikit-learn's, where the truth has no probability."""
+    of_truth = np.maximum((truth * prediction).sum(axis=1), np.finfo(np.float64).eps)
+    return np.where(are_probabilities(prediction), -np.log(of_truth), math.nan)
+
+
+def brier_losses(truth: np.ndarray, prediction: np.ndarray) -> np.ndarray:
+    """What `brier` is the mean of, (n,)."""
+    squares = np.square(prediction - truth).sum(axis=1) / (2 if truth.shape[1] == 2 else 1)
+    return np.where(are_probabilities(prediction), squares, math.nan)
+
+
+def hits(truth: np.ndarray, prediction: np.ndarray) -> np.ndarray:
+    """What `accuracy` is the mean of, (n,): 1 where the most probable class is the true one, else 0."""
+    right = truth.argmax(axis=1) == prediction.argmax(axis=1)
+    return np.where(np.isfinite(prediction).all(axis=1), right, math.nan)
+
+
+LOSS, SHARE = (0.0, math.inf), (0.0, 1.0)
+RMSE = Metric("rmse", "RMSE", rmse, row_loss=squared_errors, root=True, limits=LOSS)
 METRICS = {
     "classification": (
-        Metric("rmse", "RMSE", rmse),
-        Metric("log_loss", "log loss", log_loss),
-        Metric("accuracy", "accuracy", accuracy, greater_is_better=True),
-        Metric("balanced_accuracy", "balanced accuracy", balanced_accuracy, greater_is_better=True),
-        Metric("brier", "Brier score", brier),
-        Metric("roc_auc", "ROC AUC", roc_auc, greater_is_better=True),
+        RMSE,
+        Metric("log_loss", "log loss", log_loss, row_loss=log_losses, limits=LOSS),
+        Metric("accuracy", "accuracy", accuracy, greater_is_better=True, row_loss=hits, limits=SHARE),
+        Metric(
+            "balanced_accuracy", "balanced accuracy", balanced_accuracy, greater_is_better=True, limits=SHARE
+        ),
+        Metric("brier", "Brier score", brier, row_loss=brier_losses, limits=LOSS),
+        Metric("roc_auc", "ROC AUC", roc_auc, greater_is_better=True, limits=SHARE),
     ),
     "regression": (
-        Metric("rmse", "RMSE", rmse),
-        Metric("rmse_standardized", "standardized RMSE", rmse, standardized=True),
-        Metric("mae", "MAE", metrics.mean_absolute_error),
-        Metric("r2", "R²", r2, greater_is_better=True),
+        RMSE,
+        replace(RMSE, name="rmse_standardized", label="standardized RMSE", standardized=True),
+        Metric("mae", "MAE", metrics.mean_absolute_error, row_loss=absolute_errors, limits=LOSS),
+        Metric("r2", "R²", r2, greater_is_better=True, limits=(-math.inf, 1.0)),
     ),
 }
 
@@ -168,9 +210,14 @@ def try_own(named: Sequence[str], task: str, n_outputs: int, n_targets: int, tru
     score(chosen, truth, prediction, deviations(truth))
 
 
-def row_losses(truth: np.ndarray, prediction: np.ndarray, deviation: np.ndarray | float = 1.0) -> np.ndarray:
-    """The squared error of each row, mean over outputs, (n,), in units of `deviation`."""
-    return np.square((prediction - truth) / deviation).mean(axis=1)
+def row_losses(
+    metric: Metric, truth: np.ndarray, prediction: np.ndarray, deviation: np.ndarray | float = 1.0
+) -> np.ndarray:
+    """What a metric that is a mean over rows is the mean of, float64 (n,); arguments as of `score`.
+
+    The greater is the better where that is so of the metric.
+    """
+    return metric.row_loss(truth, prediction, *[deviation] * metric.standardized)
 
 
 def rmses(task: str, n_targets: int = 1) -> tuple[Metric, ...]:

@@ -127,7 +127,7 @@ def choose(prepared: oos.Prepared, cells: Mapping[Key, Cell], select: str) -> Ch
     folds = len({fold for _, fold in keys})
     deviation, of_metrics = metrics.deviations(truth), []
     for metric in metrics.rmses(prepared.schema["task"], len(prepared.schema["target"])):
-        losses = _losses(truth, predicted, deviation if metric.standardized else 1.0)
+        losses = _losses(metric, truth, predicted, deviation)
         scores = path_scores(losses, cell_of, strengths, folds)  # the last metric ranks
         of_metrics.append({name.replace("rmse", metric.name): scores[name] for name in SCORES})
     table = {"strength": strengths} | of_metrics[0] | _of_training([cells[key] for key in keys])
@@ -152,12 +152,12 @@ def _same_strengths(cells: Mapping[Key, Cell]) -> list[float]:
     return first
 
 
-def _losses(truth: np.ndarray, predicted: np.ndarray, deviation: np.ndarray | float) -> np.ndarray:
-    """(n, strengths): squared errors, each the mean over a row's outputs."""
-    losses = [
-        metrics.row_losses(truth, of_strength, deviation) for of_strength in np.moveaxis(predicted, 1, 0)
-    ]
-    return np.stack(losses, axis=1)
+def _losses(
+    metric: metrics.Metric, truth: np.ndarray, predicted: np.ndarray, deviation: np.ndarray
+) -> np.ndarray:
+    """(n, strengths): what a metric that is a mean over rows is the mean of."""
+    by_strength = np.moveaxis(predicted, 1, 0)
+    return np.stack([metrics.row_losses(metric, truth, one, deviation) for one in by_strength], axis=1)
 
 
 def _of_training(cells: Sequence[Cell]) -> dict[str, np.ndarray]:
@@ -298,7 +298,7 @@ def corrected(
     figures |= about | {"chosen_strength": float(found.strength[0])}
     if score is None:
         return figures | {"interval": "no strength has finite predictions in all folds"}
-    losses = _read_losses(path.predictions, found, deviation if metric.standardized else 1.0)
+    losses = _read_losses(metric, path.predictions, found, deviation)
     cells = np.empty(len(losses), np.int64)
     for number, (*_, rows) in enumerate(found.cells()):
         cells[rows] = number
@@ -321,13 +321,13 @@ def corrected(
     }
 
 
-def _read_losses(path: Path, found: Predictions, deviation: np.ndarray | float) -> np.ndarray:
-    """(n, strengths), ascending: squared errors of the lines of an out-of-sample file at every strength."""
+def _read_losses(metric: metrics.Metric, path: Path, found: Predictions, deviation: np.ndarray) -> np.ndarray:
+    """(n, strengths), ascending: `_losses` of the lines of an out-of-sample file."""
     source = parquet.ParquetFile(path)
     names = source.schema_arrow.names[-found.truth.shape[1] :]
     losses = np.empty((len(found.truth), source.num_row_groups))
     for place in range(source.num_row_groups):
         table = source.read_row_group(place, columns=names)
         predicted = np.stack([table[name].to_numpy() for name in names], axis=1)
-        losses[:, place] = metrics.row_losses(found.truth, predicted, deviation)
+        losses[:, place] = metrics.row_losses(metric, found.truth, predicted, deviation)
     return losses

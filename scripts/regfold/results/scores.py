@@ -12,7 +12,7 @@ from regfold.data.write_text import write_frame
 from regfold.errors import RegfoldError, quote
 from regfold.formatting import significant
 from regfold.results import calibration, comparison, metrics, paths
-from regfold.results.intervals import rmse_interval
+from regfold.results.intervals import of_mean
 from regfold.results.predictions import Predictions
 from regfold.results.training_rows import Known
 
@@ -244,10 +244,12 @@ def _intervals(
     for metric in chosen:
         if metric.function is not metrics.rmse:
             continue
-        interval = rmse_interval(
-            metrics.row_losses(oos.truth, oos.prediction, deviation if metric.standardized else 1.0),
+        means = cells[metric.name].to_numpy()
+        interval = of_mean(
+            metric,
+            metrics.row_losses(metric, oos.truth, oos.prediction, deviation),
             units,
-            np.square(cells[metric.name].to_numpy()),
+            np.square(means) if metric.root else means,
             cells["n_test"].to_numpy(),
             cells["n_train"].to_numpy(),
             cells["repeat"].nunique(),
