@@ -167,5 +167,5 @@ onerror:
     servers.end()
     following.end("failed")
     adapter.speak_again()
-    # Snakemake has more to say after this; what went wrong comes last.
-    atexit.register(terminal.say_errors, Path("logs"), following.state["started"])
+    # Snakemake has more to say after this, from the folder where it was started; what went wrong comes last.
+    atexit.register(terminal.say_errors, Path("logs").absolute(), following.state["started"])

@@ -66,7 +66,8 @@ class Outcome:
 
     @property
     def errors(self) -> list[str]:
-        return [line for line in self.lines if line.startswith("regfold: error: ")]
+        """Each error once: a run that failed ends with those of its jobs."""
+        return list(dict.fromkeys(line for line in self.lines if line.startswith("regfold: error: ")))
 
 
 @dataclass(frozen=True)
