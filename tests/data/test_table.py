@@ -340,6 +340,12 @@ def test_doubtful_columns_are_noted(cells_of_x, note):
     assert kinds("x\n" + "\n".join(map(str, cells_of_x)) + "\n")["x"][2] == [f"t.csv: column 'x' {note}"]
 
 
+def test_a_column_counts_the_rows_though_some_are_dropped():
+    read = table.read(write("x\n" + "\n".join(map(str, range(12))) + "\n"), [])
+    kept = read.keep(np.arange(12) != 5)
+    assert columns.read_column(kept, "x", None)[1][0].one.startswith("counts the rows")
+
+
 def test_no_cell_is_missing_unless_it_is_listed():
     read = table.read(write("x,y\nNA,1\n,2\n"), [])
     assert read.values("x").null_count == 0

@@ -37,6 +37,12 @@ TABLES = {
         csv({"key": [f"k{i}" for i in range(N)], "who": [f"p {i}" for i in range(N)], **BASE}),
         {"id": "key"},
     ),
+    "rows that count, and one without a target": (
+        csv({"rownames": range(1, N + 1), "x": X, "y": [None, *LABELS[1:]]}),
+        {"id": "rownames"},
+    ),
+    "numbers of rows that were picked": (csv({"n": [i * i for i in range(N)], **BASE}), {"id": "n"}),
+    "ids in no order": (csv({"patient_id": [i * 7 % N for i in range(N)], **BASE}), {"id": "patient_id"}),
     "a group": (csv({"patient": [f"p{i % 12}" for i in range(N)], **BASE}), {"split": "group"}),
     "dates": (csv({"day": [times(i) for i in range(N)], **BASE}), {"dates": ["day"]}),
     "other missing cells": (
@@ -75,6 +81,13 @@ def test_what_init_writes_runs_as_it_is(text, expected):
     assert set(expected.get("exclude", [])) <= set(written["data"]["exclude"])
     assert expected.get("missing", "NA") in written["data"]["missing"]
     assert written["split"]["method"] == expected.get("split", "stratified")
+
+
+def test_a_column_of_many_levels_may_be_what_new_rows_are_of_another_of():
+    Path("t.csv").write_text(csv({"land": [f"l {i % 20}" for i in range(N)], **BASE}))
+    assert "  # To predict rows of other 'land' than these 20: method: group, column: land\n" in draft.draft(
+        "t.csv", ["y"], {}
+    )
 
 
 def test_a_sheet_and_several_targets():

@@ -21,6 +21,8 @@ from regfold.splits.split import decide
 KEYS = ("table", "target", *FORM)
 USUAL_MISSING = ["", "NA", "?"]
 FOLDS = 5
+# A categorical feature with so many levels may name what rows belong together, such as countries over years.
+MANY_LEVELS = 20
 GROUP_NAME = re.compile(
     r"(?i)(^|[_. ])(patient|subject|person|participant|user|customer|client|group|site|hospital|center|"
     r"centre|family|household|school|plot|batch|cluster|animal|device|station)s?($|[_. ])|(.+[_. ]|^)id$"
@@ -35,11 +37,13 @@ class Found:
         name: the column.
         role: feature, id, group, dates, or exclude.
         why: in words.
+        n_levels: of a categorical feature; otherwise 0.
     """
 
     name: str
     role: str
     why: str
+    n_levels: int = 0
 
 
 def write(request: dict, path: Path) -> str:
@@ -102,7 +106,7 @@ def draft(path: str, targets: list[str], form: dict) -> str:
         f"  exclude: {_value(exclude)}",
         f"  dates: {_value(listed_dates)}",
         f"  missing: {_value(missing)}",
-        *([f"  missing_target: drop   # {n_dropped:,} rows have no target"] if n_dropped else []),
+        *([f"  missing_target: drop   # rows without a target: {n_dropped:,}"] if n_dropped else []),
         *(f"  {key}: {_value(value)}" for key, value in form.items()),
         "  # What the columns look like:",
         *(f"  #   {_comment(quote(one.name))}: {_comment(one.why)}" for one in found),
@@ -153,14 +157,21 @@ def _look_at(table: Table, name: str) -> Found:
         return Found(
             name, "exclude", f"left out, as it {reason}" if reason[:4] in ("hold", "has ") else reason
         )
-    if is_unique and (column.kind == "categorical" or any(note.one.startswith("counts") for note in notes)):
-        return Found(name, "id", "a value of its own for each row: names or counts the rows")
+    is_named = GROUP_NAME.search(name) and not n_missing
     is_whole = column.kind == "categorical" or np.all(np.nan_to_num(column.values) % 1 == 0)
-    if GROUP_NAME.search(name) and is_whole and not n_missing and FOLDS <= len(levels) <= n / 2:
+    if is_unique and is_whole and (is_named or column.kind == "categorical" or _rise(column.values)):
+        return Found(name, "id", "a value of its own for each row: names or counts the rows")
+    if is_named and is_whole and FOLDS <= len(levels) <= n / 2:
         return Found(name, "group", f"{len(levels):,} values in {n:,} rows, and the name of a group")
     said = f"{len(levels):,} levels" if column.kind == "categorical" else "numbers"
     said += f", {n_missing:,} missing" if n_missing else ""
-    return Found(name, "feature", "; ".join([f"a feature: {said}", *(note.one for note in notes)]))
+    why = "; ".join([f"a feature: {said}", *(note.one for note in notes)])
+    return Found(name, "feature", why, len(levels) * (column.kind == "categorical"))
+
+
+def _rise(values: np.ndarray) -> bool:
+    """Whether numbers rise from each row to the next, as those of rows do that were picked from a table."""
+    return len(values) >= 10 and bool((np.diff(values) > 0).all())
 
 
 def _one_id(found: list[Found]) -> list[Found]:
@@ -188,6 +199,13 @@ def _split(table: Table, target: Target, found: list[Found]) -> list[str]:
     else:
         lines.append("  method: kfold")
     lines.append(f"  folds: {folds}")
+    levels = {one.name: one.n_levels for one in found if one.role == "feature"}
+    most = max(levels, key=levels.get, default=None)
+    if group is None and most is not None and MANY_LEVELS <= levels[most] <= len(table) / 2:
+        lines.append(
+            f"  # To predict rows of other {_comment(quote(most))} than these {levels[most]:,}: "
+            f"method: group, column: {_value(most)}"
+        )
     if time is not None:
         lines.append(f"  # To predict later rows from earlier ones: method: time, column: {_value(time)}")
     return lines
