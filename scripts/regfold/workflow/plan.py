@@ -223,7 +223,7 @@ def lines(steps: list[Step], costs: Costs, cores: int) -> list[str]:
     seconds = [costs.seconds(step) for step in running]
     if running and None not in seconds:
         about = duration(sum(seconds) / min(cores, len(running)))
-        text.append(f"at most about {about} on {cores} cores, as earlier cells took")
+        text.append(f"at most about {about} on {cores} core{'s' * (cores != 1)}, as earlier cells took")
     elif running:
         text.append("how long that takes is not known before the first run")
     return text
