@@ -131,6 +131,13 @@ TEXT_FILES = [
         "t.csv: is not cp1252; expected another data.encoding, or a table saved as UTF-8",
     ),
     (
+        "UTF-8 where latin-1 is said",
+        "x,y\n1,a\n2,bä\n".encode(),
+        {"encoding": "latin-1"},
+        "t.csv: is UTF-8, and data.encoding says latin-1; expected data.encoding: utf-8, or a table saved as "
+        "latin-1",
+    ),
+    (
         "either separator",
         csv("a;x,y", "1;2,3", "4;5,6"),
         {},
@@ -234,8 +241,8 @@ TEXT_FILES = [
         "semicolons",
         csv("x;y", "1;2", "3;4"),
         {"separator": "tab"},
-        "config.yaml: data.target: no column 'y' in t.csv; it has one column, 'x;y': expected "
-        "cells separated by ',', ';', tabs or '|', as data.separator says",
+        "config.yaml: data.target: no column 'y' in t.csv (separated by tabs); it has one column, 'x;y': "
+        "expected cells separated by ',', ';', tabs or '|', as data.separator says",
     ),
     (
         "target that is not there",

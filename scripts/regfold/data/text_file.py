@@ -1,5 +1,6 @@
 """How a text table is written: its separator and its encoding, as configured or as recognized."""
 
+import codecs
 import csv
 import gzip
 import io
@@ -19,6 +20,8 @@ ENDINGS = {".csv": ",", ".csv.gz": ",", ".tsv": "\t", ".tsv.gz": "\t"}
 SEPARATORS = {",": ",", ";": ";", "tab": "\t", "|": "|"}
 # Rows, the header included, by which a separator is recognized.
 SAMPLE_ROWS = 20
+# In these any byte is a letter: a table of another encoding is read without a complaint, and wrongly.
+ONE_BYTE = ("cp1252", "latin-1")
 # Characters of the header; the names of a million columns take some 10 million.
 LARGEST_HEADER = 1 << 26
 
@@ -60,10 +63,16 @@ def recognize(path: str, separator: str, encoding: str) -> Form:
     separator is the one that cuts the first rows into the same number of cells, two or more.
 
     Raises:
-        RegfoldError: if two separators do so; or the file holds UTF-16 without a mark.
+        RegfoldError: if two separators do so; the file holds UTF-16 without a mark; or it is UTF-8, where
+            `encoding` has one byte for a letter.
     """
     if encoding == "auto":
         encoding = _encoding(path)
+    if encoding in ONE_BYTE and _is_utf8(path):
+        raise RegfoldError(
+            f"{path}: is UTF-8, and data.encoding says {encoding}; expected data.encoding: utf-8, or a table "
+            f"saved as {encoding}"
+        )
     if separator == "auto":
         separator = _separator(path, encoding)
     return Form(SEPARATORS[separator], encoding)
@@ -112,6 +121,19 @@ def _encoding(path: str) -> str:
             f"{path}: is not UTF-8, but looks like UTF-16 without a byte order mark; {remedy} it as UTF-8"
         )
     return "utf-8"
+
+
+def _is_utf8(path: str) -> bool:
+    """Whether a file is UTF-8 and not ASCII alone: text of another encoding is so by no likely chance."""
+    decoder, is_ascii = codecs.getincrementaldecoder("utf-8")(), True
+    try:
+        with open_bytes(path) as file:
+            for block in iter(lambda: file.read(1 << 20), b""):
+                is_ascii &= decoder.decode(block).isascii()
+        decoder.decode(b"", final=True)
+    except UnicodeDecodeError:
+        return False
+    return not is_ascii
 
 
 def _separator(path: str, encoding: str) -> str:
