@@ -11,8 +11,10 @@ from regfold.errors import RegfoldError, nearest, quote
 SUFFIX = ".xlsx"
 
 
-def read(path: str, sheet: str | None) -> pa.Table:
-    """Read a sheet into columns of strings; a cell without a value is empty text.
+def read(path: str, sheet: str | None) -> tuple[pa.Table, str]:
+    """Read a sheet into columns of strings, and say in words which one, where the file has others as well.
+
+    A cell without a value is empty text.
 
     The first row that is not blank holds the names; blank rows, and blank columns at the right, count for
     nothing. A number is the shortest text that reads back, a date or a time is in ISO form (a date at
@@ -58,7 +60,8 @@ def read(path: str, sheet: str | None) -> pa.Table:
     columns = [pa.array(column, pa.string()) for column in zip(*cells, strict=True)] or [
         pa.array([], pa.string()) for _ in header
     ]
-    return pa.table(columns, names=header)
+    form = f"sheet {quote(chosen)}, the first of {len(names)}" if sheet is None and len(names) > 1 else ""
+    return pa.table(columns, names=header), form
 
 
 def _length(row: Iterable) -> int:

@@ -99,12 +99,14 @@ class Table:
         else:
             shown = ", ".join(map(quote, self.names[:8])) + (", ..." if len(self.names) > 8 else "")
             hint = nearest(name, self.names) or f"; its columns are {shown}"
-        if len(self.names) == 1 and any(c in self.names[0] for c in ";,\t|"):
+        is_text = self.path.lower().endswith(tuple(text_file.ENDINGS))
+        if is_text and len(self.names) == 1 and any(c in self.names[0] for c in ";,\t|"):
             hint = (
                 f"; it has one column, {quote(self.names[0])}: expected cells separated by ',', ';', tabs "
                 "or '|', as data.separator says"
             )
-        raise RegfoldError(f"config.yaml: {key}: no column {quote(name)} in {self.path}{hint}")
+        where = f"{self.path} ({self.form})" if self.form else self.path
+        raise RegfoldError(f"config.yaml: {key}: no column {quote(name)} in {where}{hint}")
 
     def _name(self, position: int) -> str:
         number = str(self.rows[position])
@@ -134,25 +136,25 @@ def read(
             how a text file is written.
     """
     check_table(path, "config.yaml: data.path")
-    form, kinds = None, {}
+    text_form, form, kinds = None, "", {}
     if path.startswith("sklearn:"):
         text, kinds = read_typed.sklearn_table(path)
     elif path.lower().endswith(read_typed.SUFFIXES):
         text, kinds = read_typed.read(path)
     elif path.lower().endswith(read_excel.SUFFIX):
-        text = read_excel.read(path, sheet)
+        text, form = read_excel.read(path, sheet)
     else:
-        text, form = read_text.read(path, separator, encoding)
+        text, text_form = read_text.read(path, separator, encoding)
     _check_names(path, text.column_names)
     if text.num_rows == 0:
         raise RegfoldError(f"{path}: has no rows; expected at least 2")
     texts = tuple(dict.fromkeys(str(text).strip() for text in missing))
-    table = Table(path, text, kinds, texts, np.arange(text.num_rows))
-    if form is None:
+    table = Table(path, text, kinds, texts, np.arange(text.num_rows), form=form)
+    if text_form is None:
         return table
     if decimal == "auto":
-        decimal = decimal_mark(path, form.separator, text, table.values)
-    return replace(table, decimal=decimal, form=text_file.in_words(path, form, decimal))
+        decimal = decimal_mark(path, text_form.separator, text, table.values)
+    return replace(table, decimal=decimal, form=text_file.in_words(path, text_form, decimal))
 
 
 def check_finite(table: Table, name: str, values: pa.ChunkedArray, numbers: np.ndarray) -> None:
@@ -176,11 +178,13 @@ def _nulls(values: pa.ChunkedArray) -> np.ndarray:
 
 
 def _check_names(path: str, names: list[str]) -> None:
+    remedy = "pandas: to_csv(index=False) leaves the unnamed index out"
+    if path.lower().endswith(read_excel.SUFFIX):
+        remedy = "the first row that is not blank, without a title above it"
     for number, name in enumerate(names, start=1):
         if not name.strip():
             raise RegfoldError(
-                f"{path}: column {number} has no name; expected a header that names every column "
-                "(pandas: to_csv(index=False) leaves the unnamed index out)"
+                f"{path}: column {number} has no name; expected a header that names every column ({remedy})"
             )
         if is_reserved(name):
             raise RegfoldError(
