@@ -51,6 +51,7 @@ def render(rules: dict) -> str:
     )
     for name in ("compare", "predict", "report"):
         parts.append(f"## {name}\n\n{sections[name]['description']}\n\n{_table(sections[name])}")
+    parts.append(f"## metrics\n\n{sections['metrics']['description']} Default: `[]`.")
     parts.append(f"## new_data\n\n{sections['new_data']['description']}")
     default = json.dumps(sections["baselines"]["default"])
     parts.append(f"## baselines\n\n{sections['baselines']['description']} Default: `{default}`.")

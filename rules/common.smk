@@ -15,7 +15,7 @@ from regfold import errors
 from regfold.runtime import workers
 from regfold.provenance import cell_names
 from regfold.provenance import code, identity
-from regfold.config import baselines, metrics, strengths
+from regfold.config import baselines, headline, metrics, strengths
 from regfold.config.resolve import resolve
 from regfold.runtime.job import STATES
 from regfold.training.cell_files import BASELINE_FILES, CELL_FILES, REFIT_FILES
@@ -57,6 +57,12 @@ def code_digest(rule: str) -> str:
 def results() -> Path:
     """The results folder, which a module's user may have placed elsewhere (`prefix`, `pathvars`)."""
     return Path(rules.split_folds.output.table).parent
+
+
+def chosen_by(wildcards) -> dict:
+    """What decides, besides a model's rule, which strength of its path is chosen: the metric, and what it does."""
+    chosen = headline.other_than_rmse(config["metrics"]) if wildcards.model in SELECTS else []
+    return {"metrics": chosen, "functions": identity.functions(metrics.own(chosen))}
 
 
 def file_of_user(path: str | None) -> list[str]:

@@ -32,6 +32,7 @@ rule measure_importance:
     params:
         split=config["split"],
         select=lambda wildcards: SELECTS.get(wildcards.model),
+        chosen_by=chosen_by,
         number=config["report"]["importance"],
         code=code_digest("measure_importance"),
     script:

@@ -4,7 +4,7 @@ merge_path: the same for a model with a path of strengths, one of which is chose
 Input: the table's cells as they were written, who tests what, and the model's cells. Output:
 results/oos/<model>.csv, a line for each row and repeat, after the row contract was checked; with a path also
 results/oos_path/<model>.parquet, the predictions of every strength, and results/path/<model>.csv, a line for
-each strength. The rule that chooses is a parameter: another choice trains nothing.
+each strength. The rule that chooses, and the metric by which, are parameters: another choice trains nothing.
 """
 
 
@@ -69,6 +69,7 @@ rule merge_path:
         "../envs/regfold.yaml"
     params:
         select=lambda wildcards: SELECTS[wildcards.model],
+        chosen_by=chosen_by,
         code=code_digest("merge_path"),
     script:
         "../scripts/merge_path.py"

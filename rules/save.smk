@@ -35,6 +35,7 @@ rule save_model:
             "build": config["models"][wildcards.model]["network"]["build"],
             "select": SELECTS.get(wildcards.model),
         },
+        chosen_by=chosen_by,
         code=code_digest("save_model"),
     script:
         "../scripts/save_model.py"

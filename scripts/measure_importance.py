@@ -24,7 +24,8 @@ def main(snakemake) -> None:
             from regfold.results import oos, paths  # with pandas and scikit-learn
 
             of_path = oos.read_prepared(prepared)
-            chosen = paths.choose(of_path, paths.read_cells(of_path, cells), params.select).chosen
+            own = paths.read_cells(of_path, cells)
+            chosen = paths.choose(of_path, own, params.select, params.chosen_by["metrics"]).chosen
         found = networks.of_cells(cells, chosen)
         out = Path(snakemake.output.importance)
         permutation_importance.measure(found, prepared, params.split, params.number, out)

@@ -10,9 +10,10 @@ from regfold.runtime import log, usage
 def main(snakemake) -> None:
     """Write results/oos/<model>.csv, results/oos_path/<model>.parquet and results/path/<model>.csv."""
     with log.job(snakemake.log), usage.recorded(snakemake.log.usage):
+        params = snakemake.params
         prepared = oos.read_prepared(Path(snakemake.input.table).parent)
         cells = paths.read_cells(prepared, [Path(path).parent for path in snakemake.input.cells])
-        choice = paths.choose(prepared, cells, snakemake.params.select)
+        choice = paths.choose(prepared, cells, params.select, params.chosen_by["metrics"])
         write_csv(paths.merge(prepared, cells, choice), snakemake.output.oos)
         paths.write_predictions(snakemake.output.predictions, paths.predictions(prepared, cells))
         paths.write_table(snakemake.output.path, choice.table)

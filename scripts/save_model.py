@@ -10,8 +10,9 @@ def main(snakemake) -> None:
     """Write results/models/<model>/."""
     with log.job(snakemake.log), usage.recorded(snakemake.log.usage):
         prepared = oos.read_prepared(Path(snakemake.input.schema).parent)
+        params, out = snakemake.params, Path(snakemake.output.model)
         saved_model.save(
-            prepared, snakemake.wildcards.model, snakemake.params.settings, Path(snakemake.output.model)
+            prepared, snakemake.wildcards.model, params.settings, out, params.chosen_by["metrics"]
         )
 
 

@@ -24,9 +24,9 @@ def main(snakemake) -> None:
         with_path = paths.scored(snakemake.params.selects, snakemake.input.path_predictions, cells)
         rope = snakemake.params.compare["rope"]
         summary = scores.summary(schema, oos, table, known, split, groups, rope, with_path, chosen)
-        scores.write_comparison(snakemake.output.comparison, summary["comparison"])
+        scores.write_comparison(snakemake.output.comparison, summary)
         levels = by_level.of_columns(snakemake.input.oos[0], **snakemake.params.by)
-        by = by_level.table(schema, oos, table, levels, split["method"], groups)
+        by = by_level.table(schema, oos, table, levels, split["method"], groups, chosen)
         write_frame(by, snakemake.output.scores_by)
         features, measured = snakemake.input.features, snakemake.input.measured
         columns = importance.table(measured, table, features, schema, split["method"])

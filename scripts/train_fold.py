@@ -7,10 +7,15 @@ from regfold.runtime import job, log
 
 def main(snakemake) -> None:
     """Write results/cells/<model>/<repeat>-<fold>/ or refit/, on a GPU of its own where there is one."""
+    specification, inner_metric = snakemake.params.spec, None
     with log.job(snakemake.log) as terminal:
+        if specification["headline"]:
+            from regfold.results import metrics  # with scikit-learn: seconds that only such a model takes
+
+            inner_metric = metrics.inner(specification["headline"][0])
         job.train(
             model=snakemake.wildcards.model,
-            specification=snakemake.params.spec,
+            specification=specification,
             config=snakemake.config,
             description=Path(snakemake.input.fold),
             prepared=Path(snakemake.input.schema).parent,
@@ -18,6 +23,7 @@ def main(snakemake) -> None:
             used=Path(snakemake.log.usage),
             terminal=terminal,
             cells=[Path(path) for path in getattr(snakemake.input, "cells", [])],
+            inner_metric=inner_metric,
         )
 
 

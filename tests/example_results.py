@@ -176,7 +176,8 @@ def build(
                 networks.append(where / "model.keras")
             all_predictions.append(made)
         if model in selects:
-            _path(random, folder / "results", model, selects[model], strengths, truth, all_predictions)
+            given = strengths, truth, all_predictions, metrics
+            _path(random, folder / "results", model, selects[model], *given)
         else:
             _oos(path, schema, truth, all_predictions, fold_of)
         oos.append(path)
@@ -336,7 +337,7 @@ def _network(random, path, n_outputs, place, n_strengths=None):
         archive.writestr("model.weights.h5", stored.getvalue())
 
 
-def _path(random, results, model, select, strengths, truth, all_predictions):
+def _path(random, results, model, select, strengths, truth, all_predictions, named):
     """Turns a model's cells into cells of a path, and merges them as the rule merge_path does."""
     prepared = prepared_in_memory(results / "prepared")
     far = np.abs(np.arange(len(strengths)) - (len(strengths) - 1) / 2) / len(strengths)
@@ -373,7 +374,7 @@ def _path(random, results, model, select, strengths, truth, all_predictions):
         each = [history.assign(strength=strength)[["strength", *history]] for strength in strengths]
         pd.concat(each).to_csv(folder / "history.csv", index=False)
         cells[repeat, fold] = paths.cell(metadata, prepared.digests[rows], predicted)
-    choice = paths.choose(prepared, cells, select)
+    choice = paths.choose(prepared, cells, select, named)
     write_csv(paths.merge(prepared, cells, choice), results / "oos" / f"{model}.csv")
     paths.write_predictions(results / "oos_path" / f"{model}.parquet", paths.predictions(prepared, cells))
     paths.write_table(results / "path" / f"{model}.csv", choice.table)

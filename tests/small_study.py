@@ -5,12 +5,13 @@ from pathlib import Path
 
 import numpy as np
 from regfold import files
+from regfold.config import headline
 from regfold.config.resolve import resolve
 from regfold.config.strengths import path_of, selects
 from regfold.data import prepare
 from regfold.data.write_text import write_csv
 from regfold.provenance import cell_names, identity
-from regfold.results import oos, paths, saved_model
+from regfold.results import metrics, oos, paths, saved_model
 from regfold.splits import split
 from regfold.training import cell_files
 
@@ -42,11 +43,19 @@ class Study:
         text: the table, as CSV.
         settings: keys of the config's sections data and split.
         models: the models' sections.
-        baselines: the config's list.
+        baselines, metrics: the config's lists.
     """
 
     def __init__(
-        self, text: str, data=None, split=None, models=None, network=None, training=None, baselines=()
+        self,
+        text: str,
+        data=None,
+        split=None,
+        models=None,
+        network=None,
+        training=None,
+        baselines=(),
+        metrics=(),
     ):
         Path("t.csv").write_text(text, encoding="utf-8", newline="")
         self.config = resolve(
@@ -56,6 +65,7 @@ class Study:
                 "network": {"hidden": [5]} | (network or {}),
                 "training": {"epochs": 3, "learning_rate": 0.01} | (training or {}),
                 "baselines": list(baselines),
+                "metrics": list(metrics),
                 "models": models or {"m": {}},
             }
         )
@@ -87,10 +97,14 @@ class Study:
     def features(self) -> np.ndarray:
         return np.load(self.prepared / "features.npy")
 
+    @property
+    def headline(self) -> list[str]:
+        return headline.other_than_rmse(self.config["metrics"])
+
     def train(self, repeat: int = 1, fold: int = 1, model: str = "m", **more) -> dict:
         """One cell; the content of its cell.json."""
         settings = self.config["models"][model]
-        specification = identity.specification(settings)
+        specification = identity.specification(settings, self.headline)
         if (repeat, fold) == cell_names.REFIT:
             cells = [self.folder(*key, model) / "cell.json" for key in self.cells()]
             stopped = (
@@ -108,6 +122,7 @@ class Study:
                 split=self.config["split"],
                 checkpoint_seconds=settings["training"]["checkpoint_seconds"],
                 on_divergence=settings["training"]["on_divergence"],
+                inner_metric=metrics.inner(self.headline[0]) if specification["headline"] else None,
             ),
             self.prepared,
             self.description(repeat, fold),
@@ -203,7 +218,7 @@ class Study:
             "build": settings["network"]["build"],
             "select": selects(self.config).get(model),
         }
-        saved_model.save(oos.read_prepared(self.prepared), model, saved, out)
+        saved_model.save(oos.read_prepared(self.prepared), model, saved, out, self.headline)
         return out
 
     def merge(self, model: str = "m") -> Path:
@@ -212,7 +227,7 @@ class Study:
         folders = [self.folder(*key, model) for key in self.cells()]
         if select := selects(self.config).get(model):
             cells = paths.read_cells(prepared, folders)
-            choice = paths.choose(prepared, cells, select)
+            choice = paths.choose(prepared, cells, select, self.headline)
             write_csv(paths.merge(prepared, cells, choice), path)
             predictions = paths.predictions(prepared, cells)
             paths.write_predictions(self.results / "oos_path" / f"{model}.parquet", predictions)

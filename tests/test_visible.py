@@ -79,7 +79,7 @@ def test_the_flags_of_a_cell_are_lines_of_their_own(tmp_path):
     (tmp_path / "scores.csv").write_text(f'model,repeat,fold,rmse,flags\nm,1,1,0.5,"{FORGED}"\n', newline="")
     result = {"rmse": 0.5, "rmse_of_constant": 1.0, "rmse_fold_sd": None, "rmse_low": None, "repeats": 1}
     summary = {"models": {"m": result}, "ranked_by": "rmse", "duplicates": {"n_in_training": 0}}
-    summary["metrics"] = [{"name": "rmse", "label": "RMSE"}]
+    summary["metrics"] = [{"name": "rmse", "label": "RMSE", "greater_is_better": False}]
     (tmp_path / "summary.json").write_text(json.dumps(summary))
     assert f"  ! fold 1: {SHOWN}\n" in terminal.closing_lines(tmp_path)
 

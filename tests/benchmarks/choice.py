@@ -52,7 +52,7 @@ def _simulate(kind: str, n: int, select: str) -> tuple[np.ndarray, float]:
         losses, truth = errors(kind, n, random)
         chosen = int(path_scores(losses, cells, STRENGTHS, FOLDS)[f"is_{select}"].argmax())
         corrected = bootstrap_bias_corrected(losses, np.arange(n), cells, STRENGTHS, FOLDS, select, seed)
-        mse = losses[:, chosen].mean(), corrected.rmse**2, tibshirani_corrected(losses, cells, chosen) ** 2
+        mse = losses[:, chosen].mean(), corrected.score**2, tibshirani_corrected(losses, cells, chosen) ** 2
         found.append(np.array(mse) / truth[chosen] - 1)
         covered.append(corrected.low**2 <= truth[chosen] <= corrected.high**2)
     return np.mean(found, axis=0), float(np.mean(covered))

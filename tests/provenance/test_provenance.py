@@ -210,6 +210,8 @@ def test_editing_a_module_changes_the_digests_that_depend_on_it(edited):
     }
     predicted = {
         "config.baselines",
+        "config.headline",
+        "training.inner_metric",
         "training.cell",
         "training.cell_files",
         "training.diagnosis",

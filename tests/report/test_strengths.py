@@ -15,9 +15,10 @@ from regfold import files
 from regfold.formatting import significant
 from regfold.report import figures, sentences, tables
 from regfold.report.charts import strengths
-from regfold.results import metrics, study
+from regfold.results import study
+from regfold.results.study import Headline
 
-RMSE = metrics.ranking("regression")
+RMSE = Headline("rmse", "RMSE", greater_is_better=False)
 STRENGTHS = [0.0, 1e-4, 1e-3, 1e-2]
 
 

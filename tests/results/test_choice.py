@@ -98,7 +98,7 @@ def test_bootstrap_equals_the_algorithm_in_loops(seed, n_units, rows_each, selec
     losses = random.chisquare(1, (len(units), 6)) * np.linspace(1.2, 1, 6)
     found = bootstrap_bias_corrected(losses, units, cells, -np.arange(6.0), folds, select, seed, bags=50)
     expected = by_loops(losses, units, cells, folds, select, seed, 50)
-    assert (found.rmse, found.low, found.high) == pytest.approx(expected)
+    assert (found.score, found.low, found.high) == pytest.approx(expected)
 
 
 def test_bootstrap_has_nothing_to_choose_from():
@@ -114,7 +114,7 @@ def test_one_clearly_best_strength_needs_no_correction():
     naive = math.sqrt(losses[:, 0].mean())
     cells = np.arange(500) % 5
     corrected = bootstrap_bias_corrected(losses, np.arange(500), cells, np.arange(3.0), 5, "min", seed=0)
-    assert corrected.rmse == pytest.approx(naive, rel=0.01)
+    assert corrected.score == pytest.approx(naive, rel=0.01)
     assert tibshirani_corrected(losses, cells, 0) == pytest.approx(naive)
 
 
@@ -133,7 +133,7 @@ def test_noise_is_scored_honestly_after_the_choice():
         losses = (random.standard_normal((n, 1)) - 0.5 * random.standard_normal((n, 50))) ** 2
         naive.append(path_scores(losses, cells, strengths, 5)["rmse"].min() ** 2)
         found = bootstrap_bias_corrected(losses, np.arange(n), cells, strengths, 5, "min", seed)
-        corrected.append(found.rmse**2)
+        corrected.append(found.score**2)
         covered.append(found.low**2 <= truth <= found.high**2)
 
     def bias_in_standard_errors(scores):

@@ -47,7 +47,7 @@ def test_interval_and_p_value_by_hand():
     a, b = np.array([2.0, 4.0, 6.0]), np.array([1.0, 1.0, 1.0])
     found = compare(a, b, *cells(3, 1), 3, 0.01)
     se = math.sqrt(5 / 24)
-    assert (found.rmse_a, found.rmse_b, found.difference) == (2, 1, 1)
+    assert (found.score_a, found.score_b, found.difference) == (2, 1, 1)
     assert found.interval() == pytest.approx(stats.t.interval(0.95, 2, loc=1, scale=se), abs=1e-9)
     assert found.p_value() == pytest.approx(2 * stats.t.sf(1 / se, 2), abs=1e-9)
     assert found.rope == pytest.approx(0.015)

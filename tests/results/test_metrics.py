@@ -173,5 +173,9 @@ def test_row_losses_are_not_finite_where_the_metric_is_undefined(metric):
 
 
 def test_models_are_ranked_by_rmse_and_by_the_standardized_one_for_several_targets():
-    assert metrics.ranking("classification").name == metrics.ranking("regression").name == "rmse"
-    assert metrics.ranking("regression", 2).name == "rmse_standardized"
+    assert (
+        metrics.ranking(metrics.of("classification")).name
+        == metrics.ranking(metrics.of("regression")).name
+        == "rmse"
+    )
+    assert metrics.ranking(metrics.of("regression", 2)).name == "rmse_standardized"

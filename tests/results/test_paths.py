@@ -215,7 +215,7 @@ def test_the_summary_says_what_the_choice_did_to_the_score(tmp_path, task, selec
     units = pd.factorize(first["row"])[0]
     assert len(units) == 180 and units.max() == 89  # a row that two repeats test is one unit
     expected = bootstrap_bias_corrected(losses, units, cells, strengths, 5, select, seed=42)
-    assert result["rmse_corrected"] == pytest.approx(expected.rmse)
+    assert result["rmse_corrected"] == pytest.approx(expected.score)
     assert [result["rmse_low"], result["rmse_high"]] == pytest.approx([expected.low, expected.high])
     assert result["rmse_naive"] == result["rmse"]
     assert result["interval"] == "BBC-CV over 90 rows; Tsamardinos et al., 2018"
@@ -228,7 +228,7 @@ def test_the_summary_says_what_the_choice_did_to_the_score(tmp_path, task, selec
     assert (
         "optimistic for l2, whose strength was chosen on these rows" in summary["comparison"][0]["sentence"]
     )
-    assert f"\nl2  RMSE {significant(expected.rmse)} " in said
+    assert f"\nl2  RMSE {significant(expected.score)} " in said
     why = "optimistic: chosen for its score" if select == "min" else "the score on the rows that chose it"
     assert f"; {significant(result['rmse'])} there is {why}, " in said
 
@@ -264,7 +264,9 @@ def test_time_allows_no_bootstrap(tmp_path):
     cells = [files.read_json(path) for path in made.input.cells]
     (path,) = paths.scored(made.params.selects, made.input.path_predictions, cells).values()
     split = {"method": "time", "seed": 42}
-    result = paths.corrected(path, found, metrics.ranking("regression"), np.ones(1), np.arange(90), split)
+    result = paths.corrected(
+        path, found, metrics.compared(metrics.of("regression")), np.ones(1), np.arange(90), split
+    )
     assert result["rmse_corrected"] is None and result["rmse_low"] is None and result["rmse_tt"] is not None
     assert result["interval"] == "the rows of time splits cannot be drawn anew, as BBC-CV does"
 

@@ -391,7 +391,7 @@ def test_summary_and_comparison_file_hold_the_intervals(tmp_path):
     for model in result["models"].values():
         assert 0 < model["rmse_low"] < model["rmse"] < model["rmse_high"]
         assert model["interval"] == "corrected resampled t over 5 folds; Nadeau and Bengio, 2003"
-    scores.write_comparison(tmp_path / "comparison.csv", result["comparison"])
+    scores.write_comparison(tmp_path / "comparison.csv", result)
     header = "model_a,model_b,rmse_a,rmse_b,difference,low,high,p_value,p_a_better,p_equivalent,p_b_better"
     assert (tmp_path / "comparison.csv").read_text().splitlines()[0] == header
     read = pd.read_csv(tmp_path / "comparison.csv")
@@ -400,7 +400,7 @@ def test_summary_and_comparison_file_hold_the_intervals(tmp_path):
     assert read["difference"].to_numpy() == pytest.approx((read["rmse_a"] - read["rmse_b"]).to_numpy())
     assert (read["low"] < read["difference"]).all() and (read["difference"] < read["high"]).all()
     alone = summary(SCHEMA, {"a": found["a"]})
-    scores.write_comparison(tmp_path / "comparison.csv", alone["comparison"])
+    scores.write_comparison(tmp_path / "comparison.csv", alone)
     assert (tmp_path / "comparison.csv").read_text() == header + "\n"
 
 

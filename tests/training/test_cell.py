@@ -8,6 +8,9 @@ import keras
 import numpy as np
 import pytest
 from regfold.errors import RegfoldError
+from regfold.provenance import identity
+from regfold.provenance.changes import settings_changed
+from regfold.results import metrics
 from regfold.splits import folds
 from regfold.training import cell, diagnosis, runner, standardize, validation
 from regfold.training import parts as trainings
@@ -500,6 +503,33 @@ def test_nested_chooses_inside_the_training_rows():
     assert study.train()["path"]["inner_rmse"] == path["inner_rmse"]
     plain = path_study()
     assert plain.train()["trained_epochs"] == 0, "without nested the training is the same one"
+
+
+def test_nested_chooses_by_the_headline(monkeypatch):
+    """Another headline trains nothing: it chooses among what the inner folds have trained."""
+    given = {"models": {"m": {"penalty": PATH, "select": "nested"}}, "training": {"epochs": 30}}
+    first = Study(text(table()), **given).train()
+    plain = identity.specification(Study(text(table()), **given).config["models"]["m"])
+    for name in ("log_loss", "accuracy", "roc_auc"):
+        study = Study(text(table()), metrics=[name], **given)
+        about = study.train()
+        assert about["trained_epochs"] == 0 and about["digests"]["states"] == first["digests"]["states"]
+        path = about["path"]
+        scores = np.array(path[f"inner_{name}"])
+        best = scores.min() if name == "log_loss" else scores.max()
+        of_best = [
+            strength for strength, score in zip(path["strengths"], scores, strict=True) if score == best
+        ]
+        assert path["strengths"][path["chosen"]] == max(of_best), "of equal ones the strongest"
+        assert settings_changed(about, identity.specification(study.config["models"]["m"], [name])) == []
+        assert settings_changed(about, plain) == [
+            "the metric that chooses inside the training rows (select: nested) changed"
+        ]
+    by_rmse = metrics.inner("rmse")
+    monkeypatch.setattr(metrics, "inner", lambda name: by_rmse)
+    again = study.train()["path"]
+    assert again["inner_rmse"] == pytest.approx(first["path"]["inner_rmse"])
+    assert again["chosen"] == first["path"]["chosen"]
 
 
 def test_nested_takes_the_strongest_where_training_rows_cannot_be_divided():

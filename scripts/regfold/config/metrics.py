@@ -15,6 +15,8 @@ TAKEN = {
     *("interval", "targets", "n_rows", "n_rows_tested", "n_cells", "repeats", "folds", "flagged_cells"),
     *("ece", "calibration_slope", "calibration_intercept"),
     *("path", "strengths", "select", "chosen_strength"),
+    # And path/<model>.csv, scores_by.csv and comparison.csv.
+    *("strength", "rmse_train", "nonzero", "inputs", "is_min", "is_one_se", "column", "level", "n", "small"),
 }
 ENDINGS = ("_low", "_high", "_of_constant", "_fold_mean", "_fold_sd", "_naive", "_corrected", "_tt")
 

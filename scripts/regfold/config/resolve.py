@@ -88,6 +88,12 @@ def _resolve(raw: dict, inputs_exist: bool) -> dict:
     report = schema.defaults(keys["report"]) | given.get("report", {})
     named = [*given.get("metrics", keys["metrics"]["default"])]
     metrics.check(named)
+    nested = next((name for name, model in models.items() if model["select"] == "nested"), None)
+    if nested and metrics.own(named[:1]):
+        raise RegfoldError(
+            f"metrics: {quote(named[0])} stands first, but models.{nested}.select is nested, where it would "
+            "have to choose inside the training; expected a known metric first, or select: min or one_se"
+        )
     new_data = given.get("new_data")
     if new_data is not None:
         check_table(new_data, "new_data", exists=inputs_exist)

@@ -19,6 +19,8 @@ def settings_changed(cell: dict, specification: dict) -> list[str]:
             why.append(f"settings changed: {name} {_show(then)} -> {_show(now)}")
     if digests.get("nested") != specification.get("nested"):
         why.append("the choice inside the training rows (select: nested) is new, gone, or made by other code")
+    if digests.get("headline") != specification.get("headline"):
+        why.append("the metric that chooses inside the training rows (select: nested) changed")
     if digests.get("build") != specification.get("build"):
         why.append("the file of network.build changed")
     for library, now in specification["versions"].items():

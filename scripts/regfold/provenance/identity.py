@@ -8,7 +8,7 @@ from importlib import metadata
 from pathlib import Path
 from statistics import median
 
-from regfold.config import baselines
+from regfold.config import baselines, headline
 from regfold.provenance.code import code_digest, module_path, source_digest
 
 # Where the code that trains begins. `processors` decides the number of threads, and with it the last bit.
@@ -25,25 +25,30 @@ DIGESTS = ("train", "encoding", "validation", "test", "layout")
 # With early stopping `validation` too: what decides which training rows are validation rows.
 TRAINED = ("repeat", "fold", "train", "encoding")
 # What changes how a cell's job works and what it writes, but not the network.
-NOT_TRAINED = ("checkpoint_seconds", "on_divergence", "cell", "nested")
+NOT_TRAINED = ("checkpoint_seconds", "on_divergence", "cell", "nested", "headline")
 
 
-def specification(model: dict) -> dict:
+def specification(model: dict, chosen_by: Sequence[str] = ()) -> dict:
     """All that the training of one model depends on besides its rows: Snakemake compares it.
 
     Args:
         model: the model's resolved settings, with `network`, `training`, `penalty` and `select`.
+        chosen_by: the metric that chooses on inner folds, if not the RMSE, see config.headline.
 
     Returns:
         a dictionary that is the same if and only if the same networks come out.
     """
     build = model["network"]["build"]
     training = {name: value for name, value in model["training"].items() if name not in NOT_TRAINED}
+    nested = model["select"] == "nested"
     return {
         "network": {"build": build} if build else model["network"],
         "training": training,
         "penalty": model["penalty"],
-        "nested": code_digest(module_path("splits.inner")) if model["select"] == "nested" else None,
+        "nested": code_digest(module_path("splits.inner")) if nested else None,
+        "headline": [*chosen_by, code_digest(module_path("results.metrics"))]
+        if nested and chosen_by
+        else None,
         "build": source_digest(Path(build.rpartition(":")[0])) if build else None,
         "code": code_digest(*map(module_path, TRAINING)),
         "cell": code_digest(module_path("training.cell")),
@@ -73,7 +78,8 @@ def refit_specification(specification: dict, cells: Sequence[dict]) -> dict:
 
 def specifications(config: dict) -> dict[str, dict]:
     """What each model and each baseline of a resolved config depends on besides its rows, by name."""
-    models = {name: specification(model) for name, model in config["models"].items()}
+    chosen_by = headline.other_than_rmse(config["metrics"])
+    models = {name: specification(model, chosen_by) for name, model in config["models"].items()}
     seed = config["split"]["seed"]
     return models | {
         name: baseline_specification(baselines.NAMES[name], seed) for name in baselines.of(config)

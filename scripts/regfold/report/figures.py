@@ -37,6 +37,8 @@ MOST_TARGETS, MOST_EXTREME = 12, 3
 MOST_BESIDE = 4
 # Of more targets, residuals have no pictures.
 MOST_RESIDUALS = 4
+# Metrics that have the target's unit.
+IN_UNITS = ("rmse", "mae")
 # training.loss -> its name on an axis.
 LOSSES = {
     "crossentropy": "cross-entropy",
@@ -121,9 +123,9 @@ def write(figures: Sequence[Figure], folder: str | Path) -> dict[str, str]:
 
 
 def _differences(study: Study) -> list[Figure]:
-    best, label = study.best, study.ranking.label
+    best = study.best
     lines = [
-        line | {"rope": study.summary["rope"] * (line["rmse"] + line["rmse_of_best"]) / 2}
+        line | {"rope": study.summary["rope"] * abs(line["score"] + line["score_of_best"]) / 2}
         for line in study.against_best()
         if line["low"] is not None
     ]
@@ -137,7 +139,7 @@ def _differences(study: Study) -> list[Figure]:
             "Point: difference of the pooled scores; line: its 95 % interval, grey where no difference "
             "is measurable (p of 0.05 or more, corrected for the number of pairs). Shaded: differences that "
             "do not matter in practice (compare.rope).",
-            differences.against_best(lines, label, best),
+            differences.against_best(lines, study.ranking, best),
             640,
         )
     ]
@@ -155,8 +157,10 @@ def _paths(study: Study) -> list[Figure]:
                 "path",
                 f"Score along the path{suffix}",
                 f"{metric.label} of held-out rows at every strength: mean of folds, shaded by one standard "
-                "error (SE). Dashed: the strength with the lowest pooled score, and the strongest whose mean "
-                "is within one standard error of it." + " Ticks: the choices of the folds." * nested,
+                f"error (SE). Dashed: the strength with the {metric.best} pooled score, and the strongest "
+                "whose mean is within one standard error of it."
+                + " Ticks: the choices of the folds."
+                * nested,
                 strengths.score_along_path(
                     table, result["path"], metric, result["chosen_strength"] if nested else ()
                 ),
@@ -235,7 +239,7 @@ def _by_level(study: Study) -> list[Figure]:
 def _importance(study: Study) -> list[Figure]:
     if not (study.importance["model"] == study.best).any():
         return []
-    metric, repeats = study.ranking, study.models[study.best]["repeats"] > 1
+    metric, repeats = study.rmse, study.models[study.best]["repeats"] > 1
     n_columns = study.importance["column"].nunique()
     which = f" The {intervals.MOST_COLUMNS} most important of {n_columns:,} columns; all: importance.csv."
     return [
@@ -255,7 +259,7 @@ def _importance(study: Study) -> list[Figure]:
 
 def _folds(study: Study) -> Figure:
     metric, unit, flagged = study.ranking, "", bool((study.scores["flags"] != "").any())
-    if not study.classifies and not metric.standardized:
+    if not study.classifies and len(study.schema["target"]) == 1 and metric.name in IN_UNITS:
         unit = f" in units of {label(study.schema['target'][0], 24)}"
     optimistic = any(study.models[model]["select"] != NESTED for model in study.paths)
     return Figure(
@@ -263,7 +267,7 @@ def _folds(study: Study) -> Figure:
         "folds",
         "Score of each fold",
         f"A point is the {metric.label} of one fold's held-out rows, the bar the {metric.label} pooled over "
-        "all of them. Lower is better."
+        f"all of them. {'Higher' if metric.greater_is_better else 'Lower'} is better."
         + " Flagged folds are diamonds in orange." * flagged
         + f" With a path: at the chosen strength, {OPTIMISTIC}." * optimistic,
         common.fold_strip(study.scores, study.models, metric, unit),

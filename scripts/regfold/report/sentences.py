@@ -2,6 +2,7 @@
 
 import pandas as pd
 
+from regfold.config.headline import RMSES
 from regfold.formatting import first_few, significant
 from regfold.report import tables
 from regfold.report.charts.common import label
@@ -45,10 +46,11 @@ def headline(study: Study) -> dict:
 
 def _choices(study: Study, result: dict) -> list[str]:
     """What was chosen for its score, in sentences: a strength of the path, the best of several models."""
-    strength = remarks.choice(result, study.ranking.name)
+    strength = remarks.choice(result, study.summary)
     found = [f"Strength of the penalty: {strength}."] if strength else []
     if len(study.networks) > 1:
-        found.append(f"The lowest of {len(study.networks)} models on the same folds; {remarks.OPTIMISTIC}.")
+        best = study.ranking.best
+        found.append(f"The {best} of {len(study.networks)} models on the same folds; {remarks.OPTIMISTIC}.")
     return found
 
 
@@ -81,7 +83,11 @@ def interval(result: dict, metric: str) -> str:
 
 
 def _unit(study: Study) -> str:
-    targets = study.schema["target"]
+    targets, metric = study.schema["target"], study.ranking
+    if metric.name not in RMSES:
+        better = "higher is better" if metric.greater_is_better else "lower is better"
+        alone = metric.name == "mae" and len(targets) == 1
+        return f"in units of {label(targets[0])}, {better}" if alone else better
     if study.classifies:
         return "of class probabilities"
     return f"in units of {label(targets[0])}" if len(targets) == 1 else "in each target's standard deviations"
@@ -90,6 +96,21 @@ def _unit(study: Study) -> str:
 def _meaning(study: Study, result: dict) -> str:
     if result["rmse"] is None:
         return "There is no score: the predictions of a fold are not finite. See the warnings."
+    return _against_constant(study, result) + _in_rmse(study, result)
+
+
+def _against_constant(study: Study, result: dict) -> str:
+    """What a headline other than the RMSE is for the constant answer; "" where it is the RMSE."""
+    metric = study.ranking
+    constant = result[f"{metric.name}_of_constant"]
+    if metric.name in RMSES or constant is None:
+        return ""
+    what = f"the {'class frequencies' if study.classifies else 'mean'} of the training rows"
+    return f"{metric.label} of always answering with {what}: {significant(constant, 3)}. "
+
+
+def _in_rmse(study: Study, result: dict) -> str:
+    """What the RMSE is for the model and for the constant answer."""
     if study.classifies:
         constant = significant(result["rmse_of_constant"], 3)
         return (
@@ -132,7 +153,7 @@ def warnings(study: Study) -> list[str]:
     for model, result in study.models.items():
         if result["rmse"] is None:
             found.append(f"Model {model} has no score: the predictions of a fold are not finite.")
-        for remark in remarks.no_better_than_constant(result, study.ranking.name):
+        for remark in remarks.no_better_than_constant(result, study.summary):
             found.append(f"Model {model} is {remark}.")
         for remark in remarks.end_of_path(result):
             found.append(f"Model {model}: {remark}.")
@@ -169,7 +190,8 @@ def worst_levels(study: Study) -> list[str]:
     of_best = study.by[(study.by["model"] == study.best) & ~study.by["small"]]
     overall = study.models[study.best][metric.name]
     for column, scores in of_best.dropna(subset=metric.name).groupby("column", sort=False):
-        worst = scores.loc[scores[metric.name].idxmax()]
+        values = scores[metric.name]
+        worst = scores.loc[values.idxmin() if metric.greater_is_better else values.idxmax()]
         low, high = (worst[f"{metric.name}_{end}"] for end in ("low", "high"))
         text = (
             f"{label(column)}: model {study.best} is worst for {label(worst['level'])} "
@@ -223,7 +245,7 @@ def citation(study: Study) -> str:
     if "targets" in result:
         each = [f"{label(name)} {significant(scores['rmse'])}" for name, scores in result["targets"].items()]
         text += f" RMSE in each target's own units: {first_few(each, MOST_NAMED)}."
-    if strength := remarks.choice(result, metric):
+    if strength := remarks.choice(result, study.summary):
         text += f" Strength of the penalty: {strength}."
     if len(study.networks) > 1:
         text += (

@@ -149,7 +149,7 @@ def weights(study: Study) -> Table:
 
 def comparison(study: Study) -> Table:
     """A line per other model, against the best one: how much they differ, and how surely."""
-    label, best = study.ranking.label, study.best
+    metric, best = study.ranking, study.best
     lines = []
     for line in study.against_best():
         cells = ["–" if line["difference"] is None else significant(line["difference"], 3), *["–"] * 4]
@@ -162,7 +162,7 @@ def comparison(study: Study) -> Table:
         [
             "model",
             f"against {best}",
-            f"{label} higher by",
+            f"{metric.label} {metric.worse} by",
             "95 % interval",
             "p value",
             f"P({best} is better)",
@@ -216,7 +216,7 @@ def importance(study: Study) -> Table:
     return Table(
         [
             "column",
-            f"{study.ranking.label} higher by",
+            f"{study.rmse.label} higher by",
             "95 % interval",
             "among a fold's five most important",
             "correlates above 0.9 with",

@@ -82,6 +82,7 @@ def table(
     columns: Mapping[str, Levels],
     method: str,
     groups: np.ndarray | None,
+    chosen: Sequence[metrics.Metric] = (),
 ) -> pd.DataFrame:
     """A line for each model, column and level that a tested row has.
 
@@ -92,14 +93,19 @@ def table(
         columns: column -> the level of each line of an OOS file.
         method: `split.method`.
         groups: (n,) int, the group of each line of an OOS file; None without groups.
+        chosen: all metrics, the headline first, see `metrics.reported`; (): those of the task.
 
     Returns:
         model, column, level, n (rows, each counted once), small (bool: fewer than SMALL rows), the task's
         metrics over the level's rows (NaN where undefined), and the 95 % interval of each RMSE, `<rmse>_low`
-        and `<rmse>_high` (NaN where there is none), see `intervals.of_mean`.
+        and `<rmse>_high` (NaN where there is none), see `intervals.of_mean`. Another headline has its value,
+        if it is the user's own, and its interval behind; no interval if it is no mean over rows, as a level
+        has too few rows in a fold for a value of each.
     """
-    chosen = metrics.of(schema["task"], len(schema["target"]))
-    rmses = [metric for metric in chosen if metric.function is metrics.rmse]
+    known = metrics.of(schema["task"], len(schema["target"]))
+    compared = metrics.compared(chosen or known)
+    scored = (*known, *(metric for metric in compared if metric not in known))
+    means = [metric for metric in compared if metric.row_loss]
     lines = []
     for model, oos in models.items():
         deviation, rows = deviations(oos.truth), pd.factorize(oos.row)[0]
@@ -115,8 +121,8 @@ def table(
                 truth, prediction = oos.truth[part], oos.prediction[part]
                 n = len(np.unique(rows[part]))
                 line = dict(zip(KEYS, (model, column, level, n, n < SMALL), strict=True))
-                line |= metrics.score(chosen, truth, prediction, deviation)
-                for metric in rmses:
+                line |= metrics.score(scored, truth, prediction, deviation)
+                for metric in means:
                     losses = metrics.row_losses(metric, truth, prediction, deviation)
                     in_cells, of_cell, n_test = np.unique(cell[part], return_inverse=True, return_counts=True)
                     interval = of_mean(
@@ -131,8 +137,8 @@ def table(
                     )
                     line |= {f"{metric.name}_low": interval.low, f"{metric.name}_high": interval.high}
                 lines.append(line)
-    ends = [f"{metric.name}_{end}" for metric in rmses for end in ("low", "high")]
-    names = [metric.name for metric in chosen]
+    ends = [f"{metric.name}_{end}" for metric in compared for end in ("low", "high")]
+    names = [metric.name for metric in scored]
     return pd.DataFrame(lines, columns=[*KEYS, *names, *ends]).astype(dict.fromkeys(ends, float))
 
 

@@ -1,4 +1,4 @@
-"""Comparison of two models on the same folds, from the squared errors of the same out-of-sample rows.
+"""Comparison of two models on the same folds, from the losses of the same out-of-sample rows.
 
 Everything rests on one distribution of the difference: Student's t with the corrected variance of Nadeau and
 Bengio (2003), see `intervals.from_cells`. Read as a sampling distribution it gives interval and p value; read
@@ -6,7 +6,7 @@ as a posterior it is the Bayesian correlated t test (Benavoli, Corani, Demsar an
 change", JMLR 18), which also says how probable it is that the two do not differ in practice.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
@@ -14,8 +14,10 @@ import numpy as np
 import pandas as pd
 from scipy.special import stdtr, stdtrit
 
+from regfold.config.headline import RMSES
 from regfold.formatting import significant
 from regfold.results.intervals import LEVEL, Estimate, from_cells
+from regfold.results.metrics import RMSE, Metric
 
 COLUMNS = (
     "model_a",
@@ -33,52 +35,80 @@ COLUMNS = (
 MOST_REPEATS = 100
 
 
+def columns(metric: str) -> tuple[str, ...]:
+    """Where comparison.csv has a metric's numbers, in the order of COLUMNS; an RMSE has the fixed names."""
+    numbers = COLUMNS[2:]
+    if metric in RMSES:
+        return numbers
+    return tuple(f"{metric}_{name.removeprefix(f'{RMSE.name}_')}" for name in numbers)
+
+
 def of_scores(
-    scores: pd.DataFrame, metric: str, method: str, rope: float, optimistic: Collection[str] = ()
+    scores: pd.DataFrame,
+    metrics: Sequence[Metric],
+    method: str,
+    rope: float,
+    optimistic: Collection[str] = (),
 ) -> list[dict]:
     """Every pair of a study's models compared, see `pairs`.
 
     Args:
         scores: scores.csv, see `scores.table`.
-        metric: the RMSE that ranks the models, a column of scores.csv.
+        metrics: the RMSE by which models are compared, and the headline behind it where that is another
+            metric; both are columns of scores.csv.
         method: `split.method`.
-        rope: region of practical equivalence, relative to the RMSE.
+        rope: region of practical equivalence, relative to the metric.
         optimistic: the models whose strength was chosen for its score on the rows that are compared.
+
+    Returns:
+        a line per pair: the models, `columns` of each metric, and `sentence`, which is of the last one.
     """
-    cells = dict(iter(scores.groupby("model", sort=False)))
+    cells, found = dict(iter(scores.groupby("model", sort=False))), []
     first = next(iter(cells.values()))
-    return pairs(
-        {model: np.square(lines[metric].to_numpy()) for model, lines in cells.items()},
-        first["n_test"].to_numpy(),
-        first["n_train"].to_numpy(),
-        folds=first["fold"].nunique(),
-        rope=rope,
-        method=method,
-        optimistic=optimistic,
-    )
+    for metric in metrics:
+        values = {model: lines[metric.name].to_numpy() for model, lines in cells.items()}
+        lines = pairs(
+            {model: np.square(own) for model, own in values.items()} if metric.root else values,
+            first["n_test"].to_numpy(),
+            first["n_train"].to_numpy(),
+            folds=first["fold"].nunique(),
+            rope=rope,
+            method=method,
+            optimistic=optimistic,
+            metric=metric,
+        )
+        names = dict(zip(COLUMNS[2:], columns(metric.name), strict=True))
+        found.append([{names.get(name, name): value for name, value in line.items()} for line in lines])
+    return [of_rmse | headline for of_rmse, headline in zip(found[0], found[-1], strict=True)]
 
 
 @dataclass(frozen=True)
 class Difference:
-    """How two models' RMSEs differ: a's minus b's, so below 0 a is better.
+    """How two models' scores differ: a's minus b's.
 
     Args:
         estimate: of the difference, None where the folds do not allow one.
         folds: cells of one cross-validation.
         overlap: test rows for each training row of a cell.
-        rope: half the width of the region of practical equivalence, in the RMSE's units.
+        rope: half the width of the region of practical equivalence, in the score's units.
+        greater_is_better: whether a is better where the difference is above 0, not below.
     """
 
-    rmse_a: float
-    rmse_b: float
+    score_a: float
+    score_b: float
     estimate: Estimate | None
     folds: int
     overlap: float
     rope: float
+    greater_is_better: bool = False
 
     @property
     def difference(self) -> float:
-        return self.rmse_a - self.rmse_b
+        return self.score_a - self.score_b
+
+    @property
+    def a_is_better(self) -> bool:
+        return (self.difference > 0) == self.greater_is_better
 
     def interval(self) -> tuple[float, float]:
         """The 95 % interval of the difference."""
@@ -91,9 +121,10 @@ class Difference:
 
     def probabilities(self) -> tuple[float, float, float]:
         """That a is better, that both are equivalent in practice, that b is better."""
-        a_better = _below(self.estimate, self.difference, -self.rope)
-        b_better = _below(self.estimate, -self.difference, -self.rope)
-        return a_better, 1 - a_better - b_better, b_better
+        lower = _below(self.estimate, self.difference, -self.rope)
+        higher = _below(self.estimate, -self.difference, -self.rope)
+        a_better, b_better = (higher, lower) if self.greater_is_better else (lower, higher)
+        return a_better, 1 - lower - higher, b_better
 
     def repeats_needed(self, level: float) -> int | None:
         """Repeats of the cross-validation at which an interval around this difference would exclude 0.
@@ -121,25 +152,35 @@ def compare(
     n_train: np.ndarray,
     folds: int,
     rope: float,
+    metric: Metric = RMSE,
 ) -> Difference:
-    """Compare two models by their RMSE, from their mean squared errors in the same cells.
+    """Compare two models by a metric, from what it is in the same cells.
 
     The RMSE is no mean over rows, but close to its value A it is, to first order, the mean of
-    A + (error^2 - A^2) / (2 A) (the delta method); the corrected t is that of these values' differences.
+    A + (error^2 - A^2) / (2 A) (the delta method); the corrected t is that of these values' differences. A
+    metric that is not made of a mean over rows is compared by the mean of its values in the cells.
 
     Args:
-        means_a, means_b: (J,) mean squared errors of the cells, which tested the same rows for both models.
+        means_a, means_b: (J,) of the cells, which tested the same rows for both models: the metric, or the
+            mean squared error if the metric is its root.
         n_test, n_train: (J,) the cells' rows.
         folds: cells of one cross-validation.
-        rope: region of practical equivalence, relative to the mean of both RMSEs.
+        rope: region of practical equivalence, relative to the size of the mean of both scores.
+        metric: the metric.
     """
-    rmse_a, rmse_b = (float(np.sqrt(np.average(means, weights=n_test))) for means in (means_a, means_b))
+    scores = [float(np.average(means, weights=n_test)) for means in (means_a, means_b)]
+    if metric.root:
+        scores = [float(np.sqrt(score)) for score in scores]
     estimate = None
-    if len(n_test) > 1 and np.isfinite(rmse_a + rmse_b):
-        differences = _linearized(means_a, rmse_a) - _linearized(means_b, rmse_b)
+    if len(n_test) > 1 and np.isfinite(sum(scores)):
+        differences = means_a - means_b
+        if metric.root:
+            differences = _linearized(means_a, scores[0]) - _linearized(means_b, scores[1])
         estimate = from_cells(differences, n_test, n_train)
     overlap = float(np.sum(n_test) / np.sum(n_train))
-    return Difference(rmse_a, rmse_b, estimate, folds, overlap, rope * (rmse_a + rmse_b) / 2)
+    return Difference(
+        *scores, estimate, folds, overlap, abs(rope * sum(scores) / 2), metric.greater_is_better
+    )
 
 
 def _linearized(means: np.ndarray, rmse: float) -> np.ndarray:
@@ -169,41 +210,43 @@ def pairs(
     rope: float,
     method: str,
     optimistic: Collection[str] = (),
+    metric: Metric = RMSE,
 ) -> list[dict]:
     """Every pair of models compared, in the order of models.
 
     Args:
-        models: model -> (J,) mean squared errors of its cells, in one order of cells for all models.
+        models: model -> (J,) of its cells, see `compare`, in one order of cells for all models.
         n_test, n_train: (J,) the cells' rows.
         folds: cells of one cross-validation.
-        rope: region of practical equivalence, relative to the RMSE.
+        rope: region of practical equivalence, relative to the metric.
         method: `split.method`; folds in the order of time are not exchangeable and allow no interval.
         optimistic: the models whose strength was chosen for its score on these rows; sentences say so.
+        metric: by which they are compared.
 
     Returns:
         a line per pair: COLUMNS and `sentence`. The p value is corrected for the number of pairs; low and
         high are the pair's own 95 % interval. They and the probabilities are None where there is no interval.
     """
     differences = {
-        (a, b): compare(models[a], models[b], n_test, n_train, folds, rope)
+        (a, b): compare(models[a], models[b], n_test, n_train, folds, rope, metric)
         for a, b in combinations(models, 2)
     }
     tested = [pair for pair in differences if differences[pair].estimate is not None and method != "time"]
     p_values = holm(np.array([differences[pair].p_value() for pair in tested]))
     lines = []
     for pair, difference in differences.items():
-        values = [*pair, *map(_finite, (difference.rmse_a, difference.rmse_b, difference.difference))]
+        values = [*pair, *map(_finite, (difference.score_a, difference.score_b, difference.difference))]
         if pair in tested:
             p_value = float(p_values[tested.index(pair)])
             values += [*difference.interval(), p_value, *difference.probabilities()]
-            sentence = _sentence(*pair, difference, p_value, rope, len(tested))
+            sentence = _sentence(*pair, difference, p_value, rope, len(tested), metric)
             if chosen := [model for model in pair if model in optimistic]:
                 sentence += (
                     f"; optimistic for {' and '.join(chosen)}, whose strength was chosen on these rows"
                 )
         else:
             values += [None] * (len(COLUMNS) - len(values))
-            sentence = "not compared: " + _why_not(difference, method)
+            sentence = "not compared: " + _why_not(difference, method, metric)
         lines.append(dict(zip(COLUMNS, values, strict=True)) | {"sentence": sentence})
     return lines
 
@@ -212,20 +255,24 @@ def _finite(value: float) -> float | None:
     return value if np.isfinite(value) else None
 
 
-def _why_not(difference: Difference, method: str) -> str:
+def _why_not(difference: Difference, method: str, metric: Metric) -> str:
     if not np.isfinite(difference.difference):
-        return "some predictions are not finite"
+        undefined = f"the {metric.label} of a fold is undefined"
+        return "some predictions are not finite" if metric.root else undefined
     return "time splits have no exchangeable folds" if method == "time" else "one fold shows no spread"
 
 
-def _sentence(a: str, b: str, difference: Difference, p_value: float, rope: float, n_pairs: int) -> str:
+def _sentence(
+    a: str, b: str, difference: Difference, p_value: float, rope: float, n_pairs: int, metric: Metric
+) -> str:
     """The result of one pair in words."""
     size = significant(abs(difference.difference), 2)
     equivalent = difference.probabilities()[1]
-    within = f"within {significant(100 * rope, 2)} % of the RMSE with probability {equivalent:.2f}"
+    label = RMSE.label if metric.root else metric.label
+    within = f"within {significant(100 * rope, 2)} % of the {label} with probability {equivalent:.2f}"
     if p_value < 1 - LEVEL:
         low, high = (significant(bound, 2) for bound in sorted(map(abs, difference.interval())))
-        text = f"{a if difference.difference < 0 else b} is better by {size} ({low} to {high})"
+        text = f"{a if difference.a_is_better else b} is better by {size} ({low} to {high})"
         return f"{text}, yet {within}" if equivalent >= LEVEL else text
     if equivalent >= LEVEL:
         return f"equivalent in practice: {within}"

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import expit, logit, stdtrit
 
-from regfold.results.metrics import SHARE, Metric
+from regfold.results.metrics import LOSS, SHARE, SKILL, Metric
 
 LEVEL = 0.95
 # The interval from rows is an asymptotic one. With fewer, that from folds covers better (docs/statistics.md).
@@ -82,21 +82,27 @@ def from_cells(means: np.ndarray, n_test: np.ndarray, n_train: np.ndarray) -> Es
     return Estimate(float(mean), float(np.sqrt(variance * factor)), len(means) - 1)
 
 
-def bounds(mean: Estimate, metric: Metric, level: float = LEVEL) -> tuple[float, float]:
-    """The bounds of a metric that is a mean over rows, or the root of one, from the estimated mean.
+def bounds(estimate: Estimate, metric: Metric, level: float = LEVEL) -> tuple[float, float]:
+    """The bounds of a metric, from its estimated mean, on a scale on which they stay within its limits.
 
-    A loss: mean * exp(-+ t * se / mean), then the root if there is one; 0 and 0 where there is no error. A
-    share: the same on the scale of its log odds (delta method).
+    A loss: mean * exp(-+ t * se / mean), then the root if there is one; 0 and 0 where there is no error. Of
+    what is at most 1 the distance to 1 is such a loss; a share has the scale of its log odds (delta method).
     """
+    mean, half = estimate.mean, estimate.half_width(level)
     if metric.limits == SHARE:
-        width = mean.half_width(level) / (mean.mean * (1 - mean.mean))
-        low, high = expit(logit(mean.mean) + np.array([-width, width]))
-        return float(low), float(high)
-    if mean.mean == 0:
-        return 0.0, 0.0
-    factor, score = np.exp(mean.half_width(level) / mean.mean / (2 if metric.root else 1)), mean.mean
-    score = np.sqrt(score) if metric.root else score
-    return float(score / factor), float(score * factor)
+        low, high = expit(logit(mean) + np.array([-half, half]) / (mean * (1 - mean)))
+    elif metric.limits == SKILL:
+        factor = np.exp(half / (1 - mean))
+        low, high = 1 - (1 - mean) * factor, 1 - (1 - mean) / factor
+    elif metric.limits == LOSS and mean > 0:
+        factor, score = (
+            np.exp(half / mean / (2 if metric.root else 1)),
+            np.sqrt(mean) if metric.root else mean,
+        )
+        low, high = score / factor, score * factor
+    else:
+        low, high = mean - half, mean + half
+    return float(low), float(high)
 
 
 def of_mean(
@@ -129,12 +135,34 @@ def of_mean(
     n_units = int(units.max()) + 1
     if repeats == 1 and n_units >= MANY_UNITS:
         kind = "rows" if n_units == len(losses) else "groups"
-        estimate, how = from_rows(losses, units), f"{n_units:,} {kind}; Bayle et al., 2020"
-    elif len(means) == 1:
+        return _interval(metric, from_rows(losses, units), f"{n_units:,} {kind}; Bayle et al., 2020")
+    if len(means) == 1:
         return Interval(None, None, "one fold shows no spread")
-    else:
-        estimate = from_cells(means, n_test, n_train)
-        how = f"corrected resampled t over {len(means)} folds; Nadeau and Bengio, 2003"
-    if metric.limits == SHARE and estimate.se == 0:
+    how = f"corrected resampled t over {len(means)} folds; Nadeau and Bengio, 2003"
+    return _interval(metric, from_cells(means, n_test, n_train), how)
+
+
+def of_folds(
+    metric: Metric, values: np.ndarray, n_test: np.ndarray, n_train: np.ndarray, method: str
+) -> Interval:
+    """The interval of the folds' mean of a metric that is no mean over rows.
+
+    Args:
+        metric: the metric.
+        values, n_test, n_train: (J,) the cells' values, NaN where undefined, and rows, as in `from_cells`.
+        method: `split.method`.
+    """
+    if not np.isfinite(values).all():
+        return Interval(None, None, f"the {metric.label} of a fold is undefined")
+    if method == "time":
+        return Interval(None, None, "time splits have no exchangeable folds")
+    if len(values) == 1:
+        return Interval(None, None, "one fold shows no spread")
+    how = f"of the folds' mean: corrected resampled t over {len(values)} folds; Nadeau and Bengio, 2003"
+    return _interval(metric, from_cells(values, n_test, n_train), how)
+
+
+def _interval(metric: Metric, estimate: Estimate, how: str) -> Interval:
+    if metric.limits != LOSS and estimate.se <= 1e-12 * abs(estimate.mean):
         return Interval(None, None, f"the {metric.label} of all folds is the same, which shows no spread")
     return Interval(*bounds(estimate, metric), how)

@@ -12,6 +12,7 @@ from sklearn import metrics
 from regfold.config import functions
 from regfold.config import metrics as metric_list
 from regfold.errors import RegfoldError, quote
+from regfold.training.inner_metric import InnerMetric
 
 
 @dataclass(frozen=True)
@@ -119,7 +120,7 @@ def hits(truth: np.ndarray, prediction: np.ndarray) -> np.ndarray:
     return np.where(np.isfinite(prediction).all(axis=1), right, math.nan)
 
 
-LOSS, SHARE = (0.0, math.inf), (0.0, 1.0)
+LOSS, SHARE, SKILL = (0.0, math.inf), (0.0, 1.0), (-math.inf, 1.0)
 RMSE = Metric("rmse", "RMSE", rmse, row_loss=squared_errors, root=True, limits=LOSS)
 METRICS = {
     "classification": (
@@ -136,7 +137,7 @@ METRICS = {
         RMSE,
         replace(RMSE, name="rmse_standardized", label="standardized RMSE", standardized=True),
         Metric("mae", "MAE", metrics.mean_absolute_error, row_loss=absolute_errors, limits=LOSS),
-        Metric("r2", "R²", r2, greater_is_better=True, limits=(-math.inf, 1.0)),
+        Metric("r2", "R²", r2, greater_is_better=True, limits=SKILL),
     ),
 }
 
@@ -170,6 +171,16 @@ def reported(task: str, n_targets: int, named: Sequence[str]) -> tuple[Metric, .
             )
         chosen.append(_own(name) if ":" in name else known.pop(name))
     return (*chosen, *known.values())
+
+
+def inner(name: str) -> InnerMetric:
+    """A known metric as training takes it, to choose on inner folds."""
+    metric = next(metric for known in METRICS.values() for metric in known if metric.name == name)
+
+    def of_rows(truth: np.ndarray, prediction: np.ndarray) -> float:
+        return score([metric], truth, prediction)[name]
+
+    return InnerMetric(name, metric.greater_is_better, of_rows)
 
 
 def _own(named: str) -> Metric:
@@ -220,14 +231,20 @@ def row_losses(
     return metric.row_loss(truth, prediction, *[deviation] * metric.standardized)
 
 
-def rmses(task: str, n_targets: int = 1) -> tuple[Metric, ...]:
-    """The RMSEs among a task's metrics, the one that ranks models last."""
-    return tuple(metric for metric in of(task, n_targets) if metric.function is rmse)
+def ranking(chosen: Sequence[Metric]) -> Metric:
+    """The metric by which strengths are chosen and models ranked and compared.
+
+    Args:
+        chosen: all metrics of a study, see `reported`: the first one, and if that is the RMSE, for several
+            targets the one in which each counts the same.
+    """
+    return chosen[0] if chosen[0].function is not rmse else compared(chosen)[-1]
 
 
-def ranking(task: str, n_targets: int = 1) -> Metric:
-    """The metric that ranks models: RMSE; for several targets the one in which each counts the same."""
-    return rmses(task, n_targets)[-1]
+def compared(chosen: Sequence[Metric]) -> tuple[Metric, ...]:
+    """The metrics that have intervals: the RMSEs, and last the one that ranks models, see `ranking`."""
+    order = sorted((metric for metric in chosen if metric.function is rmse), key=lambda m: m.standardized)
+    return (*order, chosen[0]) if chosen[0].function is not rmse else tuple(order)
 
 
 def deviations(truth: np.ndarray) -> np.ndarray:

@@ -17,12 +17,11 @@ from regfold import files
 from regfold.data.oos_names import output_names
 from regfold.data.write_text import write_frame
 from regfold.errors import RegfoldError
+from regfold.results import choice as rules
 from regfold.results import metrics, oos
-from regfold.results.choice import bootstrap_bias_corrected, path_scores, tibshirani_corrected
 from regfold.results.predictions import Predictions
 
 NESTED = "nested"
-SCORES = ("rmse", "rmse_fold_mean", "rmse_fold_se")
 MARKS = ("is_min", "is_one_se")
 # What a cell.json says of one training, and of a path of each.
 OF_STRENGTH = ("epochs", "best_epoch", "ending", "flags", "penalties", "activations", "nonzero", "inputs")
@@ -105,7 +104,9 @@ def wrong(prepared: oos.Prepared, key: Key, found: Cell) -> str:
     return oos.wrong_rows(prepared, *key, found.digests, found.predicted, len(found.path["strengths"]))
 
 
-def choose(prepared: oos.Prepared, cells: Mapping[Key, Cell], select: str) -> Choice:
+def choose(
+    prepared: oos.Prepared, cells: Mapping[Key, Cell], select: str, named: Sequence[str] = ()
+) -> Choice:
     """Choose a strength by the score that ranks models, and score all of them.
 
     Where no strength has a score, the strongest penalty is taken.
@@ -114,6 +115,7 @@ def choose(prepared: oos.Prepared, cells: Mapping[Key, Cell], select: str) -> Ch
         prepared: the table and who tests what.
         cells: all of a model's cells, see `read_cells`.
         select: min, one_se (see `choice.path_scores`) or nested: each cell has chosen on its inner folds.
+        named: the config's list of metrics; the first one decides, see `metrics.ranking`.
 
     Raises:
         RegfoldError: if the cells are of different paths.
@@ -126,18 +128,25 @@ def choose(prepared: oos.Prepared, cells: Mapping[Key, Cell], select: str) -> Ch
     cell_of = np.repeat(np.arange(len(keys)), list(map(len, tested)))
     folds = len({fold for _, fold in keys})
     deviation, of_metrics = metrics.deviations(truth), []
-    for metric in metrics.rmses(prepared.schema["task"], len(prepared.schema["target"])):
-        losses = _losses(metric, truth, predicted, deviation)
-        scores = path_scores(losses, cell_of, strengths, folds)  # the last metric ranks
-        of_metrics.append({name.replace("rmse", metric.name): scores[name] for name in SCORES})
-    table = {"strength": strengths} | of_metrics[0] | _of_training([cells[key] for key in keys])
-    table |= {name: scores[name] for name in MARKS}
-    table |= of_metrics[-1]  # of several targets, the standardized errors
+    schema = prepared.schema
+    for metric in metrics.compared(metrics.reported(schema["task"], len(schema["target"]), named)):
+        if metric.row_loss is None:
+            values = _values(metric, truth, predicted, deviation)
+            scores = rules.function_scores(values, cell_of, strengths, folds, metric)
+        else:
+            losses = _losses(metric, truth, predicted, deviation)
+            scores = rules.path_scores(losses, cell_of, strengths, folds, metric)
+        of_metrics.append({name: column for name, column in scores.items() if name not in MARKS})
+    first, *others = of_metrics
+    table = {"strength": strengths} | first | _of_training([cells[key] for key in keys])
+    table |= {name: scores[name] for name in MARKS}  # of the last metric, which ranks
+    for columns in others:
+        table |= columns
     strongest = int(strengths.argmax())
     if select == NESTED:
         chosen = {key: cells[key].path["chosen"] for key in keys}
     else:
-        marked = scores[f"is_{select}"]
+        marked = table[f"is_{select}"]
         chosen = dict.fromkeys(keys, int(marked.argmax()) if marked.any() else strongest)
     return Choice(strengths, chosen, pd.DataFrame(table).sort_values("strength", ignore_index=True))
 
@@ -158,6 +167,19 @@ def _losses(
     """(n, strengths): what a metric that is a mean over rows is the mean of."""
     by_strength = np.moveaxis(predicted, 1, 0)
     return np.stack([metrics.row_losses(metric, truth, one, deviation) for one in by_strength], axis=1)
+
+
+def _values(
+    metric: metrics.Metric, truth: np.ndarray, predicted: np.ndarray, deviation: np.ndarray
+) -> rules.Values:
+    """A metric's values of some strengths on some rows, from predictions (n, strengths, outputs)."""
+
+    def values(rows: np.ndarray, places: Sequence[int] = range(predicted.shape[1])) -> np.ndarray:
+        found = (predicted[rows, place].astype(np.float64) for place in places)
+        scores = [metrics.score([metric], truth[rows], one, deviation) for one in found]
+        return np.array([score[metric.name] for score in scores])
+
+    return values
 
 
 def _of_training(cells: Sequence[Cell]) -> dict[str, np.ndarray]:
@@ -264,7 +286,7 @@ def of_chosen(cell: dict, strength: float | None) -> dict:
 def corrected(
     path: Scored,
     found: Predictions,
-    metric: metrics.Metric,
+    compared: Sequence[metrics.Metric],
     deviation: np.ndarray,
     units: np.ndarray,
     split: dict,
@@ -274,7 +296,7 @@ def corrected(
     Args:
         path: the model's.
         found: its out-of-sample predictions, of the chosen strength.
-        metric: that ranks models, an RMSE.
+        compared: the metrics that have intervals, see `metrics.compared`; the last one chose the strength.
         deviation: (outputs,), what a standardized metric divides errors by.
         units: (n,) int, from 0 without gaps: what is independent, a group or a row, whatever its repeats.
         split: the resolved split section.
@@ -286,7 +308,7 @@ def corrected(
         the reason in words. With a nested choice, in which no held-out row takes part, there is nothing to
         correct: `_corrected` is the score, and its interval that of any model.
     """
-    name = metric.name
+    metric, name = compared[-1], compared[-1].name
     about = {"path": path.name, "strengths": path.strengths.tolist(), "select": path.select}
     score = metrics.score([metric], found.truth, found.prediction, deviation)[name]
     score = score if np.isfinite(score) else None
@@ -294,40 +316,58 @@ def corrected(
     if path.select == NESTED:
         each = [float(found.strength[rows[0]]) for *_, rows in found.cells()]
         return about | figures | {"chosen_strength": each, f"{name}_naive": None, f"{name}_corrected": score}
-    figures |= dict.fromkeys(("rmse_low", "rmse_high", f"{name}_low", f"{name}_high"))
+    figures |= dict.fromkeys(f"{one.name}_{end}" for one in compared for end in ("low", "high"))
     figures |= about | {"chosen_strength": float(found.strength[0])}
     if score is None:
-        return figures | {"interval": "no strength has finite predictions in all folds"}
-    losses = _read_losses(metric, path.predictions, found, deviation)
-    cells = np.empty(len(losses), np.int64)
+        undefined = f"no strength has a {metric.label} over all rows"
+        why = "no strength has finite predictions in all folds" if metric.root else undefined
+        return figures | {"interval": why}
+    cells = np.empty(len(found.truth), np.int64)
     for number, (*_, rows) in enumerate(found.cells()):
         cells[rows] = number
+    by_strength, bags = _read_predictions(path.predictions, found.truth.shape[1]), rules.BAGS
+    if metric.row_loss:
+        scored = np.stack(
+            [metrics.row_losses(metric, found.truth, one, deviation) for one in by_strength], axis=1
+        )
+        tibshirani = rules.tibshirani_corrected
+    else:
+        scored = _values(metric, found.truth, np.stack([*by_strength], axis=1), deviation)
+        tibshirani = rules.function_tibshirani_corrected
+        bags = rules.bags_of_function(len(cells), len(path.strengths), path.select)
     if path.select == "min":
         chosen = int(np.flatnonzero(path.strengths == found.strength[0])[0])
-        figures[f"{name}_tt"] = tibshirani_corrected(losses, cells, chosen)
+        figures[f"{name}_tt"] = tibshirani(scored, cells, chosen, metric)
     if split["method"] == "time":
         return figures | {"interval": "the rows of time splits cannot be drawn anew, as BBC-CV does"}
-    folds = len(np.unique(found.fold))
-    honest = bootstrap_bias_corrected(losses, units, cells, path.strengths, folds, path.select, split["seed"])
+    if not bags:
+        why = f"BBC-CV would have to compute the {metric.label} too often"
+        return figures | {"interval": why}
+    n_units, seed = int(units.max()) + 1, split["seed"]
+    if metric.row_loss:
+        rule = path.strengths, len(np.unique(found.fold)), path.select
+        honest = rules.bootstrap_bias_corrected(scored, units, cells, *rule, seed, bags, metric)
+    else:
+        honest = rules.function_bias_corrected(scored, units, path.strengths, seed, bags, metric)
     if honest is None:
-        return figures | {"interval": "a single group cannot be drawn anew, as BBC-CV does"}
-    n_units = int(units.max()) + 1
+        undefined = f"the {metric.label} of every bag is undefined"
+        return figures | {
+            "interval": "a single group cannot be drawn anew, as BBC-CV does" if n_units == 1 else undefined
+        }
     kind = "rows" if n_units == len(set(found.row)) else "groups"
+    fewer = f", {bags} bags" * (bags != rules.BAGS)
     return figures | {
-        f"{name}_corrected": honest.rmse,
+        f"{name}_corrected": honest.score,
         f"{name}_low": honest.low,
         f"{name}_high": honest.high,
-        "interval": f"BBC-CV over {n_units:,} {kind}; Tsamardinos et al., 2018",
+        "interval": f"BBC-CV over {n_units:,} {kind}{fewer}; Tsamardinos et al., 2018",
     }
 
 
-def _read_losses(metric: metrics.Metric, path: Path, found: Predictions, deviation: np.ndarray) -> np.ndarray:
-    """(n, strengths), ascending: `_losses` of the lines of an out-of-sample file."""
+def _read_predictions(path: Path, n_outputs: int) -> Iterator[np.ndarray]:
+    """The predictions of each strength, ascending, of the lines of an out-of-sample file: (n, outputs)."""
     source = parquet.ParquetFile(path)
-    names = source.schema_arrow.names[-found.truth.shape[1] :]
-    losses = np.empty((len(found.truth), source.num_row_groups))
+    names = source.schema_arrow.names[-n_outputs:]
     for place in range(source.num_row_groups):
         table = source.read_row_group(place, columns=names)
-        predicted = np.stack([table[name].to_numpy() for name in names], axis=1)
-        losses[:, place] = metrics.row_losses(metric, found.truth, predicted, deviation)
-    return losses
+        yield np.stack([table[name].to_numpy() for name in names], axis=1)

@@ -9,9 +9,20 @@ from regfold.formatting import significant
 OPTIMISTIC = "optimistic: chosen for its score"
 OWN_ROWS = "the score on the rows that chose it"
 RULES = {
-    "min": "the lowest score",
-    "one_se": "the strongest penalty within one standard error of the lowest score",
+    "min": "the {best} score",
+    "one_se": "the strongest penalty within one standard error of the {best} score",
 }
+
+
+def greater_is_better(summary: dict) -> bool:
+    """Whether that is so of the metric that ranks models."""
+    ranked_by = summary["ranked_by"]
+    return any(one["greater_is_better"] for one in summary["metrics"] if one["name"] == ranked_by)
+
+
+def best(summary: dict) -> str:
+    """How the best score stands out, in a word."""
+    return "highest" if greater_is_better(summary) else "lowest"
 
 
 def reported(result: dict, metric: str) -> float | None:
@@ -25,12 +36,12 @@ def reported(result: dict, metric: str) -> float | None:
     return result[metric] if corrected is None else corrected
 
 
-def choice(result: dict, ranked_by: str) -> str:
+def choice(result: dict, summary: dict) -> str:
     """How a strength was chosen, and what that does to the score; "" for a model without a path.
 
     Args:
-        result: the model's part of summary.json.
-        ranked_by: the metric that ranks models.
+        result: the model's part of the summary.
+        summary: summary.json.
     """
     if "path" not in result:
         return ""
@@ -38,7 +49,8 @@ def choice(result: dict, ranked_by: str) -> str:
     if result["select"] == "nested":
         extent = " to ".join(f"{strength:.4g}" for strength in sorted({min(chosen), max(chosen)}))
         return f"{name} {extent} of {n} strengths, chosen in each fold on its training rows alone"
-    text = f"{name} {chosen:.4g}, {RULES[result['select']]} of {n} strengths"
+    text = f"{name} {chosen:.4g}, {RULES[result['select']].format(best=best(summary))} of {n} strengths"
+    ranked_by = summary["ranked_by"]
     naive, corrected = result[f"{ranked_by}_naive"], result[f"{ranked_by}_corrected"]
     if naive is not None:
         text += f"; {significant(naive)} there is {OPTIMISTIC if result['select'] == 'min' else OWN_ROWS}"
@@ -58,19 +70,19 @@ def end_of_path(result: dict) -> list[str]:
     return [f"the chosen {result['path']}, {chosen:.4g}, is the {which} of its path, which may end too early"]
 
 
-def no_better_than_constant(result: dict, ranked_by: str) -> list[str]:
+def no_better_than_constant(result: dict, summary: dict) -> list[str]:
     """Where a model is no better than the mean (the class frequencies) of the training rows.
 
     Args:
-        result: the model's part of summary.json.
-        ranked_by: the metric that ranks models.
+        result: the model's part of the summary.
+        summary: summary.json.
     """
     found = []
-    parts = [("", ranked_by, result)]
-    parts += [(f" of target {name}", "rmse", scores) for name, scores in result.get("targets", {}).items()]
-    for where, metric, scores in parts:
+    parts = [("", summary["ranked_by"], -1 if greater_is_better(summary) else 1, result)]
+    parts += [(f" of target {name}", "rmse", 1, scores) for name, scores in result.get("targets", {}).items()]
+    for where, metric, sign, scores in parts:
         value, constant = reported(scores, metric), scores[f"{metric}_of_constant"]
-        if None not in (value, constant) and value >= constant:
+        if None not in (value, constant) and sign * value >= sign * constant:
             found.append(
                 f"no better than one constant answer for every row{where} "
                 f"({significant(value)} against {significant(constant)})"

@@ -4,6 +4,7 @@
 """
 
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -30,7 +31,9 @@ def build_file(build: str) -> Path:
     return Path(build.rpartition(":")[0])
 
 
-def save(prepared: oos.Prepared, model: str, settings: dict, out: Path) -> None:
+def save(
+    prepared: oos.Prepared, model: str, settings: dict, out: Path, chosen_by: Sequence[str] = ()
+) -> None:
     """Copy a model's networks, and write what goes with them.
 
     Args:
@@ -40,6 +43,7 @@ def save(prepared: oos.Prepared, model: str, settings: dict, out: Path) -> None:
             section), and the model's `refit`, `build` (FILE.py:FUNCTION or null) and `select` (null without a
             path of strengths; with one the chosen strength predicts).
         out: the folder to write.
+        chosen_by: the metric that chooses, see `paths.choose`.
 
     Raises:
         RegfoldError: if a cell is missing or damaged, or was made from other rows or another encoding.
@@ -47,7 +51,7 @@ def save(prepared: oos.Prepared, model: str, settings: dict, out: Path) -> None:
     results = prepared.folder.parent
     keys = [(fold["repeat"], fold["fold"]) for fold in map(files.read_json, results.glob("folds/*-*.json"))]
     folders = {key: results / "cells" / model / cell_names.name(*key) for key in sorted(keys)}
-    own, chosen = _predictions(prepared, [*folders.values()], settings["select"])
+    own, chosen = _predictions(prepared, [*folders.values()], settings["select"], chosen_by)
     truth, predicted, flags = [], [], []
     for key, folder in folders.items():
         if problem := oos.wrong_rows(prepared, *key, *own[key]):
@@ -84,14 +88,16 @@ def save(prepared: oos.Prepared, model: str, settings: dict, out: Path) -> None:
     files.write_json(out / METADATA, metadata | {"files": digests})
 
 
-def _predictions(prepared: oos.Prepared, folders: list[Path], select: str | None) -> tuple[dict, dict]:
+def _predictions(
+    prepared: oos.Prepared, folders: list[Path], select: str | None, chosen_by: Sequence[str]
+) -> tuple[dict, dict]:
     """Each cell's rows and predictions, as `oos.merge` takes them, and the place of its chosen strength."""
     if select is None:
         return oos.read_cells(prepared, folders), {}
     from regfold.results import paths  # with scikit-learn, which predictions do not need
 
     cells = paths.read_cells(prepared, folders)
-    choice = paths.choose(prepared, cells, select)
+    choice = paths.choose(prepared, cells, select, chosen_by)
     return paths.chosen_predictions(cells, choice), dict(choice.chosen)
 
 

@@ -12,7 +12,7 @@ from regfold.data.write_text import write_frame
 from regfold.errors import RegfoldError, quote
 from regfold.formatting import significant
 from regfold.results import calibration, comparison, metrics, paths
-from regfold.results.intervals import of_mean
+from regfold.results.intervals import of_folds, of_mean
 from regfold.results.predictions import Predictions
 from regfold.results.training_rows import Known
 
@@ -44,7 +44,7 @@ def table(
     """
     known = metrics.of(schema["task"], len(schema["target"]))
     chosen = (*known, *(metric for metric in chosen if metric not in known))
-    ranking = metrics.ranking(schema["task"], len(schema["target"]))
+    ranking = metrics.ranking(known)  # what a cell is flagged by, whatever the headline
     by_name = {(cell["model"], cell["repeat"], cell["fold"]): cell for cell in cells}
     lines = []
     for model, oos in predictions.items():
@@ -115,9 +115,10 @@ def write(path: str | Path, scores: pd.DataFrame) -> None:
     write_frame(text, path)
 
 
-def write_comparison(path: str | Path, lines: Sequence[dict]) -> None:
-    """Write comparison.csv from what `summary` returned under "comparison"."""
-    write_frame(pd.DataFrame(lines, columns=list(comparison.COLUMNS)), path)
+def write_comparison(path: str | Path, summary: dict) -> None:
+    """Write comparison.csv from what `summary` returned."""
+    names = dict.fromkeys([*comparison.COLUMNS, *comparison.columns(summary["ranked_by"])])
+    write_frame(pd.DataFrame(summary["comparison"], columns=list(names)), path)
 
 
 def read(path: str | Path) -> pd.DataFrame:
@@ -160,27 +161,31 @@ def summary(
         chosen: all metrics, the headline first, see `metrics.reported`; (): those of the task.
     """
     task, target, method = schema["task"], schema["target"], split["method"]
-    ranking = metrics.ranking(task, len(target))
     chosen, single = chosen or metrics.of(task, len(target)), metrics.of(task)
+    compared, ranking = metrics.compared(chosen), metrics.ranking(chosen)
     models = {}
     for model, oos in predictions.items():
         of_model = scores[scores["model"] == model]
         deviation, constant = metrics.deviations(oos.truth), np.empty_like(oos.truth)
         for repeat, fold, rows in oos.cells():
             constant[rows] = known[repeat, fold].constant
-        result = _of_rows(chosen, oos.truth, oos.prediction, constant, deviation)
+        result = _of_rows(chosen, compared, oos.truth, oos.prediction, constant, deviation)
         for metric in chosen:
             result |= _over_folds(metric.name, of_model[metric.name])
-        result |= _intervals(chosen, oos, of_model, deviation, method, groups)
+        result |= _intervals(compared, oos, of_model, deviation, method, groups)
         if task == "classification":
             result |= calibration.measures(oos.truth, oos.prediction)
         if model in path_models:
             # A row is one unit, however many repeats test it.
             units = pd.factorize(oos.row)[0] if groups is None else groups
-            result |= paths.corrected(path_models[model], oos, ranking, deviation, units, split)
+            result |= paths.corrected(path_models[model], oos, compared, deviation, units, split)
         if task == "regression" and len(target) > 1:
             result["targets"] = {
-                name: _of_rows(single, *(values[:, [i]] for values in (oos.truth, oos.prediction, constant)))
+                name: _of_rows(
+                    single,
+                    metrics.compared(single),
+                    *(values[:, [i]] for values in (oos.truth, oos.prediction, constant)),
+                )
                 for i, name in enumerate(target)
             }
         result |= {
@@ -195,6 +200,7 @@ def summary(
             ],
         }
         models[model] = result
+    by = dict.fromkeys([metrics.ranking(metrics.of(task, len(target))), ranking])
     n_tests = len(next(iter(predictions.values())).row)
     n_repeated = sum(fold.n_repeated for fold in known.values())
     optimistic = [model for model, path in path_models.items() if path.select != paths.NESTED]
@@ -210,51 +216,46 @@ def summary(
         ],
         "ranked_by": ranking.name,
         "rope": rope,
-        "comparison": comparison.of_scores(scores, ranking.name, method, rope, optimistic),
+        "comparison": comparison.of_scores(scores, by, method, rope, optimistic),
         "duplicates": {"n_tests": n_tests, "n_in_training": n_repeated, "share": n_repeated / n_tests},
     }
 
 
 def _of_rows(
     chosen: Sequence[metrics.Metric],
+    compared: Sequence[metrics.Metric],
     truth: np.ndarray,
     prediction: np.ndarray,
     constant: np.ndarray,
     deviation: np.ndarray | float = 1.0,
 ) -> dict[str, float | None]:
-    """Metrics over rows, and the RMSEs of the constant answer on the same rows; None where undefined."""
-    rmses = [metric for metric in chosen if metric.function is metrics.rmse]
+    """Metrics over rows, and some of the constant answer on the same rows; None where undefined."""
     values = metrics.score(chosen, truth, prediction, deviation)
-    beaten = metrics.score(rmses, truth, constant, deviation)
+    beaten = metrics.score(compared, truth, constant, deviation)
     values |= {f"{name}_of_constant": value for name, value in beaten.items()}
     return {name: _finite(value) for name, value in values.items()}
 
 
 def _intervals(
-    chosen: Sequence[metrics.Metric],
+    compared: Sequence[metrics.Metric],
     oos: Predictions,
     cells: pd.DataFrame,
     deviation: np.ndarray,
     method: str,
     groups: np.ndarray | None,
 ) -> dict:
-    """The 95 % interval of each RMSE, and in words where it comes from or why there is none."""
+    """The 95 % interval of each of some metrics; in words the last one's source, or why there is none."""
     found = {}
     units = np.arange(len(oos.row)) if groups is None else groups
-    for metric in chosen:
-        if metric.function is not metrics.rmse:
-            continue
-        means = cells[metric.name].to_numpy()
-        interval = of_mean(
-            metric,
-            metrics.row_losses(metric, oos.truth, oos.prediction, deviation),
-            units,
-            np.square(means) if metric.root else means,
-            cells["n_test"].to_numpy(),
-            cells["n_train"].to_numpy(),
-            cells["repeat"].nunique(),
-            method,
-        )
+    sizes = cells["n_test"].to_numpy(), cells["n_train"].to_numpy()
+    for metric in compared:
+        values = cells[metric.name].to_numpy()
+        if metric.row_loss is None:
+            interval = of_folds(metric, values, *sizes, method)
+        else:
+            losses = metrics.row_losses(metric, oos.truth, oos.prediction, deviation)
+            means = np.square(values) if metric.root else values
+            interval = of_mean(metric, losses, units, means, *sizes, cells["repeat"].nunique(), method)
         found |= {f"{metric.name}_low": interval.low, f"{metric.name}_high": interval.high}
     return found | {"interval": interval.method}
 

@@ -11,7 +11,7 @@ import pandas as pd
 
 from regfold import files
 from regfold.config import baselines
-from regfold.results import by_level, metrics, predictions, remarks, weights
+from regfold.results import by_level, comparison, metrics, predictions, remarks, weights
 from regfold.results import importance as importance_file
 from regfold.results import paths as path_files
 from regfold.results import rows as rows_file
@@ -21,6 +21,23 @@ from regfold.results.metrics import Metric
 from regfold.results.predictions import Predictions
 
 WORST_ROWS = 20
+
+
+@dataclass(frozen=True)
+class Headline:
+    """The metric that ranks the models: as in `Metric`, without the function, which may be the user's own."""
+
+    name: str
+    label: str
+    greater_is_better: bool
+
+    @property
+    def best(self) -> str:
+        return "highest" if self.greater_is_better else "lowest"
+
+    @property
+    def worse(self) -> str:
+        return "lower" if self.greater_is_better else "higher"
 
 
 @dataclass(frozen=True)
@@ -120,36 +137,48 @@ class Study:
         """Name, label and greater_is_better of all metrics, the headline first."""
         return self.summary["metrics"]
 
-    @property
-    def ranking(self) -> Metric:
+    @cached_property
+    def ranking(self) -> Headline:
         """The metric that ranks the models."""
-        return metrics.ranking(self.schema["task"], len(self.schema["target"]))
+        return next(Headline(**one) for one in self.reported if one["name"] == self.summary["ranked_by"])
+
+    @property
+    def rmse(self) -> Metric:
+        """The RMSE that is the headline unless the config says otherwise."""
+        return metrics.ranking(self.metrics)
 
     @property
     def best(self) -> str:
-        """The network with the lowest score, see `remarks.reported`; the first where none has a score."""
+        """The network with the best score, see `remarks.reported`; the first where none has a score."""
         scores = {
             model: remarks.reported(result, self.ranking.name) for model, result in self.networks.items()
         }
-        return min(scores, key=lambda model: math.inf if scores[model] is None else scores[model])
+        sign = -1 if self.ranking.greater_is_better else 1
+        return min(scores, key=lambda model: math.inf if scores[model] is None else sign * scores[model])
 
     def against_best(self) -> list[dict]:
-        """A line per other model: how much higher its score is than the best model's, from `comparison`.
+        """A line per other model: how much worse its score is than the best model's, from `comparison`.
 
         Returns:
-            model, rmse, rmse_of_best, difference, low, high, p_value, p_best_better, p_equivalent, sentence.
+            model, score, score_of_best, difference (above 0: worse), low, high, p_value, p_best_better,
+            p_equivalent, sentence.
         """
-        lines = []
-        for pair in self.summary["comparison"]:
+        lines, names = [], comparison.COLUMNS
+        of_metric = dict(zip(names, [*names[:2], *comparison.columns(self.ranking.name)], strict=True))
+        for found in self.summary["comparison"]:
+            pair = {name: found[column] for name, column in of_metric.items()}
             if self.best == pair["model_a"]:
                 own, other, sign = "a", "b", -1
             elif self.best == pair["model_b"]:
                 own, other, sign = "b", "a", 1
             else:
                 continue
-            line = {name: pair[name] for name in ("p_value", "p_equivalent", "sentence")}
+            sign = -sign if self.ranking.greater_is_better else sign
+            line = {name: pair[name] for name in ("p_value", "p_equivalent")} | {
+                "sentence": found["sentence"]
+            }
             line |= {"model": pair[f"model_{other}"], "p_best_better": pair[f"p_{own}_better"]}
-            line |= {"rmse": pair[f"rmse_{other}"], "rmse_of_best": pair[f"rmse_{own}"]}
+            line |= {"score": pair[f"rmse_{other}"], "score_of_best": pair[f"rmse_{own}"]}
             signed = {name: pair[name] for name in ("difference", "low", "high")}
             line |= {name: None if value is None else sign * value for name, value in signed.items()}
             if sign < 0:

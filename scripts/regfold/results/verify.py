@@ -64,7 +64,7 @@ def verify(config: dict, results: Path) -> str:
         n_cells += len(cells)
         if len(cells) == n_expected:
             if model in selects:
-                choice = paths.choose(prepared, cells, selects[model])
+                choice = paths.choose(prepared, cells, selects[model], config["metrics"])
                 expected = paths.merge(prepared, cells, choice)
                 problems += _compare_path(results, model, prepared, cells, choice)
             else:

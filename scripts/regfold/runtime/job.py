@@ -9,6 +9,7 @@ from regfold import files
 from regfold.provenance import cell_names, identity
 from regfold.runtime import gpu, processors, signals, usage
 from regfold.runtime.progress import Reporter
+from regfold.training.inner_metric import InnerMetric
 
 STATES = Path(".regfold/state")
 # What this process has until its end, once it has started TensorFlow, which gives no GPU back before.
@@ -26,6 +27,7 @@ def train(
     used: Path,
     terminal: TextIO,
     cells: Sequence[Path] = (),
+    inner_metric: InnerMetric | None = None,
 ) -> None:
     """Run one cell in this process, which may have run others that need as many threads.
 
@@ -39,6 +41,7 @@ def train(
         used: takes what the cell used of time and memory.
         terminal: takes the lines for the user.
         cells: for a refit with early stopping, cell.json of the model's folds.
+        inner_metric: see cell.Cell.
     """
     metadata = files.read_json(description)
     if (metadata["repeat"], metadata["fold"]) == cell_names.REFIT:
@@ -66,6 +69,7 @@ def train(
                     split=config["split"],
                     checkpoint_seconds=training["checkpoint_seconds"],
                     on_divergence=training["on_divergence"],
+                    inner_metric=inner_metric,
                 ),
                 prepared,
                 metadata,

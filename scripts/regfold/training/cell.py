@@ -21,8 +21,9 @@ from regfold.training import cell_files, diagnosis, parts, penalty
 from regfold.training.fitting import Fitting
 from regfold.training.fold_rows import FoldRows
 from regfold.training.heldout import HeldOut
+from regfold.training.inner_metric import InnerMetric
 from regfold.training.network import assemble, build_stack, set_values, weights_digest
-from regfold.training.runner import Runner, inner_rmse
+from regfold.training.runner import Runner, inner_scores
 from regfold.training.seeds import derive
 from regfold.training.state import DIVERGED, HISTORY, Store, Trained
 from regfold.training.trainer import Trainer
@@ -39,6 +40,7 @@ class Cell:
         split: the resolved split section.
         checkpoint_seconds: at most so many seconds of training are ever lost.
         on_divergence: "warn" or "fail".
+        inner_metric: what decides under `select: nested`; None: the RMSE.
     """
 
     model: str
@@ -48,6 +50,7 @@ class Cell:
     split: dict
     checkpoint_seconds: float
     on_divergence: str
+    inner_metric: InnerMetric | None = None
 
     @property
     def key(self) -> tuple[int, int, int]:
@@ -103,7 +106,7 @@ def run(
             stack.enter_context(stores[digest].lock(on_wait=waits))
         files.sweep(out)
         runner = Runner(str(cell), stores, cell.checkpoint_seconds, on_epoch, stop, say)
-        made = _train(runner, trainings, fold, specification, schema)
+        made = _train(runner, trainings, fold, specification, schema, cell.inner_metric)
         # A refit, which holds no rows out, is looked at with training rows.
         rows = fold.as_trained(made.fitting) if len(fold.held_out) else made.trainer.sample
         held = HeldOut(made.trainer.program, rows, made.fitting.target)
@@ -122,7 +125,7 @@ def run(
             "digests": {
                 "states": list(stores),
                 **{name: description[name] for name in identity.DIGESTS},
-                **{part: specification[part] for part in ("code", "cell", "build", "nested")},
+                **{part: specification[part] for part in ("code", "cell", "build", "nested", "headline")},
             },
             "times": clock.times(runner),
         }
@@ -158,7 +161,8 @@ class _Made:
         networks: one, or one for each strength of a path.
         path: the path, or None.
         rmse_train: of a path, the RMSE of each network on the training rows, in the targets' units.
-        rmse_inner: under `select: nested` the RMSE of each strength over the inner folds.
+        inner: under `select: nested` the score of each strength over the inner folds.
+        inner_metric: the metric of that score; None: the RMSE.
         n_validation: the number of validation rows.
         preprocessing: see diagnosis.preprocessing.
     """
@@ -168,7 +172,8 @@ class _Made:
     networks: list[Trained]
     path: strengths.Path | None
     rmse_train: list[float]
-    rmse_inner: list[float] | None
+    inner: list[float] | None
+    inner_metric: InnerMetric | None
     n_validation: int
     preprocessing: dict
 
@@ -179,11 +184,18 @@ class _Made:
 
 
 def _train(
-    runner: Runner, trainings: list[parts.Part], fold: FoldRows, specification: dict, schema: dict
+    runner: Runner,
+    trainings: list[parts.Part],
+    fold: FoldRows,
+    specification: dict,
+    schema: dict,
+    metric: InnerMetric | None,
 ) -> _Made:
     """Run the trainings of a cell, those of inner folds first."""
     path = strengths.path_of(specification["penalty"])
-    inner = inner_rmse(runner, trainings, fold, specification, schema) if specification["nested"] else None
+    inner = None
+    if specification["nested"]:
+        inner = inner_scores(runner, trainings, fold, specification, schema, metric)
     rows, truth, n_validation = fold.rows(fold.key)
     n_rows = len(truth) - n_validation
     preprocessing = diagnosis.preprocessing(rows[:n_rows], fold.features, fold.held_out, schema)
@@ -192,7 +204,7 @@ def _train(
     trainer, networks = runner.run((part for part in trainings if not part.inner), fitting)
     rmse_train = _rmses(fitting, trainer, networks, truth[:n_rows]) if path else []
     fitting.release()
-    return _Made(fitting, trainer, networks, path, rmse_train, inner, n_validation, preprocessing)
+    return _Made(fitting, trainer, networks, path, rmse_train, inner, metric, n_validation, preprocessing)
 
 
 def _check_finite(cell: Cell, made: _Made, predictions: np.ndarray) -> None:
@@ -270,9 +282,11 @@ def _describe(made: _Made, network: Trained, predictions: np.ndarray) -> dict:
 
 def _path(made: _Made, found: list[dict]) -> dict:
     """What cell.json says of a path: a list for each entry, in the order of the strengths."""
-    strengths, rmse, chosen = made.path.strengths, made.rmse_inner, None
-    if rmse is not None:  # of equal ones, and where none has a score, the strongest penalty
-        chosen = int(np.lexsort((-np.array(strengths), np.nan_to_num(rmse, nan=np.inf)))[0])
+    strengths, inner, chosen = made.path.strengths, made.inner, None
+    metric = made.inner_metric
+    if inner is not None:  # of equal ones, and where none has a score, the strongest penalty
+        losses = np.array(inner) * (-1 if metric and metric.greater_is_better else 1)
+        chosen = int(np.lexsort((-np.array(strengths), np.nan_to_num(losses, nan=np.inf)))[0])
     about = {
         "name": made.path.name,
         "strengths": strengths,
@@ -282,7 +296,7 @@ def _path(made: _Made, found: list[dict]) -> dict:
         "ending": [network.ending for network in made.networks],
         **{name: [one[name] for one in found] for name in found[0]},
         "chosen": chosen,
-        "inner_rmse": None if rmse is None else _finite(rmse),
+        f"inner_{metric.name if metric else 'rmse'}": None if inner is None else _finite(inner),
     }
     if made.fitting.specification["penalty"]["kernel"]["group"]:
         about["column_norms"] = made.fitting.norms([network.variables for network in made.networks])

@@ -11,6 +11,7 @@ from regfold.errors import RegfoldError
 from regfold.training.fitting import Fitting
 from regfold.training.fold_rows import FoldRows
 from regfold.training.heldout import HeldOut
+from regfold.training.inner_metric import InnerMetric
 from regfold.training.parts import Part
 from regfold.training.seeds import inner_key
 from regfold.training.state import Store, Trained
@@ -76,20 +77,37 @@ class Runner:
         return trainer, state.trained()
 
 
-def inner_rmse(
-    runner: Runner, parts: list[Part], fold: FoldRows, specification: dict, schema: dict
+def inner_scores(
+    runner: Runner,
+    parts: list[Part],
+    fold: FoldRows,
+    specification: dict,
+    schema: dict,
+    metric: InnerMetric | None = None,
 ) -> list[float]:
-    """The RMSE of each strength over the inner folds; NaN where the training rows cannot be divided."""
-    squares, n_numbers = [], 0
+    """The score of each strength over the inner folds; NaN where the training rows cannot be divided.
+
+    Args:
+        metric: None: the RMSE.
+    """
+    squares, n_numbers, truth, predicted = [], 0, [], []
     for number, (rows, tested) in enumerate(fold.inner(), start=1):
         key = inner_key(*fold.key, number)
         fitting = Fitting(specification, key, schema, *fold.rows(key, rows))
         trainer, networks = runner.run((part for part in parts if part.inner == number), fitting)
         fitting.release()
         held = HeldOut(trainer.program, fold.as_trained(fitting, tested), fitting.target)
-        errors = held.predict([network.variables for network in networks]) - held.numbers(fold.target[tested])
-        squares.append(np.square(errors).sum(axis=(1, 2)))
-        n_numbers += errors[0].size
-    if not squares:
+        predictions, own = held.predict([network.variables for network in networks]), fold.target[tested]
+        if metric:
+            predicted.append(predictions)
+            truth.append(held.numbers(own))
+        else:
+            errors = predictions - held.numbers(own)
+            squares.append(np.square(errors).sum(axis=(1, 2)))
+            n_numbers += errors[0].size
+    if not n_numbers and not truth:
         return [math.nan] * len(strengths.path_of(specification["penalty"]).strengths)
+    if metric:
+        everything = np.concatenate(truth)
+        return [metric.score(everything, one.astype(np.float64)) for one in np.concatenate(predicted, axis=1)]
     return np.sqrt(np.sum(squares, axis=0) / n_numbers).tolist()

@@ -11,6 +11,7 @@ from collections import Counter
 from pathlib import Path
 
 from regfold.config import baselines
+from regfold.config.headline import RMSES
 from regfold.formatting import first_few, significant, visible
 from regfold.results import remarks
 
@@ -68,44 +69,45 @@ def say_errors(logs: Path, since: float) -> None:
 def _line(name: str, width: int, summary: dict, lines: list[dict]) -> str:
     """A model in one line, and a line for each thing that a reader must know of it."""
     result = summary["models"][name]
+    metric, label = _headline(summary)
     text = [f"{name:<{width}}"]
-    if headline := _headline(result, summary):
-        text[0] += "  {} {:<10}".format(*headline)
-    text[0] += f"  RMSE {significant(remarks.reported(result, 'rmse')):<10}"
-    if result["rmse_low"] is not None:
-        low, high = significant(result["rmse_low"], 3), significant(result["rmse_high"], 3)
+    text[0] += f"  {label} {significant(remarks.reported(result, metric)):<10}"
+    if result[f"{metric}_low"] is not None:
+        low, high = (significant(result[f"{metric}_{end}"], 3) for end in ("low", "high"))
         text[0] += f"  95 % interval {low} to {high}"
-    if result["rmse_fold_sd"] is not None:
-        mean, deviation = significant(result["rmse_fold_mean"]), significant(result["rmse_fold_sd"], 2)
-        text[0] += f"  fold mean {mean}, sd {deviation}, {result['n_cells']} folds"
-    if chosen := remarks.choice(result, summary["ranked_by"]):
+    if result[f"{metric}_fold_sd"] is not None:
+        mean, deviation = result[f"{metric}_fold_mean"], result[f"{metric}_fold_sd"]
+        text[0] += (
+            f"  fold mean {significant(mean)}, sd {significant(deviation, 2)}, {result['n_cells']} folds"
+        )
+    if metric != "rmse":
+        text[0] += f"  RMSE {significant(result['rmse'])}"
+    if chosen := remarks.choice(result, summary):
         text.append(f"  {chosen}")
     flagged = {}
     for line in lines:
         for flag in filter(None, line["flags"].split("; ")):
             flagged.setdefault(flag, []).append(_cell(line, result))
     text += [f"  ! {flag} ({first_few(cells, MOST_NAMED)})" for flag, cells in flagged.items()]
-    warnings = remarks.end_of_path(result) + remarks.no_better_than_constant(result, summary["ranked_by"])
+    warnings = remarks.end_of_path(result) + remarks.no_better_than_constant(result, summary)
     return "\n".join(map(visible, [*text, *(f"  ! {remark}" for remark in warnings)]))
 
 
 def _folds(name: str, summary: dict, lines: list[dict]) -> str:
     """A model with a line for each of its folds."""
-    result = summary["models"][name]
+    result, (metric, headline) = summary["models"][name], _headline(summary)
     text = [f"{'Baseline' if name in baselines.NAMES else 'Model'} {name}"]
     for line in lines:
         mark = " !" if line["flags"] else ""
-        text.append(f"  Fold score (RMSE): {_number(line['rmse']):<10} {_cell(line, result)}{mark}")
+        text.append(f"  Fold score ({headline}): {_number(line[metric]):<10} {_cell(line, result)}{mark}")
     for line in lines:
         text += [f"  ! {_cell(line, result)}: {flag}" for flag in line["flags"].split("; ") if flag]
-    if headline := _headline(result, summary):
-        text.append("  Final, out of sample score ({}): {} ({})".format(*headline, name))
-    final = remarks.reported(result, "rmse")
-    text.append(f"  Final, out of sample score (RMSE): {significant(final)} ({name})")
-    if result["rmse_low"] is not None:
-        low, high = significant(result["rmse_low"], 3), significant(result["rmse_high"], 3)
+    final = remarks.reported(result, metric)
+    text.append(f"  Final, out of sample score ({headline}): {significant(final)} ({name})")
+    if result[f"{metric}_low"] is not None:
+        low, high = (significant(result[f"{metric}_{end}"], 3) for end in ("low", "high"))
         text.append(f"  95 % interval {low} to {high} ({result['interval']})")
-    if chosen := remarks.choice(result, summary["ranked_by"]):
+    if chosen := remarks.choice(result, summary):
         text.append(f"  {chosen}")
     if "targets" in result:
         targets = list(result["targets"].items())
@@ -113,19 +115,25 @@ def _folds(name: str, summary: dict, lines: list[dict]) -> str:
         text += [f"  and {len(targets) - MOST_TARGETS} more targets"] * (len(targets) > MOST_TARGETS)
         standardized = remarks.reported(result, "rmse_standardized")
         text.append(f"  Standardized RMSE, all targets: {significant(standardized)}")
-    if result["rmse_fold_sd"] is not None:
-        mean, deviation = significant(result["rmse_fold_mean"]), significant(result["rmse_fold_sd"], 2)
-        text.append(f"  Fold mean {mean}, standard deviation {deviation} over {result['n_cells']} folds")
+    if result[f"{metric}_fold_sd"] is not None:
+        mean, deviation = result[f"{metric}_fold_mean"], result[f"{metric}_fold_sd"]
+        text.append(
+            f"  Fold mean {significant(mean)}, standard deviation {significant(deviation, 2)} over "
+            f"{result['n_cells']} folds"
+        )
     elif result["rmse"] is None:
         text.append("  No score: a fold's predictions are not finite (marked ! above)")
-    warnings = remarks.end_of_path(result) + remarks.no_better_than_constant(result, summary["ranked_by"])
+    if metric != "rmse":
+        text.append(f"  RMSE {significant(result['rmse'])}")
+    warnings = remarks.end_of_path(result) + remarks.no_better_than_constant(result, summary)
     return "\n".join(map(visible, [*text, *(f"  ! {remark}" for remark in warnings)]))
 
 
-def _headline(result: dict, summary: dict) -> tuple[str, str] | None:
-    """Label and value of the metric that the config lists first, where that is not the RMSE."""
-    first = summary["metrics"][0]
-    return None if first["name"] == "rmse" else (first["label"], significant(result[first["name"]]))
+def _headline(summary: dict) -> tuple[str, str]:
+    """Name and label of the metric of the lines: the one that ranks models, unless that is an RMSE."""
+    labels = {metric["name"]: metric["label"] for metric in summary["metrics"]}
+    name = "rmse" if summary["ranked_by"] in RMSES else summary["ranked_by"]
+    return name, labels[name]
 
 
 def _cell(line: dict, result: dict) -> str:

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from regfold.formatting import significant, visible
-from regfold.results.metrics import Metric
+from regfold.results.study import Headline
 
 # Okabe and Ito's palette, which people with any colour vision can tell apart.
 INK, GREY, FAINT = "#1f2328", "#8b929c", "#dfe3e8"
@@ -88,6 +88,8 @@ def series_scale(names: Sequence[str]) -> alt.Scale:
 def spans_magnitudes(values: Sequence[float]) -> bool:
     """Whether one of these positive numbers is out by an order of magnitude, so that a log axis is needed."""
     positive = [value for value in values if math.isfinite(value) and value > 0]
+    if any(value < 0 for value in values):  # of a metric that may be so, such as R²
+        return False
     return bool(positive) and max(positive) > LARGE_RATIO * float(np.median(positive))
 
 
@@ -120,7 +122,7 @@ def log_axis(domain: list[float] | None, **look) -> alt.Axis:
     )
 
 
-def fold_strip(scores: pd.DataFrame, models: dict[str, dict], metric: Metric, unit: str) -> alt.LayerChart:
+def fold_strip(scores: pd.DataFrame, models: dict[str, dict], metric: Headline, unit: str) -> alt.LayerChart:
     """Each fold's score as a point and the pooled one as a bar, all models on one axis, flagged folds marked.
 
     Args:

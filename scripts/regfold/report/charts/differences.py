@@ -5,15 +5,16 @@ import altair as alt
 from regfold.formatting import significant
 from regfold.report.charts.common import BLUE, FAINT, GREY, INK, rows
 from regfold.results.intervals import LEVEL
+from regfold.results.study import Headline
 
 
-def against_best(lines: list[dict], label: str, best: str) -> alt.LayerChart:
-    """An interval per model around how much higher its score is; grey where they are not told apart.
+def against_best(lines: list[dict], metric: Headline, best: str) -> alt.LayerChart:
+    """An interval per model around how much worse its score is; grey where they are not told apart.
 
     Args:
         lines: of each other model `model`, `difference`, `low`, `high`, `p_value`, and `rope`, half the
             width of the region of practical equivalence, which is shaded.
-        label: of the score.
+        metric: that ranks models.
         best: the model that they are compared with.
     """
     shown = [
@@ -29,7 +30,7 @@ def against_best(lines: list[dict], label: str, best: str) -> alt.LayerChart:
     ]
     bands = [{"y": line["model"], "low": -line["rope"], "high": line["rope"]} for line in lines]
     y = alt.Y("y:N", sort=[line["model"] for line in lines], title=None, axis=alt.Axis(grid=False))
-    x = alt.X("x:Q", title=f"{label} higher than that of {best} by")
+    x = alt.X("x:Q", title=f"{metric.label} {metric.worse} than that of {best} by")
     color = alt.Color(
         "state:N", scale=alt.Scale(domain=["apart", "not apart"], range=[BLUE, GREY]), legend=None
     )

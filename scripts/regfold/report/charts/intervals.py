@@ -7,13 +7,13 @@ import pandas as pd
 
 from regfold.formatting import significant
 from regfold.report.charts.common import GREY, label, rows, series_scale
-from regfold.results.metrics import Metric
+from regfold.results.study import Headline
 
 # Of more levels the worst ones are drawn, of more columns the most important ones.
 MOST_LEVELS, MOST_COLUMNS = 12, 15
 
 
-def shown_levels(scores: pd.DataFrame, metric: Metric, best: str) -> list[str]:
+def shown_levels(scores: pd.DataFrame, metric: Headline, best: str) -> list[str]:
     """The levels that are drawn, in their order: those with a score; small ones have to make room for others.
 
     Args:
@@ -22,11 +22,13 @@ def shown_levels(scores: pd.DataFrame, metric: Metric, best: str) -> list[str]:
         best: the model whose worst levels are chosen.
     """
     of_best = scores[scores["model"] == best].dropna(subset=metric.name)
-    worst = of_best.sort_values(["small", metric.name], ascending=[True, False])["level"][:MOST_LEVELS]
+    worst = of_best.sort_values(["small", metric.name], ascending=[True, metric.greater_is_better])["level"][
+        :MOST_LEVELS
+    ]
     return of_best.loc[of_best["level"].isin(worst), "level"].tolist()
 
 
-def by_level(scores: pd.DataFrame, metric: Metric, best: str, overall: float | None) -> alt.LayerChart:
+def by_level(scores: pd.DataFrame, metric: Headline, best: str, overall: float | None) -> alt.LayerChart:
     """Each model's score with its interval for each level; small levels are pale.
 
     Args:

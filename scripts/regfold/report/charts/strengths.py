@@ -20,7 +20,7 @@ from regfold.report.charts.common import (
     log_domain,
     rows,
 )
-from regfold.results.metrics import Metric
+from regfold.results.study import Headline
 
 # As wide as a phone shows without overlap.
 MOST_COUNTS = 7
@@ -68,17 +68,17 @@ def places(strengths: np.ndarray, name: str) -> Places:
 
 
 def score_along_path(
-    table: pd.DataFrame, name: str, metric: Metric, chosen: Sequence[float]
+    table: pd.DataFrame, name: str, metric: Headline, chosen: Sequence[float]
 ) -> alt.LayerChart:
     """The mean score of the folds at each strength, with a band of one standard error, as cv.glmnet has it.
 
     The number of columns of the table that are used, or of weights that are not zero, stands along the top
-    where it changes; the lowest score and the choice of the one-standard-error rule are marked.
+    where it changes; the best score and the choice of the one-standard-error rule are marked.
 
     Args:
         table: path/<model>.csv.
         name: what varies, such as kernel.l2.
-        metric: that ranks models, an RMSE.
+        metric: that ranks models.
         chosen: of a nested choice, each fold's strength; otherwise none.
     """
     where = places(table["strength"].to_numpy(), name)
@@ -98,7 +98,7 @@ def score_along_path(
     base = alt.Chart(rows(points)).encode(x=where.x, y=y)
     marks = {
         f"{text}: {table['strength'][i]:.3g}": (where.at[i], color)
-        for text, column, color in (("lowest", "is_min", INK), ("within 1 SE", "is_one_se", WARNING))
+        for text, column, color in ((metric.best, "is_min", INK), ("within 1 SE", "is_one_se", WARNING))
         for i in np.flatnonzero(table[column])
     }
     colors = alt.Scale(domain=list(marks), range=[color for _, color in marks.values()])

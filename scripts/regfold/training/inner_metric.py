@@ -1,0 +1,22 @@
+"""What decides on inner folds under `select: nested`, where that is another metric than the RMSE."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class InnerMetric:
+    """A metric, handed down by whoever knows metrics, which training does not.
+
+    Attributes:
+        name: as in the config's list of metrics.
+        greater_is_better: whether a better prediction has a greater value.
+        score: takes truth and prediction, (n, outputs) float64 both (classes: one-hot and probabilities),
+            and returns a number, NaN where it is undefined.
+    """
+
+    name: str
+    greater_is_better: bool
+    score: Callable[[np.ndarray, np.ndarray], float]
