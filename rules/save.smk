@@ -33,6 +33,7 @@ rule save_model:
             "coverage": config["predict"]["coverage"],
             "refit": config["models"][wildcards.model]["refit"],
             "build": config["models"][wildcards.model]["network"]["build"],
+            "loss": config["models"][wildcards.model]["training"]["loss"],
             "select": SELECTS.get(wildcards.model),
         },
         chosen_by=chosen_by,

@@ -216,6 +216,7 @@ class Study:
             "coverage": self.config["predict"]["coverage"],
             "refit": settings["refit"],
             "build": settings["network"]["build"],
+            "loss": settings["training"]["loss"],
             "select": selects(self.config).get(model),
         }
         saved_model.save(oos.read_prepared(self.prepared), model, saved, out, self.headline)

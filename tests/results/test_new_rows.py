@@ -10,7 +10,7 @@ import pytest
 from regfold.data import table
 from regfold.errors import RegfoldError
 from regfold.provenance import cell_names
-from regfold.results import new_rows, oos, predictor
+from regfold.results import conformal, new_rows, oos, predictor
 from small_study import Study
 
 MISSING = ["", "NA"]
@@ -248,3 +248,20 @@ def test_names_of_classes_that_collide_are_refused():
     schema = {"task": "classification", "classes": ["label", "x"], "target": ["y"], "path": "t.csv"}
     with pytest.raises(RegfoldError, match="named 'pred_label'; rename the class"):
         predictor.column_names(schema, with_bounds=True)
+
+
+def test_intervals_of_counts_are_never_below_0():
+    random = np.random.default_rng(0)
+    lines = [
+        f"r{i},{'ab'[i % 2]},{random.normal():.3f},{i % 5 / 7:.3f},{random.poisson(0.7)}" for i in range(40)
+    ]
+    content = "\n".join(["i,c,x,z,y", *lines, ""])
+    study = trained(content, data={"task": "regression"}, training={"loss": "poisson"})
+    model = predictor.load(study.save())
+    Path("new.csv").write_text(content)
+    columns, features = predicted(study), model.encode(table.read("t.csv", MISSING), print)
+    each = np.stack([predictor.forward(network, features)[:, 0] for network in model.networks.values()])
+    low, high = conformal.cv_plus(model.scores[:, 0], model.cells, each, 0.9)
+    assert (low < 0).any()
+    np.testing.assert_array_equal(columns["pred_low"], np.maximum(low, 0))
+    np.testing.assert_array_equal(columns["pred_high"], high)

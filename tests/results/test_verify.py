@@ -43,6 +43,7 @@ def study(finished, tmp_path, monkeypatch):
 
 
 OOS = Path("results/oos/m.csv")
+SAVED = Path("results/models/m")
 
 
 def problem(study):
@@ -292,3 +293,29 @@ def test_results_are_left_as_they_are(study):
     verify(study.config, Path("results"))
     assert before == {path: path.read_bytes() for path in Path("results").rglob("*") if path.is_file()}
     assert np.load("results/prepared/assignment.npy").shape[1] == 12
+
+
+@pytest.mark.parametrize("name", ["model.json", "scores.npz", "README.md", "networks/1-2.keras"])
+@pytest.mark.parametrize("spoil", [lambda path: path.write_text("{}"), Path.unlink], ids=["changed", "gone"])
+def test_a_saved_model_is_whole_and_of_its_cells(study, name, spoil):
+    study.save()
+    verify(study.config, Path("results"))
+    spoil(SAVED / name)
+    found = problem(study)
+    assert found.startswith(f"{SAVED / name}: ") and f"remove {SAVED} and run again" in found
+    shutil.rmtree(SAVED)
+    verify(study.config, Path("results"))
+
+
+def test_a_saved_model_of_other_networks_is_found(study):
+    study.save()
+    study.pretend(seed=1)
+    path = Path("results/cells/m/1-2/model.keras")
+    path.write_text("another")
+    about = json.loads(path.with_name("cell.json").read_text())
+    about["digests"]["files"]["model.keras"] = files.sha256(path)
+    path.with_name("cell.json").write_text(json.dumps(about))
+    study.merge()
+    assert (
+        problem(study) == f"{SAVED}/networks/1-2.keras: not the network of {path.parent}; run snakemake again"
+    )

@@ -40,9 +40,8 @@ def load(folder: str | os.PathLike) -> "Predictor":
         metadata = files.read_json(path, remove=folder)
     except (FileNotFoundError, NotADirectoryError):
         raise RegfoldError(f"{path}: no such file; expected a model under results/models/") from None
-    for name, digest in metadata["files"].items():
-        if not (folder / name).is_file() or files.sha256(folder / name) != digest:
-            raise RegfoldError(f"{folder / name}: missing or damaged; remove {folder} and run again")
+    for name in saved_model.damaged(folder, metadata):
+        raise RegfoldError(f"{folder / name}: missing or damaged; remove {folder} and run again")
     own = {}
     if build := metadata["build"]:
         own = own_classes(f"{folder / saved_model.build_file(build).name}:{build.rpartition(':')[2]}")
@@ -131,7 +130,9 @@ class Predictor:
                     conformal.cv_plus(scores, self.cells, each[:, :, j], *bounds)
                     for j, scores in enumerate(self.scores.T)
                 ]
-                values += [*(low for low, _ in ends), *(high for _, high in ends)]
+                # The truth of a model of counts is never below 0, so no interval need be.
+                least = 0.0 if self.metadata.get("loss") == "poisson" else -np.inf
+                values += [*(np.maximum(low, least) for low, _ in ends), *(high for _, high in ends)]
         return dict(zip(column_names(schema, self.with_bounds), values, strict=True))
 
     @property

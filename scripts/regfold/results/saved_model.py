@@ -40,8 +40,8 @@ def save(
         prepared: what prepare_data and split_folds wrote of the study's table.
         model: the model's name.
         settings: `missing` (of the data section), `method` (of the split section), `coverage` (of the predict
-            section), and the model's `refit`, `build` (FILE.py:FUNCTION or null) and `select` (null without a
-            path of strengths; with one the chosen strength predicts).
+            section), and the model's `refit`, `build` (FILE.py:FUNCTION or null), `loss` and `select` (null
+            without a path of strengths; with one the chosen strength predicts).
         out: the folder to write.
         chosen_by: the metric that chooses, see `paths.choose`.
 
@@ -86,6 +86,20 @@ def save(
     # Last: a folder that has it is whole.
     digests = {name: files.sha256(out / name) for name in written}
     files.write_json(out / METADATA, metadata | {"files": digests})
+
+
+def damaged(folder: Path, metadata: dict) -> list[str]:
+    """The files of a saved model that are missing, or not what its model.json says.
+
+    Args:
+        folder: the saved model's.
+        metadata: the content of its model.json.
+    """
+    return [
+        name
+        for name, digest in metadata["files"].items()
+        if not (folder / name).is_file() or files.sha256(folder / name) != digest
+    ]
 
 
 def _predictions(

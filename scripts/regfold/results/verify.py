@@ -16,7 +16,7 @@ from regfold.data.layout import Layout
 from regfold.data.prepare import prepare
 from regfold.errors import RegfoldError, quote
 from regfold.provenance import cell_names, changes
-from regfold.results import oos, paths
+from regfold.results import oos, paths, saved_model
 from regfold.splits import folds
 from regfold.training import cell_files
 
@@ -31,8 +31,9 @@ def verify(config: dict, results: Path) -> str:
 
     The table is read and encoded afresh. Then: each cell's files are what the cell wrote, byte for byte, and
     belong to the rows that the fold has now; each line of an out-of-sample file has its own row's cells,
-    truth, fold and prediction; each tested row has one line, in the table's order; folds.csv says the same. A
-    damaged file of a cell is set aside (renamed to *.damaged), so that the next run makes it again.
+    truth, fold and prediction; each tested row has one line, in the table's order; folds.csv says the same;
+    the files of a saved model, where there is one, are as they were written, and its networks are the cells'.
+    A damaged file of a cell is set aside (renamed to *.damaged), so that the next run makes it again.
 
     Args:
         config: the resolved config.
@@ -71,6 +72,8 @@ def verify(config: dict, results: Path) -> str:
                 expected = oos.merge(prepared, cells)
             problems += _compare(results / "oos" / f"{model}.csv", expected, prepared.schema["id"])
             n_lines += len(expected)
+        if model in config["models"]:
+            problems += _check_saved(results / "models" / model, results / "cells" / model)
     if problems:
         more = f" (and {len(problems) - oos.MOST_NAMED} more)" if len(problems) > oos.MOST_NAMED else ""
         raise RegfoldError("; ".join(problems[: oos.MOST_NAMED]) + more)
@@ -130,6 +133,30 @@ def _check_cell(cell: Path, expected: dict) -> tuple[dict | None, list[str]]:
         return metadata, [] if changes.belongs(metadata, expected) else [f"{cell}: {oos.OUTDATED}"]
     except UNREADABLE as error:
         return None, [_unreadable(cell, error)]
+
+
+def _check_saved(folder: Path, cells: Path) -> list[str]:
+    """What is wrong with the model that was saved from some cells; nothing where none was.
+
+    A cell that is damaged itself is named where cells are checked.
+    """
+    if not folder.is_dir():
+        return []
+    found = []
+    try:
+        metadata = files.read_json(folder / saved_model.METADATA, remove=folder)
+        for name in saved_model.damaged(folder, metadata):
+            found.append(f"{folder / name}: damaged or missing; remove {folder} and run again")
+        for key in map(tuple, metadata["networks"]):
+            name, cell = saved_model.network_file(key), cells / cell_names.name(*key)
+            recorded = files.read_json(cell / "cell.json")["digests"]["files"]["model.keras"]
+            if metadata["files"][name] != recorded:
+                found.append(f"{folder / name}: not the network of {cell}; run snakemake again")
+    except FileNotFoundError as error:
+        found.append(f"{error.filename}: missing; remove {folder} and run again")
+    except (*UNREADABLE, RegfoldError) as error:
+        found.append(str(error))
+    return found
 
 
 def _unreadable(cell: Path, error: Exception) -> str:
