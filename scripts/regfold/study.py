@@ -119,12 +119,15 @@ class Study:
         schema = self._prepared.schema
         own = {entry["name"] for entry in schema["columns"] if entry["kind"] == "numeric"}
         own |= set() if schema["classes"] else set(schema["target"])
+        missing = [text.strip() for text in self.config["data"]["missing"]]
         for name in frame:
             if name in KEYS[1:]:
                 frame[name] = frame[name].astype(np.int64)
             elif name in own:
                 cells = frame[name].str.strip()
-                frame[name] = cells.mask(cells.isin(self.config["data"]["missing"])).astype(np.float64)
+                # A comma in a column of numbers is the decimal mark.
+                cells = cells.mask(cells.isin(missing)).str.replace(",", ".", regex=False)
+                frame[name] = cells.astype(np.float64)
             elif name not in (*schema["table_columns"], KEYS[0], LABEL):  # with a path, oos_strength too
                 frame[name] = frame[name].astype(np.float64)
         return frame

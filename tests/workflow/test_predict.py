@@ -35,7 +35,9 @@ def study(tmp_path_factory):
         "models": {"l1": {"penalty": {"activity": {"l1": 1e-4}}}, "plain": {"network": {"hidden": []}}},
     }
     made = Study(tmp_path_factory.mktemp("predict") / "study", ROOT, config)
-    made.write("t.csv", table().to_csv(index=False))
+    made.write(
+        "t.csv", table().to_csv(index=False, sep=";", decimal=",")
+    )  # the new rows are written otherwise
     made.write("folds.csv", "row,repeat,fold\n" + "".join(f"{i},1,1\n" for i in range(20)))
     made.write("new.csv", table().drop(columns="y").iloc[:, ::-1].to_csv(index=False))
     made.said = made.snakemake("predict", "--config", "new_data=new.csv")
@@ -82,6 +84,7 @@ def test_python_predicts_as_the_command_does(study):
     assert len(opened.folds) == 20
     oos = opened.predictions("l1")
     assert oos.dtypes[["x", "y", "oos_y", "oos_pred"]].eq(np.float64).all()
+    assert oos["x"].tolist() == table()["x"][:20].tolist()
     assert oos["oos_repeat"].dtype == np.int64
     assert oos["oos_row"].tolist() == [str(i) for i in range(20)]
     assert list(opened.predictions("baseline_linear")) == list(oos)
