@@ -12,6 +12,12 @@ import pytest
 from threadpoolctl import threadpool_limits
 
 
+def pytest_xdist_auto_num_workers(config):
+    """Processes that share the whole suite; a few tests that were asked for run in this one."""
+    whole = config.args_source is not pytest.Config.ArgsSource.ARGS
+    return min(4, os.cpu_count() or 1) if whole else 0
+
+
 def pytest_configure(config):
     """Keras' variables do not know of numpy's `copy` yet; nothing is wrong with it."""
     config.addinivalue_line("filterwarnings", "ignore:__array__ implementation:DeprecationWarning")

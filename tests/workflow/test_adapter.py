@@ -238,6 +238,7 @@ def test_the_terminal_of_a_local_run_has_its_own_lines_and_the_log_file_all(
     assert len((tmp_path / "all.log").read_text().splitlines()) == 4
 
 
+@pytest.mark.heavy
 def test_a_run_without_any_of_it_has_the_same_results(tmp_path):
     table = "x,z,y\n" + "".join(f"{i % 7},{i % 5},{i % 3}.5\n" for i in range(40))
     project = copy_project(tmp_path / "project")

@@ -77,7 +77,7 @@ def test_the_lock_of_a_killed_run_is_removed(capsys):
         {"locks": None},
         {"pid": None},
     ],
-    ids=str,
+    ids=["it runs", "host", "boot", "namespace", "done", "no locks", "unknown locks", "no process"],
 )
 def test_a_lock_whose_run_may_be_alive_stays(changes, capsys):
     Run().lock()
