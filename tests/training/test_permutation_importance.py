@@ -9,6 +9,7 @@ from regfold.data.layout import inputs_of
 from regfold.results import networks
 from regfold.training import permutation_importance, standardize
 from regfold.training.network import assemble
+from regfold.training.programs import permutation
 from sklearn import inspection
 from sklearn.base import BaseEstimator
 from small_study import Study
@@ -66,7 +67,9 @@ def network_of(rows, truth, activation, seed=0):
 
 @pytest.mark.parametrize("task", ["regression", "classification"])
 @pytest.mark.parametrize("missing", [False, True])
-def test_importance_is_that_of_scikit_learn(task, missing):
+@pytest.mark.parametrize("few_rows", [permutation.FEW_ROWS, 0])
+def test_importance_is_that_of_scikit_learn(task, missing, few_rows, monkeypatch):
+    monkeypatch.setattr(permutation, "FEW_ROWS", few_rows)
     random = np.random.default_rng(0)
     n = 61
     x = np.stack([random.normal(size=n), random.integers(3, size=n), random.normal(5, 2, n), np.arange(n)], 1)
