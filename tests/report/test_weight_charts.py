@@ -59,6 +59,12 @@ def test_outputs_are_fitted_where_a_penalty_acts_on_them(report):
     (line,) = [line for line in tables.weights(found).lines if "outputs" in line[1]]
     assert line[1:4] == ["hidden_1: outputs", "–", "40.0 %"]
     assert float(line[6]) == pytest.approx(1, abs=0.15)  # quantiles of an exponential distribution
+    (figure,) = [figure for figure in figures.of_study(found) if figure.name.startswith("activations-")]
+    bars, lines, texts = rows_of(figure.chart)
+    assert figure.name == "activations-l1" and "initial" not in {line["series"] for line in lines}
+    heights = {(bar["x"], bar["x2"]): bar["y2"] for bar in bars}
+    assert all(heights[-high, -low] == pytest.approx(height) for (low, high), height in heights.items())
+    assert texts[0]["text"] == f"shape {significant(float(line[6]), 2)}"
 
 
 def test_the_claim_is_not_made_of_activity_penalties(report):

@@ -211,6 +211,21 @@ def _weights(study: Study) -> list[Figure]:
                     480,
                 )
             )
+        if outputs := study.activation_fits.get(model):
+            sizes = {layer: study.activations[model][layer][1] for layer in outputs}
+            mirrored = {layer: np.concatenate([-values, values]) for layer, values in sizes.items()}
+            figures.append(
+                Figure(
+                    f"activations-{model}",
+                    "weights",
+                    f"Outputs of hidden units{f' of model {model}' if len(study.networks) > 1 else ''}",
+                    "What the activity penalty acts on: the sizes of the outputs on some training rows, but "
+                    "exact zeros, on both sides of 0; lines as above. A claim about weights does not follow "
+                    "from them.",
+                    weight_charts.layers(mirrored, outputs, {}, "output", intervals=False),
+                    480,
+                )
+            )
     return figures
 
 

@@ -115,7 +115,7 @@ def weights(study: Study) -> Table:
             model,
             f"{layer}: outputs",
             "–",
-            f"{100 * zeros:.1f} %",
+            f"{100 * study.activations[model][layer][0]:.1f} %",
             significant(fit.deviation, 3),
             f"{fit.laplace_over_gaussian:+.3f}",
             significant(fit.shape, 3),
@@ -123,7 +123,7 @@ def weights(study: Study) -> Table:
             "–",
         ]
         for model, fits in study.activation_fits.items()
-        for layer, (zeros, fit) in fits.items()
+        for layer, fit in fits.items()
     ]
     return Table(
         [

@@ -84,10 +84,10 @@ class Study:
         return {model: {layer: fit for layer, fit in own.items() if fit} for model, own in fits.items()}
 
     @cached_property
-    def activation_fits(self) -> dict[str, dict[str, tuple[float, weights.Fit]]]:
-        """Model with an activity penalty -> hidden layer -> share of zeros, and the fit of the other outputs.
+    def activations(self) -> dict[str, dict[str, tuple[float, np.ndarray]]]:
+        """Model with an activity penalty -> hidden layer -> share of zeros, and sizes of the other outputs.
 
-        The fit is that of the cells' quantiles, so it has no interval.
+        The sizes are the cells' quantiles, (n,) float64, which stand for all.
         """
         found = {}
         for model in self.networks:
@@ -95,9 +95,18 @@ class Study:
             for layer in dict.fromkeys(layer for cell in cells for layer in cell):
                 own = [cell[layer] for cell in cells if layer in cell]
                 zeros = float(np.mean([one["zeros"] for one in own]))
-                if fit := weights.fit(np.concatenate([one["quantiles"] for one in own])):
-                    found.setdefault(model, {})[layer] = zeros, fit
+                sizes = np.concatenate([one["quantiles"] for one in own])
+                found.setdefault(model, {})[layer] = zeros, sizes
         return found
+
+    @cached_property
+    def activation_fits(self) -> dict[str, dict[str, weights.Fit]]:
+        """Model -> hidden layer -> the fit of `activations`, whose interval means nothing."""
+        fits = {
+            model: {layer: weights.fit(sizes) for layer, (_, sizes) in layers.items()}
+            for model, layers in self.activations.items()
+        }
+        return {model: {layer: fit for layer, fit in own.items() if fit} for model, own in fits.items()}
 
     def column_norms(self, model: str) -> tuple[np.ndarray, pd.DataFrame] | None:
         """Of a path over input columns: its strengths, ascending, and each column's norm, mean over cells.

@@ -18,7 +18,11 @@ SERIES = {"Gaussian": BLUE, "Laplace": ORANGE, "generalized": INK, "initial": GR
 
 
 def layers(
-    weights: Mapping[str, np.ndarray], fits: Mapping[str, Fit], limits: Mapping[str, float]
+    weights: Mapping[str, np.ndarray],
+    fits: Mapping[str, Fit],
+    limits: Mapping[str, float],
+    title: str = "weight",
+    intervals: bool = True,
 ) -> alt.LayerChart:
     """A row per layer, each in its own standard deviations and with its own height.
 
@@ -26,6 +30,8 @@ def layers(
         weights: layer -> (n,) its weights over all folds.
         fits: of these layers.
         limits: layer -> the bound of the uniform distribution that its weights were drawn from, where known.
+        title: what the weights are.
+        intervals: whether the intervals of the shapes stand beside them.
     """
     bars, lines, texts, grid = [], [], [], np.linspace(-EXTENT, EXTENT, POINTS)
     bottoms = [PITCH * place for place in reversed(range(len(fits)))]
@@ -52,8 +58,8 @@ def layers(
             for name, curve in curves.items()
             for x, y in zip(grid, curve, strict=True)
         ]
-        extent = f"{significant(fit.low, 2)} to {significant(fit.high, 2)}"
-        texts.append({"y": bottom + 0.95, "text": f"shape {significant(fit.shape, 2)} ({extent})"})
+        extent = f" ({significant(fit.low, 2)} to {significant(fit.high, 2)})" if intervals else ""
+        texts.append({"y": bottom + 0.95, "text": f"shape {significant(fit.shape, 2)}{extent}"})
     scale = alt.Scale(domain=[-EXTENT, EXTENT], nice=False)
     y = alt.Y(
         "y:Q",
@@ -67,9 +73,10 @@ def layers(
         ),
     )
     x = alt.X(
-        "x:Q", title="weight, in standard deviations of its layer", scale=scale, axis=alt.Axis(grid=False)
+        "x:Q", title=f"{title}, in standard deviations of its layer", scale=scale, axis=alt.Axis(grid=False)
     )
-    colors = alt.Scale(domain=list(SERIES), range=list(SERIES.values()))
+    series = [name for name in SERIES if name != "initial" or limits]
+    colors = alt.Scale(domain=series, range=[SERIES[name] for name in series])
     legend = alt.Legend(columns=4, symbolType="stroke", symbolStrokeWidth=2)
     names = [label(layer, 14) for layer in fits]
     return (
