@@ -274,19 +274,21 @@ def test_of_two_equally_good_models_none_is_better_by_mae():
 
 
 def test_by_level_a_mean_over_rows_has_an_interval_and_others_have_none():
-    study, _ = scored("regression", "mae", n=150, by=("island",))
-    found = pd.read_csv("results/scores_by.csv")
-    assert (found["mae_low"] < found["mae"]).all() and (found["mae"] < found["mae_high"]).all()
-    assert found["rmse_low"].notna().all()
-    for old in Path("results").rglob("cell.json"):
-        old.unlink()
-    study = example_results.build(
-        Path("other"), task="classification", n=150, metrics=("roc_auc",), by=("island",)
-    )
-    example_results.score(study)
-    found = pd.read_csv("other/results/scores_by.csv")
-    assert found["roc_auc_low"].isna().all() and found["roc_auc"].notna().all()
-    assert found["rmse_low"].notna().all()
+    for task, named in (("regression", "mae"), ("classification", "roc_auc")):
+        study = example_results.build(Path(named), task=task, n=150, metrics=(named,), by=("island",))
+        example_results.score(study)
+        by, found = pd.read_csv(f"{named}/results/scores_by.csv"), example_results.read(study)
+        drawn = {figure.name: figure.caption for figure in figures.of_study(found)}
+        assert by[["rmse", "rmse_low", "rmse_high", named]].notna().all(axis=None)
+        if named == "mae":
+            assert (by["mae_low"] < by["mae"]).all() and (by["mae"] < by["mae_high"]).all()
+        else:
+            assert by["roc_auc_low"].isna().all()
+        assert ("95 % intervals" in drawn["by-1"]) == (named == "mae")
+        assert ("pooled scores" in drawn["comparison"]) == (named == "mae")
+        best = by[(by["model"] == found.best) & ~by["small"]].sort_values(named)
+        worst = best["level"].iloc[-1 if named == "mae" else 0]
+        assert f"is worst for {worst} " in sentences.worst_levels(found)[0]
 
 
 def test_a_nested_choice_by_a_function_of_the_users_own_is_refused():

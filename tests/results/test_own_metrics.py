@@ -40,6 +40,11 @@ def raises(truth, prediction):
     raise ValueError("two\\nlines")
 
 
+def no_constant(truth, prediction):
+    assert np.ptp(prediction, axis=0).any(), "constant"
+    return 1.0
+
+
 def text(truth, prediction):
     return "0.5"
 
@@ -115,6 +120,7 @@ def test_class_metrics_get_one_hot_truth_and_probabilities():
 @pytest.mark.parametrize(
     ("named", "message"),
     [
+        ("own.py:no_constant", "metrics: 'own.py:no_constant' failed: AssertionError: constant"),
         ("own.py:raises", "metrics: 'own.py:raises' failed: ValueError: two lines"),
         ("own.py:text", "metrics: 'own.py:text' returned a str; expected a number"),
         ("own.py:several", "metrics: 'own.py:several' returned a ndarray; expected a number"),

@@ -123,7 +123,8 @@ def write(figures: Sequence[Figure], folder: str | Path) -> dict[str, str]:
 
 
 def _differences(study: Study) -> list[Figure]:
-    best = study.best
+    best, pooled = study.best, {metric.name for metric in study.metrics if metric.row_loss}
+    scores = "pooled scores" if study.ranking.name in pooled else "folds' mean scores"
     lines = [
         line | {"rope": study.summary["rope"] * abs(line["score"] + line["score_of_best"]) / 2}
         for line in study.against_best()
@@ -136,7 +137,7 @@ def _differences(study: Study) -> list[Figure]:
             "comparison",
             "comparison",
             f"Every other model against {best}",
-            "Point: difference of the pooled scores; line: its 95 % interval, grey where no difference "
+            f"Point: difference of the {scores}; line: its 95 % interval, grey where no difference "
             "is measurable (p of 0.05 or more, corrected for the number of pairs). Shaded: differences that "
             "do not matter in practice (compare.rope).",
             differences.against_best(lines, study.ranking, best),
@@ -235,13 +236,14 @@ def _by_level(study: Study) -> list[Figure]:
         n_levels, n_shown = scores["level"].nunique(), len(intervals.shown_levels(scores, metric, best))
         if not n_shown:
             continue
+        with_lines = " lines are 95 % intervals;" * bool(scores[f"{metric.name}_low"].notna().any())
         figures.append(
             Figure(
                 f"by-{i}",
                 "levels",
                 f"{metric.label} by {label(column)}",
-                "In brackets the number of rows; lines are 95 % intervals; levels of fewer than "
-                f"{by_level.SMALL} rows are pale. Dashed: model {best} over all rows."
+                f"In brackets the number of rows;{with_lines} levels of fewer than {by_level.SMALL} rows are "
+                f"pale. Dashed: model {best} over all rows."
                 + f" The worst {n_shown} of {n_levels:,} levels; all: scores_by.csv."
                 * (n_shown < n_levels),
                 intervals.by_level(scores, metric, best, study.models[best][metric.name]),

@@ -1,9 +1,10 @@
-"""What decides on inner folds under `select: nested`, where that is another metric than the RMSE."""
+"""What decides on inner folds under `select: nested`, where that is another metric than the RMSE.
+
+Snakemake's own process reads it, so it needs nothing but the standard library.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass
-
-import numpy as np
 
 
 @dataclass(frozen=True)
@@ -19,4 +20,4 @@ class InnerMetric:
 
     name: str
     greater_is_better: bool
-    score: Callable[[np.ndarray, np.ndarray], float]
+    score: Callable[..., float]
