@@ -42,6 +42,7 @@ def settings(penalty: dict) -> dict:
             "class_weight": None,
             "early_stopping": None,
             "seed": 42,
+            "seeds": 1,
             "checkpoint_seconds": 30,
             "on_divergence": "warn",
         },

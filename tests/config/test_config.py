@@ -108,6 +108,7 @@ def test_a_config_of_two_lines_has_every_key():
                     "class_weight": None,
                     "early_stopping": None,
                     "seed": 42,
+                    "seeds": 1,
                     "checkpoint_seconds": 30.0,
                     "on_divergence": "warn",
                 },

@@ -118,8 +118,8 @@ CASES = [
     (
         section("training", "[1]"),
         "training: found a list; expected a mapping with epochs, batch_size, optimizer, "
-        "learning_rate, schedule, loss, class_weight, early_stopping, seed, checkpoint_seconds and "
-        "on_divergence",
+        "learning_rate, schedule, loss, class_weight, early_stopping, seed, seeds, checkpoint_seconds "
+        "and on_divergence",
     ),
     (training("epochs: 0"), "training.epochs: 0 is out of range; expected an integer from 1 to 1000000"),
     (
@@ -147,6 +147,10 @@ CASES = [
     (
         training("seed: 4294967296"),
         "training.seed: 4294967296 is out of range; expected an integer from 0 to 4294967295",
+    ),
+    (
+        training("seeds: 0"),
+        "training.seeds: 0 is out of range; expected an integer from 1 to 100",
     ),
     (
         training("checkpoint_seconds: -1"),

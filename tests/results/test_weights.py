@@ -83,7 +83,7 @@ def core(seed: int) -> keras.Model:
 def test_kernels_are_read_as_keras_has_them(tmp_path):
     network = core(0)
     network.save(tmp_path / "model.keras")
-    found = kernels(tmp_path / "model.keras")
+    (found,) = kernels(tmp_path / "model.keras")
     assert list(found) == [*(f"hidden_{i + 1}" for i in range(11)), "output"]
     for layer in network.layers[1:]:
         assert np.array_equal(found[layer.name], layer.kernel)
@@ -94,10 +94,10 @@ def test_kernels_of_a_path_are_those_of_one_strength(tmp_path):
     values = [[np.asarray(variable) for variable in network.trainable_variables] for network in networks]
     build_stack(networks[0], NETWORK, values).save(tmp_path / "model.keras")
     for place, network in enumerate(networks):
-        found = kernels(tmp_path / "model.keras", place)
+        (found,) = kernels(tmp_path / "model.keras", place)
         for layer in network.layers[1:]:
             assert np.array_equal(found[layer.name], layer.kernel)
-    both = pooled([kernels(tmp_path / "model.keras", place) for place in (0, 2)])
+    both = pooled([one for place in (0, 2) for one in kernels(tmp_path / "model.keras", place)])
     assert len(both["hidden_1"]) == 2 * 15
 
 

@@ -46,7 +46,7 @@ def test_the_saved_network_is_loaded_by_plain_keras_and_takes_encoded_rows(tmp_p
     }
     np.save(tmp_path / "features.npy", rows)
     for name, (inner, target) in made.items():
-        network.assemble(inner, 5, statistics, target).save(tmp_path / f"{name}.keras")
+        network.assemble([inner], 5, statistics, target).save(tmp_path / f"{name}.keras")
     script = """
 import sys, numpy as np, keras
 for name in sys.argv[1:]:

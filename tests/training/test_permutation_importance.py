@@ -62,7 +62,7 @@ def network_of(rows, truth, activation, seed=0):
         ]
     )
     target = None if activation == "softmax" else standardize.fit_target(truth)
-    return assemble(core, rows.shape[1], statistics, target)
+    return assemble([core], rows.shape[1], statistics, target)
 
 
 @pytest.mark.parametrize("task", ["regression", "classification"])

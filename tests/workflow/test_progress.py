@@ -65,12 +65,12 @@ def test_a_cell_from_the_queue_to_its_end(tmp_path):
         assert only(tmp_path)["state"] == "running"
         reporter.queue()
         assert only(tmp_path)["state"] == "waiting for a GPU"
-        reporter.begin("NVIDIA H200", epoch=100)
+        reporter.begin("NVIDIA H200", epoch=100, trainings=3)
         state = only(tmp_path)
         assert (state["state"], state["epoch"], state["device"]) == ("running", 100, "NVIDIA H200")
         reporter.update(101, 0.5, 0.75)
         state = only(tmp_path)
-        assert (state["epoch"], state["epochs"]) == (101, 500)
+        assert (state["epoch"], state["epochs"]) == (101, 1500)
         assert (state["train_loss"], state["validation_loss"]) == (0.5, 0.75)
         assert (state["host"], state["pid"]) == (socket.gethostname(), os.getpid())
         reporter.update(102, 0.25)

@@ -69,11 +69,16 @@ def refit_specification(specification: dict, cells: Sequence[dict]) -> dict:
     training = specification["training"]
     if not training["early_stopping"]:
         return specification
-    epochs = round(median(cell["best_epoch"] for cell in cells))
+    epochs = usual_epoch([cell["best_epoch"] for cell in cells])
     schedule = training["schedule"] | {"epochs": training["epochs"]}
     return specification | {
         "training": training | {"epochs": epochs, "schedule": schedule, "early_stopping": None}
     }
+
+
+def usual_epoch(epochs: Sequence[int]) -> int:
+    """The epoch that stands for those of several networks."""
+    return round(median(epochs))
 
 
 def specifications(config: dict) -> dict[str, dict]:
@@ -115,18 +120,21 @@ def baseline_specification(kind: str, seed: int) -> dict:
     }
 
 
-def state_digest(specification: dict, description: dict, inner: int = 0) -> str:
+def state_digest(specification: dict, description: dict, inner: int = 0, seed: int = 1) -> str:
     """The name of a training's state: all that the training depends on, and nothing of held-out rows.
 
     Args:
         specification: the model's, see `specification`.
         description: the fold's, see Folds.describe.
         inner: the inner fold whose training it is, from 1; 0: the training on all training rows.
+        seed: which of the model's seeds it has, from 1. How many there are changes none of their trainings.
     """
     settings = {name: value for name, value in specification.items() if name not in NOT_TRAINED}
+    settings["training"] = {name: value for name, value in settings["training"].items() if name != "seeds"}
     divided = inner or settings["training"]["early_stopping"]
     parts = (*TRAINED, "validation") if divided else TRAINED
     own = [inner, specification["nested"]] if inner else []
+    own += [{"seed": seed}] if seed > 1 else []
     return digest([settings, {name: description[name] for name in parts}, *own])[:32]
 
 

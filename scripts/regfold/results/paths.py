@@ -23,8 +23,18 @@ from regfold.results.predictions import Predictions
 
 NESTED = "nested"
 MARKS = ("is_min", "is_one_se")
-# What a cell.json says of one training, and of a path of each.
-OF_STRENGTH = ("epochs", "best_epoch", "ending", "flags", "penalties", "activations", "nonzero", "inputs")
+# What a cell.json says of one training, and of a path of each; of_seeds where there are several seeds.
+OF_STRENGTH = (
+    "epochs",
+    "best_epoch",
+    "ending",
+    "flags",
+    "penalties",
+    "activations",
+    "nonzero",
+    "inputs",
+    "of_seeds",
+)
 Key = tuple[int, int]
 
 
@@ -279,7 +289,7 @@ def of_chosen(cell: dict, strength: float | None) -> dict:
         return cell
     path = cell["path"]
     place = path["strengths"].index(strength)
-    own = {name: path[name][place] for name in OF_STRENGTH}
+    own = {name: path[name][place] for name in OF_STRENGTH if name in path}
     return cell | own | {"flags": own["flags"] + cell["flags"]}
 
 

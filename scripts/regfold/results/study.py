@@ -57,7 +57,7 @@ class Study:
             strength had been trained alone.
         histories: model -> its cells' histories, in the order of `cells`; of a path, the chosen strength's.
         paths: model with a path -> path/<model>.csv, see `paths.read_table`.
-        kernels: model -> its cells' kernels, see `weights.kernels`.
+        kernels: model -> the kernels of its cells' networks, see `weights.kernels`.
     """
 
     schema: dict
@@ -255,6 +255,8 @@ def read(
         },
         paths={Path(path).stem: path_files.read_table(path) for path in paths},
         kernels={
-            model: [own for _, own in sorted(kernels[model].items())] for model in models if model in kernels
+            model: [network for _, own in sorted(kernels[model].items()) for network in own]
+            for model in models
+            if model in kernels
         },
     )

@@ -119,8 +119,10 @@ def initial_limits(network: Mapping[str, np.ndarray]) -> dict[str, float]:
     return {layer: float(np.sqrt(6 / sum(kernel.shape))) for layer, kernel in network.items()}
 
 
-def kernels(path: str | Path, place: int | None = None) -> dict[str, np.ndarray]:
-    """The kernels in a cell's model.keras: layer -> its weights. The network itself is not built.
+def kernels(path: str | Path, place: int | None = None) -> list[dict[str, np.ndarray]]:
+    """The kernels in a cell's model.keras, of each seed's network: layer -> its weights.
+
+    The network itself is not built. Of layers with one name each belongs to the next network.
 
     Args:
         path: the file.
@@ -137,7 +139,13 @@ def kernels(path: str | Path, place: int | None = None) -> dict[str, np.ndarray]
             file.visititems(lambda name, item: found.update(_kernel(name, item, place)))
     except (zipfile.BadZipFile, KeyError, OSError) as error:
         raise files.damaged(path, f"is not a Keras network ({' '.join(str(error).split())})") from None
-    return {layer: found[order, layer] for order, layer in sorted(found)}
+    networks: list[dict[str, np.ndarray]] = []
+    for order, layer in sorted(found):
+        network = next((one for one in networks if layer not in one), None)
+        if network is None:
+            networks.append(network := {})
+        network[layer] = found[order, layer]
+    return networks
 
 
 def _kernel(name: str, item: h5py.Group | h5py.Dataset, place: int | None) -> dict:

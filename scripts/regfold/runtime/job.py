@@ -55,10 +55,12 @@ def train(
         ) as reporter,
     ):
         device = _device(pool, reporter.queue)
-        reporter.begin(device["name"])
         # Imported here: TensorFlow must find its GPU and its threads decided.
-        from regfold.training import cell
+        from regfold.training import cell, parts
 
+        schema = files.read_json(prepared / "schema.json")
+        trainings = parts.of_cell(specification, metadata, len(schema["classes"] or schema["target"]))
+        reporter.begin(device["name"], trainings=len(trainings))
         with signals.asked_to_stop() as stop:
             result = cell.run(
                 cell.Cell(

@@ -30,7 +30,7 @@ class Reporter:
     def __init__(
         self, model: str, repeat: int, fold: int, epochs: int, folder: Path = FOLDER, seconds: float = 1.0
     ):
-        """`epochs` is where training ends at the latest; the file is written every `seconds` at most."""
+        """`epochs` is where a training ends at the latest; the file is written every `seconds` at most."""
         self.path = Path(folder) / model / f"{cell_names.name(repeat, fold)}.json"
         self.state = {
             "model": model,
@@ -64,9 +64,9 @@ class Reporter:
         self.state["state"] = QUEUED
         self._write()
 
-    def begin(self, device: str, epoch: int = 0) -> None:
-        """Training begins on `device` after `epoch` epochs, which an earlier job has trained."""
-        self.state |= {"state": RUNNING, "device": device}
+    def begin(self, device: str, epoch: int = 0, trainings: int = 1) -> None:
+        """The cell's trainings begin on `device` after `epoch` epochs, which an earlier job has trained."""
+        self.state |= {"state": RUNNING, "device": device, "epochs": trainings * self.state["epochs"]}
         self._latest = epoch, None, None
         self._write()
 

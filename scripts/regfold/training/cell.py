@@ -1,4 +1,7 @@
-"""One cell, from rows to files: train one network on a fold's training rows, predict the rows held out."""
+"""One cell, from rows to files: train its network on a fold's training rows, predict the rows held out.
+
+With `training.seeds` it is several networks, one a seed, whose predictions are averaged.
+"""
 
 import csv
 import platform
@@ -9,6 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
+from statistics import mean
 
 import keras
 import numpy as np
@@ -17,16 +21,17 @@ from regfold import __version__, files
 from regfold.config import strengths
 from regfold.errors import RegfoldError
 from regfold.provenance import cell_names, identity
+from regfold.provenance.identity import usual_epoch
 from regfold.training import cell_files, diagnosis, parts, penalty
 from regfold.training.fitting import Fitting
 from regfold.training.fold_rows import FoldRows
-from regfold.training.heldout import HeldOut
+from regfold.training.heldout import HeldOut, numbers
 from regfold.training.inner_metric import InnerMetric
 from regfold.training.network import assemble, build_stack, set_values, weights_digest
-from regfold.training.runner import Runner, inner_scores
-from regfold.training.seeds import derive
+from regfold.training.runner import Runner, Seeded, inner_scores, predict
+from regfold.training.seeds import derive, network_key
+from regfold.training.standardize import TargetScale
 from regfold.training.state import DIVERGED, HISTORY, Store, Trained
-from regfold.training.trainer import Trainer
 
 
 @dataclass(frozen=True)
@@ -80,7 +85,7 @@ def run(
         state_root: the folder of all states.
         out: the cell's folder.
         device: what it runs on, for cell.json.
-        on_epoch: is told each epoch and its line of history, see state.HISTORY.
+        on_epoch: is told each epoch, see Runner, and its line of history, see state.HISTORY.
         stop: asked now and then; True ends the job, its state saved.
         say: takes a line for the terminal.
 
@@ -108,14 +113,13 @@ def run(
         runner = Runner(str(cell), stores, cell.checkpoint_seconds, on_epoch, stop, say)
         made = _train(runner, trainings, fold, specification, schema, cell.inner_metric)
         # A refit, which holds no rows out, is looked at with training rows.
-        rows = fold.as_trained(made.fitting) if len(fold.held_out) else made.trainer.sample
-        held = HeldOut(made.trainer.program, rows, made.fitting.target)
-        predictions = held.predict([network.variables for network in made.networks])
+        rows = fold.as_trained(made.fitting) if len(fold.held_out) else made.seeded[0].trainer.sample
+        each = predict(made.seeded, rows, made.fitting.target)
         if cell.on_divergence == "fail":
-            _check_finite(cell, made, predictions)
-        losses = [_losses(network, held, fold.truth) for network in made.networks]
+            _check_finite(cell, made, each)
+        losses = [_losses(one, rows, fold.truth, made.fitting.target) for one in made.seeded]
         network = _assemble(made, specification, schema)
-        metadata = _metadata(cell, made, predictions, specification, description)
+        metadata = _metadata(cell, made, each, fold.truth, specification, description)
         metadata |= {
             "n_test": len(fold.held_out),
             "trained_epochs": sum(runner.trained.values()),
@@ -130,6 +134,7 @@ def run(
             "times": clock.times(runner),
         }
         digests = np.load(prepared / "digests.npy", mmap_mode="r")[fold.held_out]
+        predictions = each.mean(axis=0)  # a network that diverged is seen in it
         predictions = predictions[0] if made.path is None else predictions.swapaxes(0, 1)
         return _write(out, metadata, network, digests, predictions, _history(made, losses))
 
@@ -157,10 +162,9 @@ class _Made:
 
     Attributes:
         fitting: what the networks have in common.
-        trainer: the last one; its training rows are released.
-        networks: one, or one for each strength of a path.
+        seeded: the networks of each seed.
         path: the path, or None.
-        rmse_train: of a path, the RMSE of each network on the training rows, in the targets' units.
+        rmse_train: of a path, the RMSE of each strength on the training rows, in the targets' units.
         inner: under `select: nested` the score of each strength over the inner folds.
         inner_metric: the metric of that score; None: the RMSE.
         n_validation: the number of validation rows.
@@ -168,8 +172,7 @@ class _Made:
     """
 
     fitting: Fitting
-    trainer: Trainer
-    networks: list[Trained]
+    seeded: list[Seeded]
     path: strengths.Path | None
     rmse_train: list[float]
     inner: list[float] | None
@@ -179,8 +182,12 @@ class _Made:
 
     @property
     def names(self) -> list[str]:
-        """How a message names each network, behind the cell's name."""
+        """How a message names each strength, behind the cell's name."""
         return [f", {self.path.name} {value:g}" for value in self.path.strengths] if self.path else [""]
+
+    def of_seeds(self, place: int) -> list[Trained]:
+        """The network of each seed: the only one, or that of a path's strength at a place."""
+        return [one.networks[place] for one in self.seeded]
 
 
 def _train(
@@ -201,41 +208,62 @@ def _train(
     preprocessing = diagnosis.preprocessing(rows[:n_rows], fold.features, fold.held_out, schema)
     fitting = Fitting(specification, fold.key, schema, rows, truth, n_validation)
     del rows
-    trainer, networks = runner.run((part for part in trainings if not part.inner), fitting)
-    rmse_train = _rmses(fitting, trainer, networks, truth[:n_rows]) if path else []
+    seeded = runner.run((part for part in trainings if not part.inner), fitting)
+    rmse_train = _rmses(fitting, seeded, truth[:n_rows]) if path else []
     fitting.release()
-    return _Made(fitting, trainer, networks, path, rmse_train, inner, metric, n_validation, preprocessing)
+    return _Made(fitting, seeded, path, rmse_train, inner, metric, n_validation, preprocessing)
 
 
-def _check_finite(cell: Cell, made: _Made, predictions: np.ndarray) -> None:
+def _check_finite(cell: Cell, made: _Made, each: np.ndarray) -> None:
     """Refuse what diverged.
 
     Raises:
         RegfoldError: naming the first network whose loss or predictions are not finite.
     """
-    for network, predicted, name in zip(made.networks, predictions, made.names, strict=True):
-        what = network.ending if network.diverged else "predictions are not finite"
-        if network.diverged or not np.isfinite(predicted).all():
-            raise RegfoldError(f"{cell}{name}: {what}; training.on_divergence is fail")
+    for number, (one, predictions) in enumerate(zip(made.seeded, each, strict=True)):
+        for network, predicted, name in zip(one.networks, predictions, made.names, strict=True):
+            what = network.ending if network.diverged else "predictions are not finite"
+            if network.diverged or not np.isfinite(predicted).all():
+                (what,) = _by_seed([[what] if place == number else [] for place in range(len(each))])
+                raise RegfoldError(f"{cell}{name}: {what}; training.on_divergence is fail")
 
 
-def _losses(network: Trained, held: HeldOut, truth: np.ndarray) -> dict[int, tuple[float, float]]:
-    """Epoch -> loss and RMSE of the held-out rows, for some epochs of a network; {} without such rows."""
+def _by_seed(said: list[list[str]]) -> list[str]:
+    """What there is to say of each seed's network, by its number where there are several."""
+    if len(said) == 1:
+        return said[0]
+    return [f"seed {number} of {len(said)}: {text}" for number, own in enumerate(said, 1) for text in own]
+
+
+# Epoch -> loss and RMSE of the held-out rows.
+_Losses = dict[int, tuple[float, float]]
+
+
+def _losses(one: Seeded, rows: np.ndarray, truth: np.ndarray, target: TargetScale | None) -> list[_Losses]:
+    """What the held-out rows say of some epochs of each network of a seed; {} without such rows."""
     if not len(truth):
-        return {}
-    looked_at = network.snapshots | {network.best_epoch: network.variables}
-    return dict(zip(looked_at, held.scores(list(looked_at.values()), truth), strict=True))
+        return [{} for _ in one.networks]
+    held, found = HeldOut(one.trainer.program, rows, target), []
+    for network in one.networks:
+        looked_at = network.snapshots | {network.best_epoch: network.variables}
+        found.append(dict(zip(looked_at, held.scores(list(looked_at.values()), truth), strict=True)))
+    return found
 
 
 def _metadata(
-    cell: Cell, made: _Made, predictions: np.ndarray, specification: dict, description: dict
+    cell: Cell,
+    made: _Made,
+    each: np.ndarray,
+    truth: np.ndarray,
+    specification: dict,
+    description: dict,
 ) -> dict:
     """What cell.json says of the cell and its networks."""
-    found = [_describe(made, *pair) for pair in zip(made.networks, predictions, strict=True)]
-    if made.path is None:
-        of_network = found[0] | {"ending": made.networks[0].ending}
-    else:
-        of_network = {"path": _path(made, found), "flags": [], "ending": ""}
+    found = [_describe(made, place, each[:, place]) for place in range(len(made.names))]
+    if len(made.seeded) > 1:
+        for place, one in enumerate(found):
+            one["of_seeds"] = _of_seeds(made, place, each[:, place], truth)
+    of_network = found[0] if made.path is None else {"path": _path(made, found), "flags": [], "ending": ""}
     if specification["training"]["early_stopping"] and not made.n_validation:
         said = "no early stopping: a single row, group or time leaves no validation rows"
         of_network["flags"] = [*of_network["flags"], said]
@@ -246,8 +274,8 @@ def _metadata(
         "fold_name": description["name"],
         "n_train": description["n_train"],
         "n_validation": made.n_validation,
-        "epochs": max(network.epochs for network in made.networks),
-        "best_epoch": max(network.best_epoch for network in made.networks),
+        "epochs": max(one["epochs"] for one in found),
+        "best_epoch": max(one["best_epoch"] for one in found),
         "settings": {part: specification[part] for part in ("network", "training", "penalty")},
         "seeds": {"seed": cell.key[0], "weights": derive(*cell.key, "weights")},
         "versions": {
@@ -256,28 +284,82 @@ def _metadata(
             "python": platform.python_version(),
         },
         "preprocessing": made.preprocessing,
-        "activity_note": penalty.activity_note(specification["penalty"], made.trainer.batch_size),
+        "activity_note": penalty.activity_note(specification["penalty"], made.seeded[0].trainer.batch_size),
         **of_network,
     }
 
 
-def _rmses(fitting: Fitting, trainer: Trainer, networks: list[Trained], truth: np.ndarray) -> list[float]:
-    """The RMSE of networks on their training rows, in the targets' units."""
+def _rmses(fitting: Fitting, seeded: list[Seeded], truth: np.ndarray) -> list[float]:
+    """The RMSE of each strength on the training rows, in the targets' units."""
     rows = fitting.rows.features[: fitting.rows.n_rows]
-    held = HeldOut(trainer.program, rows, fitting.target)
-    return [rmse for _, rmse in held.scores([network.variables for network in networks], truth)]
+    predicted = predict(seeded, rows, fitting.target).mean(axis=0)
+    errors = predicted - numbers(truth, fitting.target, predicted.shape[2])
+    return np.sqrt(np.square(errors).mean(axis=(1, 2))).tolist()
 
 
-def _describe(made: _Made, network: Trained, predictions: np.ndarray) -> dict:
-    """What there is to know of a network: what is wrong with it, what a penalty of strength 1 would be."""
-    hidden, penalties = made.trainer.hidden(network.variables), made.fitting.specification["penalty"]
-    measured = penalty.measure_weights(made.fitting.core, network.variables) | diagnosis.activity(hidden)
+def _describe(made: _Made, place: int, predictions: np.ndarray) -> dict:
+    """What there is to know of the networks of all seeds: what is wrong with them, and means of measures.
+
+    Args:
+        place: which strength of a path; 0 without a path.
+        predictions: (seeds, n, n_outputs), what each predicts.
+    """
+    fitting, networks = made.fitting, made.of_seeds(place)
+    hidden = [
+        one.trainer.hidden(network.variables) for one, network in zip(made.seeded, networks, strict=True)
+    ]
+    flags = [
+        diagnosis.flags(network.ending, outputs, predicted, fitting.target)
+        for network, outputs, predicted in zip(networks, hidden, predictions, strict=True)
+    ]
+    measured = [
+        penalty.measure_weights(fitting.core, network.variables) | diagnosis.activity(outputs)
+        for network, outputs in zip(networks, hidden, strict=True)
+    ]
+    layers = zip(*(outputs.values() for outputs in hidden), strict=True)
+    pooled = dict(zip(hidden[0], map(np.concatenate, layers), strict=True))
+    penalized = any(fitting.specification["penalty"]["activity"].values())
     return {
-        "flags": diagnosis.flags(network.ending, hidden, predictions, made.fitting.target),
-        "penalties": _finite(measured),
-        "activations": diagnosis.distribution(hidden) if any(penalties["activity"].values()) else {},
-        **made.fitting.counts(network.variables),
+        "epochs": max(network.epochs for network in networks),
+        "best_epoch": usual_epoch([network.best_epoch for network in networks]),
+        "ending": "; ".join(_by_seed([[network.ending] * bool(network.ending) for network in networks])),
+        "flags": _by_seed(flags),
+        "penalties": _finite(_means(measured)),
+        "activations": diagnosis.distribution(pooled) if penalized else {},
+        **_means([fitting.counts(network.variables) for network in networks]),
     }
+
+
+def _means(of_seeds: list[dict[str, float | None]]) -> dict[str, float | None]:
+    """The mean of each entry over seeds; of a single one the entry itself."""
+    values = {name: [one[name] for one in of_seeds] for name in of_seeds[0]}
+    return {name: None if None in own else mean(own) for name, own in values.items()}
+
+
+def _of_seeds(made: _Made, place: int, predictions: np.ndarray, truth: np.ndarray) -> list[dict]:
+    """What there is to know of each of several seeds: the seed itself, epochs, and RMSE of the held-out rows.
+
+    Args:
+        place, predictions: see `_describe`.
+        truth: of the held-out rows, see FoldRows; empty where there are none.
+    """
+    target, n_outputs = made.fitting.target, predictions.shape[2]
+    found = []
+    for number, (network, predicted) in enumerate(zip(made.of_seeds(place), predictions, strict=True), 1):
+        rmse = [None] * n_outputs
+        one = {
+            "seed": network_key(*made.fitting.key, number)[0],
+            "epochs": network.epochs,
+            "best_epoch": network.best_epoch,
+            "rmse": None,
+        }
+        if len(truth):
+            squares = np.square(predicted - numbers(truth, target, n_outputs)).mean(axis=0)
+            one["rmse"], *rmse = _finite(np.sqrt([squares.mean(), *squares]).tolist())
+        if target is not None and n_outputs > 1:
+            one["rmse_of_targets"] = rmse
+        found.append(one)
+    return found
 
 
 def _path(made: _Made, found: list[dict]) -> dict:
@@ -291,26 +373,29 @@ def _path(made: _Made, found: list[dict]) -> dict:
         "name": made.path.name,
         "strengths": strengths,
         "rmse_train": _finite(made.rmse_train),
-        "epochs": [network.epochs for network in made.networks],
-        "best_epoch": [network.best_epoch for network in made.networks],
-        "ending": [network.ending for network in made.networks],
         **{name: [one[name] for one in found] for name in found[0]},
         "chosen": chosen,
         f"inner_{metric.name if metric else 'rmse'}": None if inner is None else _finite(inner),
     }
     if made.fitting.specification["penalty"]["kernel"]["group"]:
-        about["column_norms"] = made.fitting.norms([network.variables for network in made.networks])
+        norms = [made.fitting.norms([network.variables for network in one.networks]) for one in made.seeded]
+        about["column_norms"] = {
+            column: np.mean([own[column] for own in norms], axis=0).tolist() for column in norms[0]
+        }
     return about
 
 
 def _assemble(made: _Made, specification: dict, schema: dict) -> keras.Model:
     """The whole network with the weights to keep; for a path the stack of all networks."""
-    core, values = made.fitting.core, [network.variables for network in made.networks]
-    if made.path is None:
-        set_values(core, values[0])
-    else:
-        core = build_stack(core, specification["network"], values)
-    return assemble(core, schema["width"], made.fitting.statistics, made.fitting.target)
+    cores = []
+    for one in made.seeded:
+        core, values = one.trainer.core, [network.variables for network in one.networks]
+        if made.path is None:
+            set_values(core, values[0])
+        else:
+            core = build_stack(core, specification["network"], values)
+        cores.append(core)
+    return assemble(cores, schema["width"], made.fitting.statistics, made.fitting.target)
 
 
 def _write(
@@ -340,6 +425,8 @@ def sentence(metadata: dict) -> str:
     trained, begun = metadata["trained_epochs"], metadata["resumed_from"]
     path = metadata.get("path")
     beside = f" of {len(path['strengths'])} strengths" if path else ""
+    n_seeds = metadata["settings"]["training"]["seeds"]
+    beside += f" with {n_seeds} seeds" if n_seeds > 1 else ""
     if not trained:
         did = f"0 epochs to train: {begun} epochs{beside} were found"
         did += ", the rows are predicted again" if metadata["n_test"] else ""
@@ -347,20 +434,34 @@ def sentence(metadata: dict) -> str:
         did = f"{trained} epochs{beside} trained, after {begun} that were found"
     else:
         did = f"{trained} epochs{beside} in {metadata['times']['seconds_training']:.1f} s"
-    diverged = sum(ending.startswith(DIVERGED) for ending in path["ending"]) if path else 0
+    diverged = sum(DIVERGED in ending for ending in path["ending"]) if path else 0
     said = f"{diverged} strengths diverged" if diverged else ""
     parts = [f"{what}: {did}", metadata["ending"], said, *metadata["flags"]]
     return "; ".join(part for part in parts if part)
 
 
-def _history(made: _Made, losses: list[dict[int, tuple[float, float]]]) -> list[list]:
-    """The lines of history.csv: one an epoch; held-out columns where they were looked at, after training."""
+def _history(made: _Made, losses: list[list[_Losses]]) -> list[list]:
+    """The lines of history.csv: one an epoch; held-out columns where they were looked at, after training.
+
+    Of several seeds it is the mean: each whose training has ended counts as it was then, and held-out rows
+    where all were looked at.
+    """
     names = [*HISTORY[:3], "heldout_loss", "heldout_rmse", HISTORY[3]]
     lines = [["strength"] * bool(made.path) + ["epoch", *names]]
-    for number, (network, heldout) in enumerate(zip(made.networks, losses, strict=True)):
-        first = [made.path.strengths[number]] if made.path else []
-        for epoch, (loss, objective, validated, rate) in enumerate(network.history.tolist(), start=1):
-            seen = heldout.get(epoch, ("", ""))
+    for place in range(len(made.names)):
+        first = [made.path.strengths[place]] if made.path else []
+        networks, heldout = made.of_seeds(place), [of_seed[place] for of_seed in losses]
+        epochs = np.arange(max(network.epochs for network in networks))
+        history = np.mean(
+            [network.history[np.minimum(epochs, network.epochs - 1)] for network in networks], axis=0
+        )
+        together = {
+            epoch: np.mean([own[epoch] for own in heldout], axis=0).tolist()
+            for epoch in heldout[0]
+            if all(epoch in own for own in heldout)
+        }
+        for epoch, (loss, objective, validated, rate) in enumerate(history.tolist(), start=1):
+            seen = together.get(epoch, ("", ""))
             validated = "" if np.isnan(validated) else validated
             lines.append([*first, epoch, loss, objective, validated, *seen, rate])
     return lines

@@ -1,6 +1,7 @@
 """From a fold's training rows to a trainer that is ready to go: all that decides what the network will be."""
 
 from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
 
@@ -9,6 +10,7 @@ from regfold.data.matrix import padded, padded_length
 from regfold.training import network, standardize
 from regfold.training.penalty import column_norms, count_nonzero
 from regfold.training.programs.base import Arrays, padded_rows
+from regfold.training.seeds import network_key
 from regfold.training.trainer import Trainer
 
 
@@ -27,7 +29,7 @@ class Fitting:
     Attributes:
         statistics: of the features.
         target: the scale of a regression's targets; None for classes.
-        core: the network, with its initial weights.
+        core: the network of the first seed, with its initial weights.
         columns: the names of the table's columns.
         groups: int32 (n_features,), the column of each feature, as a position in `columns`.
     """
@@ -64,19 +66,25 @@ class Fitting:
         starts = [column["start"] for column in schema["columns"]]
         self.groups = (np.searchsorted(starts, self.statistics.keep, side="right") - 1).astype(np.int32)
         penalty, path = specification["penalty"], strengths.path_of(specification["penalty"])
-        self.core = network.build_core(
+        self._build = partial(
+            network.build_core,
             features.shape[1],
             self.n_outputs,
             losses.output_activation(loss),
             specification["network"],
             strengths.at(penalty, max(path.strengths)) if path else penalty,
-            key,
         )
+        self.core = self._build(key)
 
-    def trainer(self, penalties: Sequence[dict]) -> Trainer:
-        """A trainer of networks side by side, one for each resolved penalty section without a path."""
+    def trainer(self, penalties: Sequence[dict], seed: int = 1) -> Trainer:
+        """A trainer of networks side by side, one for each resolved penalty section without a path.
+
+        Args:
+            seed: which of the model's seeds they have, from 1.
+        """
+        key = network_key(*self.key, seed)
         return Trainer(
-            self.core,
+            self.core if seed == 1 else self._build(key),
             self.rows,
             self.validation,
             self.groups,
@@ -85,7 +93,7 @@ class Fitting:
             network=self.specification["network"],
             training=self.specification["training"],
             penalties=penalties,
-            key=self.key,
+            key=key,
         )
 
     def counts(self, values: Arrays) -> dict[str, int | None]:

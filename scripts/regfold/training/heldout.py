@@ -10,6 +10,11 @@ from regfold.training.standardize import TargetScale
 MOST_NUMBERS = 4_000_000
 
 
+def numbers(truth: np.ndarray, target: TargetScale | None, n_outputs: int) -> np.ndarray:
+    """The truth as predictions have it, float64 (n, n_outputs): one-hot for classes."""
+    return truth if target is not None else np.eye(n_outputs)[truth]
+
+
 class HeldOut:
     """Predicts a fold's held-out rows with a network's variables at any epoch.
 
@@ -48,12 +53,8 @@ class HeldOut:
         """
         return [self._score(outputs, truth) for outputs in self.predict(networks)]
 
-    def numbers(self, truth: np.ndarray) -> np.ndarray:
-        """The truth as predictions have it, float64 (n, n_outputs): one-hot for classes."""
-        return truth if self.target is not None else np.eye(self.program.n_outputs)[truth]
-
     def _score(self, predicted: np.ndarray, truth: np.ndarray) -> tuple[float, float]:
-        predicted, truth = predicted.astype(np.float64), self.numbers(truth)
+        predicted, truth = predicted.astype(np.float64), numbers(truth, self.target, self.program.n_outputs)
         rmse = float(np.sqrt(np.mean((predicted - truth) ** 2)))
         if self.target is not None:
             predicted, truth = self.target.scaled(predicted), self.target.scaled(truth)

@@ -1,7 +1,7 @@
 """A cell's network: the core that is trained, and around it what takes encoded rows to units."""
 
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 
 import keras
@@ -141,21 +141,28 @@ def _all_layers(layer: keras.layers.Layer) -> Iterator[keras.layers.Layer]:
 
 
 def assemble(
-    core: keras.Model, width: int, statistics: Standardization, target: TargetScale | None
+    cores: Sequence[keras.Model], width: int, statistics: Standardization, target: TargetScale | None
 ) -> keras.Model:
     """The network as it is saved: an encoded row of `width` columns in, probabilities or target units out.
 
-    The statistics are constants of the graph, made of Keras' own operations, so that `model.keras` loads with
-    plain Keras. Targets in their units are float64, see `TargetScale`.
+    Of several cores the outputs are averaged. The statistics are constants of the graph, made of Keras' own
+    operations, so that `model.keras` loads with plain Keras. Targets in their units are float64, see
+    `TargetScale`.
     """
     inputs = rows = keras.Input((width,), name="row")
     if len(statistics.keep) != width:
         rows = ops.take(rows, statistics.keep, axis=1)
     rows = ops.where(ops.isnan(rows), statistics.median, rows)
     rows = (rows - statistics.mean) * statistics.scale
-    outputs = core(rows)
+    if len(cores) > 1:  # wrapped, as layers of one network need names of their own
+        cores = [
+            keras.Sequential([keras.Input((len(statistics.keep),)), core], name=f"network_{number}")
+            for number, core in enumerate(cores, start=1)
+        ]
+    outputs = [core(rows) for core in cores]
     if target is not None:
-        outputs = ops.cast(outputs, "float64") * target.deviation + target.mean
+        outputs = [ops.cast(output, "float64") * target.deviation + target.mean for output in outputs]
+    outputs = outputs[0] if len(outputs) == 1 else ops.mean(ops.stack(outputs), axis=0)
     return keras.Model(inputs, outputs, name="regfold")
 
 

@@ -3,7 +3,7 @@
 A long path of a large network is cut into chunks that fit in memory. What a chunk holds is decided by
 settings and shapes, never by the machine, because the last bit of a weight may depend on what it was trained
 beside.
-Under `select: nested` each inner fold has the same trainings once more.
+Under `select: nested` each inner fold has the same trainings once more, and so has each of several seeds.
 """
 
 from dataclasses import dataclass
@@ -25,15 +25,17 @@ class Part:
         penalties: a resolved penalty section without a path for each network that is trained side by side.
         digest: the name of its state.
         inner: 0: on all training rows; else without those that this inner fold tests, from 1.
+        seed: which of the model's seeds it has, from 1; see seeds.network_key.
     """
 
     penalties: list[dict]
     digest: str
     inner: int = 0
+    seed: int = 1
 
 
 def of_cell(specification: dict, description: dict, n_outputs: int) -> list[Part]:
-    """The trainings of a cell, those on all training rows first.
+    """The trainings of a cell, those on all training rows first, by seed.
 
     Args:
         specification: the model's, see identity.specification, with the library versions of the job.
@@ -41,8 +43,12 @@ def of_cell(specification: dict, description: dict, n_outputs: int) -> list[Part
         n_outputs: classes, or targets.
     """
     penalty, path = specification["penalty"], strengths.path_of(specification["penalty"])
+    seeds = range(1, specification["training"]["seeds"] + 1)
     if path is None:
-        return [Part([penalty], identity.state_digest(specification, description))]
+        return [
+            Part([penalty], identity.state_digest(specification, description, seed=seed), seed=seed)
+            for seed in seeds
+        ]
     widths = [description["width"], *specification["network"]["hidden"], n_outputs]
     size = lanes_at_once(widths, specification["training"]["batch_size"])
     chunks = [path.strengths[start : start + size] for start in range(0, len(path.strengths), size)]
@@ -50,11 +56,13 @@ def of_cell(specification: dict, description: dict, n_outputs: int) -> list[Part
         Part(
             [strengths.at(penalty, strength) for strength in chunk],
             identity.state_digest(
-                specification | {"penalty": strengths.at(penalty, chunk)}, description, inner
+                specification | {"penalty": strengths.at(penalty, chunk)}, description, inner, seed
             ),
             inner,
+            seed,
         )
         for inner in range(MOST_FOLDS + 1 if specification["nested"] else 1)
+        for seed in seeds
         for chunk in chunks
     ]
 

@@ -2,7 +2,10 @@
 
 import math
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from operator import attrgetter
 
 import numpy as np
 
@@ -10,16 +13,30 @@ from regfold.config import strengths
 from regfold.errors import RegfoldError
 from regfold.training.fitting import Fitting
 from regfold.training.fold_rows import FoldRows
-from regfold.training.heldout import HeldOut
+from regfold.training.heldout import HeldOut, numbers
 from regfold.training.inner_metric import InnerMetric
 from regfold.training.parts import Part
 from regfold.training.seeds import inner_key
+from regfold.training.standardize import TargetScale
 from regfold.training.state import Store, Trained
 from regfold.training.trainer import Trainer
 
 
 class Interrupted(RegfoldError):
     """The training was asked to stop; its state is saved."""
+
+
+@dataclass(frozen=True)
+class Seeded:
+    """The networks of one of a cell's seeds.
+
+    Attributes:
+        trainer: the last one; its training rows are released.
+        networks: one, or one for each strength of a path.
+    """
+
+    trainer: Trainer
+    networks: list[Trained]
 
 
 class Runner:
@@ -29,7 +46,8 @@ class Runner:
         name: the cell's name in messages.
         stores: the states, by their digests; each is locked.
         checkpoint_seconds: at most so many seconds of training are ever lost.
-        on_epoch, stop: see loop.fit.
+        on_epoch, stop: see loop.fit; epochs are counted over all trainings of the cell, as if each had
+            taken all that it may.
         say: takes a line for the terminal.
 
     Attributes:
@@ -47,17 +65,20 @@ class Runner:
         stop: Callable[[], bool],
         say: Callable[[str], None],
     ):
-        self.name, self.stores, self.say = name, stores, say
-        self.options = {"save_seconds": checkpoint_seconds, "on_epoch": on_epoch, "stop": stop}
+        self.name, self.stores, self.on_epoch, self.say = name, stores, on_epoch, say
+        self.options = {"save_seconds": checkpoint_seconds, "stop": stop}
         self.seconds, self.network_epochs, self.trained, self.resumed = 0.0, 0, {}, {}
 
-    def run(self, parts: Iterable[Part], fitting: Fitting) -> tuple[Trainer, list[Trained]]:
-        """Train the networks of parts, or go on with them, or find them trained; the last trainer too."""
-        networks = []
-        for part in parts:
-            trainer, trained = self._run(part, fitting)
-            networks += trained
-        return trainer, networks
+    def run(self, parts: Iterable[Part], fitting: Fitting) -> list[Seeded]:
+        """Train the networks of parts, which come by seed, or go on with them, or find them trained."""
+        found = []
+        for _, of_seed in groupby(parts, attrgetter("seed")):
+            networks = []
+            for part in of_seed:
+                trainer, trained = self._run(part, fitting)
+                networks += trained
+            found.append(Seeded(trainer, networks))
+        return found
 
     def _run(self, part: Part, fitting: Fitting) -> tuple[Trainer, list[Trained]]:
         store, clock = self.stores[part.digest], time.monotonic()
@@ -65,8 +86,14 @@ class Runner:
         if store.damage:
             self.say(f"regfold: warning: {self.name}: {store.damage}")
         begun = found.epoch if found else 0
-        trainer = fitting.trainer(part.penalties)
-        state = trainer.fit(found, save=store.save, **self.options)
+        before = len(self.trained) * fitting.specification["training"]["epochs"]
+        trainer = fitting.trainer(part.penalties, part.seed)
+        state = trainer.fit(
+            found,
+            save=store.save,
+            on_epoch=lambda epoch, values: self.on_epoch(before + epoch, values),
+            **self.options,
+        )
         self.seconds += time.monotonic() - clock
         self.trained[part.digest], self.resumed[part.digest] = state.epoch - begun, begun
         self.network_epochs += (state.epoch - begun) * len(part.penalties)
@@ -75,6 +102,18 @@ class Runner:
                 f"{self.name}: stopped after epoch {state.epoch}; the next run goes on from there"
             )
         return trainer, state.trained()
+
+
+def predict(seeded: Sequence[Seeded], rows: np.ndarray, target: TargetScale | None) -> np.ndarray:
+    """What the networks of each seed predict, (seeds, networks, n_rows, n_outputs); see HeldOut."""
+    return np.stack(
+        [
+            HeldOut(one.trainer.program, rows, target).predict(
+                [network.variables for network in one.networks]
+            )
+            for one in seeded
+        ]
+    )
 
 
 def inner_scores(
@@ -94,15 +133,15 @@ def inner_scores(
     for number, (rows, tested) in enumerate(fold.inner(), start=1):
         key = inner_key(*fold.key, number)
         fitting = Fitting(specification, key, schema, *fold.rows(key, rows))
-        trainer, networks = runner.run((part for part in parts if part.inner == number), fitting)
+        seeded = runner.run((part for part in parts if part.inner == number), fitting)
         fitting.release()
-        held = HeldOut(trainer.program, fold.as_trained(fitting, tested), fitting.target)
-        predictions, own = held.predict([network.variables for network in networks]), fold.target[tested]
+        predictions = predict(seeded, fold.as_trained(fitting, tested), fitting.target).mean(axis=0)
+        own = numbers(fold.target[tested], fitting.target, predictions.shape[2])
         if metric:
             predicted.append(predictions)
-            truth.append(held.numbers(own))
+            truth.append(own)
         else:
-            errors = predictions - held.numbers(own)
+            errors = predictions - own
             squares.append(np.square(errors).sum(axis=(1, 2)))
             n_numbers += errors[0].size
     if not n_numbers and not truth:

@@ -7,7 +7,16 @@ batches and differ by their settings only.
 import numpy as np
 
 # What a seed is for; the position in this tuple is part of the derivation, so append only.
-PURPOSES = ("weights", "dropout", "build", "validation", "inner folds", "inner training", "permutations")
+PURPOSES = (
+    "weights",
+    "dropout",
+    "build",
+    "validation",
+    "inner folds",
+    "inner training",
+    "permutations",
+    "seeds",
+)
 
 
 def derive(seed: int, repeat: int, fold: int, purpose: str, index: int = 0) -> int:
@@ -19,6 +28,14 @@ def derive(seed: int, repeat: int, fold: int, purpose: str, index: int = 0) -> i
 def inner_key(seed: int, repeat: int, fold: int, inner: int) -> tuple[int, int, int]:
     """What stands for (seed, repeat, fold) in the training without the rows that an inner fold tests."""
     return derive(seed, repeat, fold, "inner training", inner), repeat, fold
+
+
+def network_key(seed: int, repeat: int, fold: int, number: int) -> tuple[int, int, int]:
+    """What stands for (seed, repeat, fold) in the training of a cell's network `number`, from 1.
+
+    The first has the key itself: `training.seeds` of 1 and of more have it in common.
+    """
+    return (seed if number == 1 else derive(seed, repeat, fold, "seeds", number)), repeat, fold
 
 
 def batch_order(seed: int, repeat: int, fold: int, epoch: int, n_rows: int) -> np.ndarray:

@@ -170,7 +170,7 @@ def _step(
         if not finished
     )
     finished = all(finished for _, finished, _ in found)
-    best = max(best or epoch for epoch, _, best in found) if finished else 0
+    best = identity.usual_epoch([best or epoch for epoch, _, best in found]) if finished else 0
     what = PREDICTS if finished else RESUMES if epochs else TRAINS
     return Step(model, *key, what, why, epochs, left, best)
 

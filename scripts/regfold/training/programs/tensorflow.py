@@ -320,15 +320,15 @@ class TensorFlowProgram:
 
     @cached_property
     def _outputs(self):
-        return self._forward(self.network)
+        return self._forward(self.network, 1)
 
     @cached_property
     def _hidden_outputs(self):
-        return self._forward(self._hidden_model)
+        return self._forward(self._hidden_model, len(self._hidden_model.outputs))
 
-    def _forward(self, model: keras.Model):
+    def _forward(self, model: keras.Model, n_outputs: int):
         """A function of (variables, features) that gives the list of a model's outputs, for k networks."""
-        variables, n_outputs = networks.variables(self.network), len(keras.tree.flatten(model.outputs))
+        variables = networks.variables(self.network)
 
         def outputs(networks_values: list[tf.Tensor], features: tf.Tensor) -> list[tf.Tensor]:
             def of_one(values: list[tf.Tensor]) -> list[tf.Tensor]:
