@@ -43,6 +43,21 @@ def test_a_path_from_the_first_run_to_the_last(tmp_path):
     assert set(lines["oos_strength"]) == set(table["strength"][table["is_one_se"]])
     assert study.snakemake("verify").code == 0
 
+    study.configure(config(strengths, select="one_se") | {"metrics": ["mae"]})
+    by_mae = study.snakemake()
+    assert (by_mae.code, by_mae.cells) == (0, set()), by_mae.text
+    assert "Final, out of sample score (MAE)" in by_mae.text
+    assert list(regfold.Study(study.folder).path("m"))[-3:] == ["mae", "mae_fold_mean", "mae_fold_se"]
+    assert study.snakemake("verify").code == 0
+
+    study.configure(config(strengths, select="nested") | {"metrics": ["mae"]})
+    assert study.snakemake().cells == {"m 1-1", "m 1-2", "m 1-3"}
+    study.configure(config(strengths, select="nested") | {"metrics": ["r2"]})
+    by_r2 = study.snakemake()
+    assert (by_r2.code, by_r2.cells) == (0, {"m 1-1", "m 1-2", "m 1-3"}), by_r2.text
+    assert by_r2.text.count("0 epochs to train") == 3, "another headline trains nothing"
+    assert study.snakemake("verify").code == 0
+
     study.configure(config({"kernel": {"l2": 0.1}}))
     single = study.snakemake()
     assert (single.code, single.cells) == (0, {"m 1-1", "m 1-2", "m 1-3"}), single.text
