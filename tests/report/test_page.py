@@ -280,13 +280,17 @@ def test_study_without_any_score_still_has_a_report(tmp_path, task):
     assert '<p class="number">none</p>' in text and "not finite in 10 of 10 rows" in text
 
 
-def test_settings_stand_side_by_side_only_for_several_models(tmp_path):
-    table = tables.settings(example_results.read(built(tmp_path / "two", n=60)))
-    assert table.head == ["setting", "l1", "l2"]
-    assert ["penalty.activity.l1", "0.0001", "0"] in table.lines
-    assert ["split.folds", "5", "5"] in table.lines
-    table = tables.settings(example_results.read(built(tmp_path / "one", n=60, models=("l1",))))
-    assert table.head == ["setting", "value"] and ["split.seed", "42"] in table.lines
+def test_settings_that_models_share_are_said_once(tmp_path):
+    two = example_results.read(built(tmp_path / "two", n=60))
+    differing, shared = tables.differing_settings(two), tables.settings(two)
+    assert differing.head == ["model", "penalty.activity.l1", "penalty.kernel.l2"]
+    assert differing.lines == [["l1", "0.0001", "0"], ["l2", "0", "0.001"]]
+    assert shared.head == ["setting", "value"]
+    assert ["training.epochs", "300"] in shared.lines and ["split.folds", "5"] in shared.lines
+    assert not {line[0] for line in shared.lines} & set(differing.head)
+    one = example_results.read(built(tmp_path / "one", n=60, models=("l1",)))
+    assert ["penalty.activity.l1", "0.0001"] in tables.settings(one).lines
+    assert tables.differing_settings(one).lines == []
 
 
 def test_thinned_curve_keeps_ends_and_spikes():

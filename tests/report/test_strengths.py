@@ -180,8 +180,17 @@ def test_the_page_shows_each_path(report):
         assert line[:3] == ["kernel.l2", "20", result["select"]]
         assert line[5] == significant(result["rmse_corrected"])
     assert lines["l3"][4] == "–" and lines["l2"][6] == "–"
-    strength = next(line for line in tables.settings(found).lines if line[0] == "penalty.kernel.l2")
-    assert strength[1:] == ["20 from 0 to 0.1"] * 3
+    assert ["penalty.kernel.l2", "20 from 0 to 0.1"] in tables.settings(found).lines
+
+
+def test_of_many_models_the_best_one_alone_has_pictures_that_repeat(report, monkeypatch):
+    found, _ = report
+    monkeypatch.setattr(figures, "MOST_BESIDE", 2)
+    shown = {figure.name: figure.caption for figure in figures.of_study(found)}
+    assert {name for name in shown if name.startswith("path-")} == {"path-l1", "path-l2", "path-l3"}
+    for kind in ("gap", "weights"):
+        assert [name for name in shown if name.startswith(f"{kind}-")] == [f"{kind}-{found.best}"]
+        assert " Of 3 models, the best one; all: " in shown[f"{kind}-{found.best}"]
 
 
 def test_the_corrected_score_is_the_headline_and_the_cited_one(report):

@@ -1,7 +1,7 @@
 """Which charts a study has, with titles and captions, and their SVG and PNG copies for papers."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -33,7 +33,7 @@ from regfold.results.study import Study
 PIXEL_RATIO = 2
 # Of more targets than MOST_TARGETS, only so many of the worst and of the best explained ones are drawn.
 MOST_TARGETS, MOST_EXTREME = 12, 3
-# Of more models, the best one's predictions alone have pictures of their own.
+# Of more models, the best one alone has pictures of predictions, of the gap along the path, and of weights.
 MOST_BESIDE = 4
 # Of more targets, residuals have no pictures.
 MOST_RESIDUALS = 4
@@ -140,7 +140,7 @@ def _differences(study: Study) -> list[Figure]:
             f"Point: difference of the {scores}; line: its 95 % interval, grey where no difference "
             "is measurable (p of 0.05 or more, corrected for the number of pairs). Shaded: differences that "
             "do not matter in practice (compare.rope).",
-            differences.against_best(lines, study.ranking, best),
+            differences.against_best(lines, study.ranking),
             640,
         )
     ]
@@ -148,6 +148,7 @@ def _differences(study: Study) -> list[Figure]:
 
 def _paths(study: Study) -> list[Figure]:
     metric, figures = study.ranking, []
+    alone, which = _of_best(study, study.paths, "all: path/<model>.csv")
     for model, table in study.paths.items():
         result = study.models[model]
         suffix = f" of model {model}" * (len(study.models) > 1)
@@ -166,17 +167,21 @@ def _paths(study: Study) -> list[Figure]:
                     table, result["path"], metric, result["chosen_strength"] if nested else ()
                 ),
                 480,
-            ),
+            )
+        ]
+        if model not in alone:
+            continue
+        figures.append(
             Figure(
                 f"gap-{model}",
                 "path",
                 f"Training and held-out rows along the path{suffix}",
                 "Pooled RMSE. Where the curves are far apart, the network fits the noise of its training "
-                "rows; where both rise, the penalty keeps it from fitting anything.",
+                "rows; where both rise, the penalty keeps it from fitting anything." + which,
                 strengths.gap_along_path(table, result["path"], "RMSE"),
                 480,
-            ),
-        ]
+            )
+        )
         if norms := study.column_norms(model):
             figures.append(
                 Figure(
@@ -184,7 +189,7 @@ def _paths(study: Study) -> list[Figure]:
                     "path",
                     f"Columns along the path{suffix}",
                     "The norm of the weights by which a column enters the network, mean of folds. At 0 the "
-                    "column is switched off.",
+                    "column is switched off." + which,
                     strengths.norms_along_path(*norms, result["path"]),
                     480,
                 )
@@ -192,10 +197,18 @@ def _paths(study: Study) -> list[Figure]:
     return figures
 
 
+def _of_best(study: Study, models: Collection[str], where: str) -> tuple[Collection[str], str]:
+    """The models that have pictures of their own, and what a caption says where that is one of many."""
+    if len(models) <= MOST_BESIDE:
+        return models, ""
+    return [study.best_of(models)], f" Of {len(models)} models, the best one; {where}."
+
+
 def _weights(study: Study) -> list[Figure]:
     figures = []
-    for model, fits in study.weight_fits.items():
-        networks = study.kernels[model]
+    alone, which = _of_best(study, study.weight_fits, "all: the table")
+    for model in alone:
+        fits, networks = study.weight_fits[model], study.kernels[model]
         own = study.cells[model][0]["settings"]["network"].get("build")
         limits = {} if own else weights.initial_limits(networks[0])
         if fits:
@@ -207,7 +220,7 @@ def _weights(study: Study) -> list[Figure]:
                     "Bars: the kernel weights of each layer over all folds, but exact zeros; lines: the most "
                     "likely Gaussian, Laplace and generalized Gaussian distributions, whose shape is 1 for "
                     "Laplace and 2 for Gaussian, and the one that the weights were drawn from before the "
-                    "training.",
+                    "training." + which,
                     weight_charts.layers(weights.pooled(networks), fits, limits),
                     480,
                 )

@@ -367,17 +367,29 @@ def left_out(study: Study) -> list[str]:
 
 
 def settings(study: Study) -> Table:
-    """A line per setting and a column per network; one column where all models agree."""
+    """A line per setting that all networks share."""
+    by_model, shared = _settings(study)
+    values = next(iter(by_model.values()))
+    lines = [[key, values[key]] for key in shared]
+    lines += [["split." + key, str(value)] for key, value in study.split.items() if value is not None]
+    return Table(["setting", "value"], lines, text=range(2))
+
+
+def differing_settings(study: Study) -> Table:
+    """A line per network, and a column per setting that they do not share."""
+    by_model, shared = _settings(study)
+    keys = [
+        key for key in dict.fromkeys(key for own in by_model.values() for key in own) if key not in shared
+    ]
+    lines = [[model, *(own.get(key, "–") for key in keys)] for model, own in by_model.items()]
+    return Table(["model", *keys], lines if keys else [], text=range(len(keys) + 1))
+
+
+def _settings(study: Study) -> tuple[dict[str, dict[str, str]], list[str]]:
+    """Each network's settings, see `flatten`, and the keys of those that all share."""
     by_model = {model: flatten(study.cells[model][0]["settings"]) for model in study.networks}
-    keys = list(dict.fromkeys(key for settings in by_model.values() for key in settings))
-    split = [["split." + key, str(value)] for key, value in study.split.items() if value is not None]
-    several = len(by_model) > 1
-    lines = []
-    for key in keys:
-        values = [by_model[model].get(key, "–") for model in by_model]
-        lines.append([key, *(values if several else values[:1])])
-    lines += [[*line, *line[1:] * (len(by_model) - 1)] for line in split]
-    return Table(["setting", *(by_model if several else ["value"])], lines, text=range(len(by_model) + 1))
+    first, *others = by_model.values()
+    return by_model, [key for key, value in first.items() if all(own.get(key) == value for own in others)]
 
 
 def flatten(values: Mapping, prefix: str = "") -> dict[str, str]:

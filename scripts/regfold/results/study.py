@@ -1,7 +1,7 @@
 """What a finished study left in results/, read for the report."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -159,9 +159,11 @@ class Study:
     @property
     def best(self) -> str:
         """The network with the best score, see `remarks.reported`; the first where none has a score."""
-        scores = {
-            model: remarks.reported(result, self.ranking.name) for model, result in self.networks.items()
-        }
+        return self.best_of(self.networks)
+
+    def best_of(self, models: Iterable[str]) -> str:
+        """The best of some models, as `best`."""
+        scores = {model: remarks.reported(self.models[model], self.ranking.name) for model in models}
         sign = -1 if self.ranking.greater_is_better else 1
         return min(scores, key=lambda model: math.inf if scores[model] is None else sign * scores[model])
 

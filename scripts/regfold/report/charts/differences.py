@@ -8,14 +8,13 @@ from regfold.results.intervals import LEVEL
 from regfold.results.study import Headline
 
 
-def against_best(lines: list[dict], metric: Headline, best: str) -> alt.LayerChart:
+def against_best(lines: list[dict], metric: Headline) -> alt.LayerChart:
     """An interval per model around how much worse its score is; grey where they are not told apart.
 
     Args:
         lines: of each other model `model`, `difference`, `low`, `high`, `p_value`, and `rope`, half the
             width of the region of practical equivalence, which is shaded.
         metric: that ranks models.
-        best: the model that they are compared with.
     """
     shown = [
         {
@@ -30,7 +29,7 @@ def against_best(lines: list[dict], metric: Headline, best: str) -> alt.LayerCha
     ]
     bands = [{"y": line["model"], "low": -line["rope"], "high": line["rope"]} for line in lines]
     y = alt.Y("y:N", sort=[line["model"] for line in lines], title=None, axis=alt.Axis(grid=False))
-    x = alt.X("x:Q", title=f"{metric.label} {metric.worse} than that of {best} by")
+    x = alt.X("x:Q", title=f"{metric.label} {metric.worse} by")
     color = alt.Color(
         "state:N", scale=alt.Scale(domain=["apart", "not apart"], range=[BLUE, GREY]), legend=None
     )
