@@ -14,11 +14,10 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
-from regfold.config import strengths
+from regfold.config import split_methods, strengths
 from regfold.config.paths import SKLEARN_TABLES, TABLE_ENDINGS
 from regfold.config.resolve import SCHEDULE_OPTIONS, optimizers, resolve, schema
 from regfold.errors import RegfoldError
-from regfold.report import sentences
 
 ROOT = Path(__file__).resolve().parents[2]
 RAW_SCHEMA = yaml.safe_load((ROOT / "schemas" / "config.schema.yaml").read_text())
@@ -356,7 +355,7 @@ def test_config_starts_fast():
 
 
 def test_the_report_has_words_for_every_split_method():
-    assert list(sentences.METHODS) == RAW_SCHEMA["properties"]["split"]["properties"]["method"]["enum"]
+    assert list(split_methods.METHODS) == RAW_SCHEMA["properties"]["split"]["properties"]["method"]["enum"]
 
 
 def test_optimizers_and_their_options_are_those_of_keras():

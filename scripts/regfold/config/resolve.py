@@ -5,7 +5,7 @@ import copy
 from regfold.config import baselines, losses, metrics, optimizers, schema, strengths
 from regfold.config.messages import listed
 from regfold.config.paths import TEXT_ENDINGS, check_function, check_input, check_table
-from regfold.config.split_methods import STRATIFIED, WITH_COLUMN
+from regfold.config.split_methods import SINGLE, STRATIFIED, WITH_COLUMN
 from regfold.errors import RegfoldError, quote
 
 BUILD_ARGUMENTS = ("n_features", "n_outputs", "output_activation", "regularizers")
@@ -18,13 +18,6 @@ DEVICES = {
     "AUX",
     "NUL",
     *(f"{port}{number}" for port in ("COM", "LPT") for number in range(10)),
-}
-
-# Why a method is never repeated.
-SINGLE = {
-    "time": "time runs in one order only",
-    "column": "the column fixes the folds",
-    "file": "the file names its repeats itself",
 }
 
 

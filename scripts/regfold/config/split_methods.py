@@ -1,6 +1,23 @@
-"""What the values of split.method have in common."""
+"""The values of split.method, and what they have in common; splits/splitters.py has their rules."""
+
+# What each is called in the report.
+METHODS = {
+    "kfold": "cross-validation",
+    "stratified": "stratified cross-validation",
+    "group": "cross-validation by groups",
+    "stratified_group": "stratified cross-validation by groups",
+    "time": "cross-validation forward in time",
+    "column": "cross-validation over the values of a column",
+    "file": "cross-validation on given folds",
+}
 
 GROUPED = ("group", "stratified_group")
 STRATIFIED = ("stratified", "stratified_group")
 # Those that need split.column.
 WITH_COLUMN = (*GROUPED, "time", "column")
+# Why a method is never repeated.
+SINGLE = {
+    "time": "time runs in one order only",
+    "column": "the column fixes the folds",
+    "file": "the file names its repeats itself",
+}

@@ -3,6 +3,7 @@
 import pandas as pd
 
 from regfold.config.headline import RMSES
+from regfold.config.split_methods import METHODS
 from regfold.formatting import first_few, significant
 from regfold.report import tables
 from regfold.report.charts.common import label
@@ -11,15 +12,6 @@ from regfold.results.study import Study
 
 MOST_WARNINGS = 8
 MOST_NAMED = 5
-METHODS = {
-    "kfold": "cross-validation",
-    "stratified": "stratified cross-validation",
-    "group": "cross-validation by groups",
-    "stratified_group": "stratified cross-validation by groups",
-    "time": "cross-validation forward in time",
-    "column": "cross-validation over the values of a column",
-    "file": "cross-validation on given folds",
-}
 
 
 def headline(study: Study) -> dict:
