@@ -12,6 +12,7 @@ rule fit_baseline:
         schema=ancient("<results>/prepared/schema.json"),
         features=ancient("<results>/prepared/features.npy"),
         target=ancient("<results>/prepared/target.npy"),
+        weights=ancient("<results>/prepared/weights.npy"),
         digests=ancient("<results>/prepared/digests.npy"),
         assignment=ancient("<results>/prepared/assignment.npy"),
         codes=ancient("<results>/prepared/codes.npy"),

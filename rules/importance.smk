@@ -12,6 +12,7 @@ rule measure_importance:
         rows="<results>/prepared/rows.parquet",
         features="<results>/prepared/features.npy",
         target="<results>/prepared/target.npy",
+        weights="<results>/prepared/weights.npy",
         digests="<results>/prepared/digests.npy",
         assignment="<results>/prepared/assignment.npy",
         codes="<results>/prepared/codes.npy",

@@ -1,7 +1,7 @@
 """prepare_data: read the table once, check it against the config, and encode it for all cells.
 
 Input: the table (data.path). Output, under results/prepared/: the cells as they were written, the float32
-matrix, the truth, a content digest and a name for each row, and the schema.
+matrix, the truth, the weight, a content digest and a name of each row, and the schema.
 """
 
 
@@ -12,6 +12,7 @@ rule prepare_data:
         table="<results>/prepared/table.parquet",
         features="<results>/prepared/features.npy",
         target="<results>/prepared/target.npy",
+        weights="<results>/prepared/weights.npy",
         digests="<results>/prepared/digests.npy",
         rows="<results>/prepared/rows.parquet",
         schema="<results>/prepared/schema.json",

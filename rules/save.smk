@@ -11,6 +11,7 @@ rule save_model:
         table="<results>/prepared/table.parquet",
         rows="<results>/prepared/rows.parquet",
         target="<results>/prepared/target.npy",
+        weights="<results>/prepared/weights.npy",
         digests="<results>/prepared/digests.npy",
         assignment="<results>/prepared/assignment.npy",
         cells=lambda wildcards: all_cells([wildcards.model], *CELL_FILES),

@@ -12,6 +12,7 @@ rule score_predictions:
     input:
         schema="<results>/prepared/schema.json",
         target="<results>/prepared/target.npy",
+        weights="<results>/prepared/weights.npy",
         digests="<results>/prepared/digests.npy",
         assignment="<results>/prepared/assignment.npy",
         codes="<results>/prepared/codes.npy",

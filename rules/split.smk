@@ -12,6 +12,7 @@ checkpoint split_folds:
         rows="<results>/prepared/rows.parquet",
         table="<results>/prepared/table.parquet",
         target="<results>/prepared/target.npy",
+        weights="<results>/prepared/weights.npy",
         digests="<results>/prepared/digests.npy",
         features="<results>/prepared/features.npy",
         file=file_of_user(config["split"]["file"]),

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 from regfold import files
+from regfold.data import row_weights
 from regfold.data.prepare import expect_columns
 from regfold.runtime import log, processors
 from regfold.splits import split
@@ -29,7 +30,8 @@ def _try_metrics(named: list[str], schema: dict, prepared: Path) -> None:
     from regfold.results import metrics  # imports scikit-learn's metrics
 
     n_targets, n_outputs = len(schema["target"]), len(schema["classes"] or schema["target"])
-    metrics.try_own(named, schema["task"], n_outputs, n_targets, np.load(prepared / "target.npy"))
+    truth, weights = np.load(prepared / "target.npy"), row_weights.read(prepared)
+    metrics.try_own(named, schema["task"], n_outputs, n_targets, truth, weights)
 
 
 def _try_builds(builds: dict[str, dict], decided: split.Split, schema: dict) -> None:

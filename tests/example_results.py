@@ -107,6 +107,7 @@ def build(
         "target": target,
         "classes": classes,
         "id": None,
+        "weight": None,
         "columns": [
             {
                 "name": names[i],
@@ -143,6 +144,7 @@ def build(
     fold_of = [random.permutation(np.arange(n) % max(folds, 2)) + 1 for _ in range(repeats)]
     fold_of = [np.where(fold > folds, 0, fold) for fold in fold_of]
     np.save(prepared.with_name("target.npy"), truth.argmax(axis=1) if classes else truth)
+    np.save(prepared.with_name("weights.npy"), np.empty(0))
     np.save(prepared.with_name("assignment.npy"), np.array(fold_of, np.int32))
     np.save(prepared.with_name("codes.npy"), np.zeros(n, np.int32))
     content = np.maximum(np.arange(n), identical - 1).astype(">u8")

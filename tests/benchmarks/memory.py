@@ -31,6 +31,7 @@ def prepare(study: Path, n_rows: int, n_features: int) -> None:
         part = features[start : start + 100_000]
         part[:] = generator.standard_normal(part.shape, dtype=np.float32)
     np.save(prepared / "target.npy", (features[:, 0] > 0).astype(np.int32))
+    np.save(prepared / "weights.npy", np.empty(0))
     np.save(prepared / "assignment.npy", generator.integers(1, 6, (1, n_rows), dtype=np.int32))
     np.save(prepared / "codes.npy", np.zeros(n_rows, np.int32))
     np.save(prepared / "digests.npy", generator.integers(256, size=(n_rows, 16), dtype=np.uint8))

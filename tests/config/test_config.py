@@ -68,6 +68,7 @@ def test_a_config_of_two_lines_has_every_key():
             "target": ["target"],
             "task": "auto",
             "id": None,
+            "weight": None,
             "exclude": [],
             "categorical": "auto",
             "missing": ["", "NA", "?"],

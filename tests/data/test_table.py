@@ -487,7 +487,7 @@ def test_what_is_no_feature_is_left_out_with_the_reason():
 
 
 def snakemake(data, logs=("logs/prepare_data.log",)):
-    endings = {"table": "parquet", "features": "npy", "target": "npy"}
+    endings = {"table": "parquet", "features": "npy", "target": "npy", "weights": "npy"}
     endings |= {"digests": "npy", "rows": "parquet", "schema": "json"}
     return SimpleNamespace(
         params=SimpleNamespace(

@@ -403,6 +403,33 @@ TEXT_FILES = [
         "data.missing_target: drop",
     ),
     (
+        "weight that is not there",
+        GOOD,
+        {"weight": "w"},
+        "config.yaml: data.weight: no column 'w' in t.csv; its columns are 'x', 'c', 'y'",
+    ),
+    (
+        "missing weight",
+        csv("w,x,y", "2,1,a", ",2,b", "NA,4,b"),
+        {"weight": "w"},
+        "t.csv: column 'w' (data.weight): no weight in rows 1 and 2; expected one for every row",
+    ),
+    *(
+        (
+            f"weight that is {cell}",
+            csv("w,x,y", "2,1,a", f"{cell},2,b", "1,4,b"),
+            {"weight": "w"},
+            f"t.csv: column 'w' (data.weight), row 1: found '{cell}'; expected a number from 0 to 1e+100",
+        )
+        for cell in ("much", "nan", "inf", "1e999", "-0.5", "2e100", "2020-01-01")
+    ),
+    (
+        "weights of 0",
+        csv("w,x,y", "0,1,a", "3,2,b", "0,4,b"),
+        {"weight": "w"},
+        "t.csv: column 'w' (data.weight): 1 row with a weight above 0; expected at least 2",
+    ),
+    (
         "missing id",
         csv("i,x,y", "k1,1,a", ",2,b", "NA,4,b"),
         {"id": "i"},

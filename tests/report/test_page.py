@@ -5,6 +5,7 @@ import json
 import math
 import re
 import unicodedata
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from types import SimpleNamespace
@@ -198,6 +199,30 @@ def test_headline_is_the_lowest_pooled_score_and_says_that_it_was_chosen(tmp_pat
         f"(RMSE l1 {l1}, l2 {l2}); optimistic: chosen for its score."
     )
     assert sentences.warnings(found) == []
+
+
+def test_the_page_and_the_citation_say_that_rows_are_weighted(tmp_path):
+    made = example_results.build(tmp_path, n=60)
+    weights = np.random.default_rng(0).integers(4, size=60)
+    for path in made.input.oos:
+        lines = pd.read_csv(path, dtype=str, keep_default_na=False)
+        lines.insert(0, "exposure", weights[lines["oos_row"].astype(int)].astype(str))
+        lines.to_csv(path, index=False)
+    schema = files.read_json(made.input.schema)
+    files.write_json(made.input.schema, schema | {"weight": "exposure"})
+    np.save(Path(made.input.schema).with_name("weights.npy"), weights.astype(float))
+    example_results.score(made)
+    render_report.main(made)
+    found = example_results.read(made)
+    oos = found.oos["l1"]
+    shares = tables.classes(found).lines[0]
+    ours = oos.truth[:, 0] == 1, oos.prediction.argmax(axis=1) == 0
+    hits, predicted = (weights[oos.row.astype(int)][rows].sum() for rows in (ours[0] & ours[1], ours[1]))
+    assert shares[1:3] == [f"{ours[0].sum()}", f"{100 * hits / predicted:.1f} %"]
+    html = Path(made.output.report).read_text(encoding="utf-8")
+    assert "Rows are weighted by column exposure, in training, in all scores" in html
+    assert "Rows were weighted by exposure, in training and in all scores." in sentences.citation(found)
+    assert sentences.weights(replace(found, schema=schema)) == ""
 
 
 def test_citation_of_many_models_gives_their_range(tmp_path):

@@ -37,7 +37,9 @@ def test_slope_and_intercept_are_those_of_a_logistic_regression(n_classes):
 def test_the_expected_error_by_hand():
     given = np.array([0.95, 0.95, 0.95, 0.95, 0.55, 0.55])
     observed = np.array([1, 1, 1, 0, 1, 1])
-    assert calibration.expected_error(given, observed) == pytest.approx(4 / 6 * 0.2 + 2 / 6 * 0.45)
+    assert calibration.expected_error(given, observed, np.ones(6)) == pytest.approx(
+        4 / 6 * 0.2 + 2 / 6 * 0.45
+    )
     truth, probabilities = simulated(1, 0, 2, n=100_000)
     assert calibration.measures(truth, probabilities)["ece"] < 0.01
 

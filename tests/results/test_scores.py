@@ -20,6 +20,7 @@ from sklearn.model_selection import KFold, cross_val_predict
 from small_study import Study
 
 SCHEMA = {"task": "regression", "target": ["y"], "classes": None, "n_rows": 12, "path": "data/t.csv"}
+SCHEMA |= {"weight": None}
 CLASSES = SCHEMA | {"task": "classification", "classes": ["a", "b", "c"]}
 
 
@@ -260,13 +261,13 @@ def test_oos_file_reads_back_beside_hostile_cells(tmp_path):
         writer.writerow(header)
         writer.writerow(['two\nlines, "quoted"', "007", 1, 2, "a,b", 1, 0, 0.75, 0.25])
         writer.writerow(["", "NA", 1, 1, "NA", 0, 1, "nan", "inf"])
-    read = predictions.read(path, {"task": "classification", "classes": ["a,b", "NA"], "target": ["y"]})
+    read = predictions.read(path, CLASSES | {"classes": ["a,b", "NA"]})
     assert list(read.row) == ["007", "NA"]
     assert read.fold.tolist() == [2, 1]
     assert read.prediction[0].tolist() == [0.75, 0.25]
     assert math.isnan(read.prediction[1, 0]) and math.isinf(read.prediction[1, 1])
     with pytest.raises(RegfoldError, match="column 'oos_y_c' is missing"):
-        predictions.read(path, {"task": "classification", "classes": ["a,b", "c"], "target": ["y"]})
+        predictions.read(path, CLASSES | {"classes": ["a,b", "c"]})
 
 
 def test_scores_file_and_closing_lines(tmp_path):

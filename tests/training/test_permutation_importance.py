@@ -66,9 +66,9 @@ def network_of(rows, truth, activation, seed=0):
 
 
 @pytest.mark.parametrize("task", ["regression", "classification"])
-@pytest.mark.parametrize("missing", [False, True])
+@pytest.mark.parametrize(("missing", "weighted"), [(False, False), (True, False), (False, True)])
 @pytest.mark.parametrize("few_rows", [permutation.FEW_ROWS, 0])
-def test_importance_is_that_of_scikit_learn(task, missing, few_rows, monkeypatch):
+def test_importance_is_that_of_scikit_learn(task, missing, weighted, few_rows, monkeypatch):
     monkeypatch.setattr(permutation, "FEW_ROWS", few_rows)
     random = np.random.default_rng(0)
     n = 61
@@ -80,14 +80,22 @@ def test_importance_is_that_of_scikit_learn(task, missing, few_rows, monkeypatch
     rows = Predictor(None, COLUMNS).encode(x)
     network = network_of(rows, truth, "linear" if regression else "softmax")
 
-    def score(estimator, x, y):
-        return -np.sqrt(np.mean((estimator.predict(x) - y) ** 2))
+    def score(estimator, x, y, sample_weight=None):
+        errors = np.mean((estimator.predict(x) - y) ** 2, axis=1)
+        return -np.sqrt(np.average(errors, weights=sample_weight))
 
+    weights = random.integers(4, size=n).astype(float) if weighted else None
     theirs = inspection.permutation_importance(
-        Predictor(network, COLUMNS), x, truth, scoring=score, n_repeats=4, random_state=17
+        Predictor(network, COLUMNS),
+        x,
+        truth,
+        scoring=score,
+        n_repeats=4,
+        random_state=17,
+        sample_weight=weights,
     )
     orders = permutation_importance.permutations(n, 4, 17)
-    ours = permutation_importance.increases(network, rows, truth, inputs_of(COLUMNS), orders)
+    ours = permutation_importance.increases(network, rows, truth, inputs_of(COLUMNS), orders, weights=weights)
     scale = 50 if regression else 1
     np.testing.assert_allclose(ours, theirs.importances, rtol=0, atol=1e-6 * scale)
     assert np.abs(ours).max() > 1e-3 * scale

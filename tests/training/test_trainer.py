@@ -93,17 +93,19 @@ def train(made, state=None, save=lambda state: None, **more):
 
 def batches(data, epochs, size=16):
     """What Keras' fit is fed with: the batches of all epochs, one after another, in regfold's orders."""
+    arrays = [data.rows, data.truth, *([data.weights] if hasattr(data, "weights") else [])]
     for epoch in range(1, epochs + 1):
         order = batch_order(*KEY, epoch, len(data.rows))
         for start in range(0, len(order), size):
-            yield data.rows[order[start : start + size]], data.truth[order[start : start + size]]
+            yield tuple(array[order[start : start + size]] for array in arrays)
 
 
 def keras_fit(core, data, optimizer, epochs=20, size=16, loss=None, **more):
     """Train with Keras' own loop; its history."""
     usual = "categorical_crossentropy" if data.task == "classification" else "mean_squared_error"
     core.compile(optimizer, loss or usual)
-    signature = tuple(tf.TensorSpec((None, array.shape[1])) for array in (data.rows, data.truth))
+    shapes = [part.shape[1:] for part in next(batches(data, epochs, size))]
+    signature = tuple(tf.TensorSpec((None, *shape)) for shape in shapes)
     dataset = tf.data.Dataset.from_generator(lambda: batches(data, epochs, size), output_signature=signature)
     steps = -(-len(data.rows) // size)
     return core.fit(dataset, epochs=epochs, steps_per_epoch=steps, shuffle=False, verbose=0, **more).history
@@ -233,6 +235,18 @@ def test_balanced_class_weights_are_those_of_scikit_learn_and_keras(classes):
     train(made)
     weights = compute_class_weight("balanced", classes=np.arange(3), y=classes.codes)
     keras_fit(reference, classes, keras.optimizers.Adam(0.01), class_weight=dict(enumerate(weights)))
+    assert_same_weights(made.core, reference)
+
+
+@pytest.mark.parametrize("task", ["classes", "numbers"])
+def test_row_weights_are_the_sample_weights_of_keras(task, request):
+    data = SimpleNamespace(**vars(request.getfixturevalue(task)))
+    data.weights = np.random.default_rng(2).integers(4, size=N_ROWS).astype(np.float32)
+    made = trainer(data, settings(), weights=data.weights)
+    reference = dense(data.truth.shape[1], "softmax" if task == "classes" else "linear")
+    reference.set_weights(made.core.get_weights())
+    train(made)
+    keras_fit(reference, data, keras.optimizers.Adam(0.01))
     assert_same_weights(made.core, reference)
 
 

@@ -344,7 +344,8 @@ def run_scripts(settings: dict) -> list[dict]:
     from regfold.training import cell
 
     resolved, prepared = resolve(settings), Path("results/prepared")
-    names = ("table.parquet", "features.npy", "target.npy", "digests.npy", "rows.parquet", "schema.json")
+    arrays = [f"{name}.npy" for name in ("features", "target", "weights", "digests")]
+    names = ("table.parquet", "rows.parquet", "schema.json", *arrays)
     made = {name.partition(".")[0]: str(prepared / name) for name in names}
     data = {"data": resolved["data"], "split_column": resolved["split"]["column"]}
     data |= {"with_class_weight": [], "losses": {}}

@@ -11,7 +11,7 @@ KNOWN = {
 }
 # What else scores.csv and a model's part of summary.json hold, so that no function may be called so.
 TAKEN = {
-    *("model", "repeat", "fold", "n_train", "n_test", "epochs", "flags"),
+    *("model", "repeat", "fold", "n_train", "n_test", "epochs", "flags", "weight"),
     *("interval", "targets", "n_rows", "n_rows_tested", "n_cells", "repeats", "folds", "flagged_cells"),
     *("ece", "calibration_slope", "calibration_intercept"),
     *("path", "strengths", "select", "chosen_strength"),
@@ -31,8 +31,12 @@ def own(chosen: Iterable[str]) -> list[str]:
     return [metric for metric in chosen if ":" in metric]
 
 
-def check(chosen: Sequence[str]) -> None:
+def check(chosen: Sequence[str], weighted: bool = False) -> None:
     """Check the list as far as it can be seen without the table.
+
+    Args:
+        chosen: the list.
+        weighted: whether rows have weights, which a function then takes too.
 
     Raises:
         RegfoldError: naming the first entry that is neither a known metric nor a function that is there, or
@@ -47,7 +51,7 @@ def check(chosen: Sequence[str]) -> None:
         if ":" not in metric:
             hint = nearest(metric, known) or f"; expected {', '.join(known)} or FILE.py:FUNCTION"
             raise RegfoldError(f"metrics: no metric {quote(metric)}{hint}")
-        check_function(metric, "metrics", ("truth", "prediction"))
+        check_function(metric, "metrics", ("truth", "prediction") + ("weight",) * weighted)
         if name in TAKEN or name in known or name.endswith(ENDINGS) or name in seen:
             raise RegfoldError(f"metrics: {quote(metric)}: the name {quote(name)} is taken; expected another")
         seen.add(name)

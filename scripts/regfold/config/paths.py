@@ -9,7 +9,7 @@ from regfold.errors import RegfoldError, nearest, quote
 
 TEXT_ENDINGS = (".csv", ".tsv", ".csv.gz", ".tsv.gz")
 TABLE_ENDINGS = (*TEXT_ENDINGS, ".xlsx", ".parquet", ".feather")
-NUMBERS = {2: "two", 4: "four"}
+NUMBERS = {2: "two", 3: "three", 4: "four"}
 SKLEARN_TABLES = ("iris", "wine", "breast_cancer", "digits", "diabetes", "linnerud")
 
 

@@ -80,7 +80,7 @@ def _resolve(raw: dict, inputs_exist: bool) -> dict:
     predict = schema.defaults(keys["predict"]) | given.get("predict", {})
     report = schema.defaults(keys["report"]) | given.get("report", {})
     named = [*given.get("metrics", keys["metrics"]["default"])]
-    metrics.check(named)
+    metrics.check(named, weighted=data["weight"] is not None)
     nested = next((name for name, model in models.items() if model["select"] == "nested"), None)
     if nested and metrics.own(named[:1]):
         raise RegfoldError(
@@ -159,11 +159,15 @@ def _check_data(data: dict, inputs_exist: bool) -> None:
     for name in data["target"]:
         if name == data["id"]:
             raise RegfoldError(f"data.id: {quote(name)} is a target; expected a column that names the rows")
+        if name == data["weight"]:
+            raise RegfoldError(f"data.weight: {quote(name)} is a target; expected a column of weights")
         if name in excluded:
             raise RegfoldError(f"data.exclude: {quote(name)} is a target; expected other columns")
     categorical = [] if data["categorical"] == "auto" else data["categorical"]
+    if data["weight"] is not None and data["weight"] == data["id"]:
+        raise RegfoldError(f"data.weight: {quote(data['id'])} is data.id; expected a column of weights")
     roles = dict.fromkeys(data["exclude"], "in data.exclude") | {data["id"]: "data.id"}
-    roles |= dict.fromkeys(data["target"], "a target")
+    roles |= dict.fromkeys(data["target"], "a target") | {data["weight"]: "data.weight"}
     for key, names in (("categorical", categorical), ("dates", data["dates"])):
         for name in names:
             if name in roles:
@@ -182,6 +186,10 @@ def _check_split(split: dict, data: dict, inputs_exist: bool) -> None:
                 f"split.{key}: {quote(split[key])} would be ignored, as split.method is {method}; expected "
                 f"null, or the method {listed(methods, 'or')}"
             )
+    if split["column"] is not None and split["column"] == data["weight"]:
+        raise RegfoldError(
+            f"data.weight: {quote(data['weight'])} is split.column; expected a column of weights"
+        )
     if method == "file":
         check_input(split["file"], "split.file", exists=inputs_exist)
     if split["gap"] and method != "time":

@@ -68,6 +68,7 @@ def feature_names(table: Table, data: dict, split_column: str | None) -> tuple[l
         ("data.exclude", data["exclude"], "data.exclude"),
         ("split.column", [split_column], "split.column"),
         ("data.id", [data["id"]], "data.id"),
+        ("data.weight", [data["weight"]], "data.weight"),
         ("data.target", data["target"], "target"),
     ):
         for name in names:

@@ -53,6 +53,11 @@ def numbers(values: pa.ChunkedArray, decimal: str) -> np.ndarray | None:
         return None
 
 
+def numbers_of_either_mark(values: pa.ChunkedArray) -> np.ndarray | None:
+    """`numbers` of a column of which it is not known whether it has a decimal point or a comma."""
+    return next((found for mark in DECIMAL if (found := numbers(values, mark)) is not None), None)
+
+
 def first(mask: pa.ChunkedArray) -> int:
     """The position of the first true cell of a boolean column, or -1."""
     return pc.index(mask, pa.scalar(True)).as_py()

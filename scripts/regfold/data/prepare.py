@@ -16,6 +16,7 @@ from regfold.data.digests import identical_rows, row_digests
 from regfold.data.encode import check_size, describe, matrix
 from regfold.data.table import Table, read
 from regfold.data.target import check_losses, drop_missing, read_target
+from regfold.data.weight_column import read_weights
 from regfold.errors import RegfoldError, nearest, quote
 
 # The keys of the data section that say how the table's file is written.
@@ -27,8 +28,9 @@ def prepare(
 ) -> dict:
     """Read the table, check it against the config, encode it, and write what all later steps need.
 
-    Written are table.parquet, features.npy, target.npy, digests.npy, rows.parquet and schema.json; the schema
-    last. Rows are in canonical order, by data.id where set, else the table's; table.parquet has the table's.
+    Written are table.parquet, features.npy, target.npy, weights.npy, digests.npy, rows.parquet and
+    schema.json, the schema last. Rows are in canonical order, by data.id where set, else the table's;
+    table.parquet has the table's.
 
     Args:
         data: the resolved data section of the config.
@@ -62,6 +64,7 @@ def _prepare(data: dict, split_column: str | None, out_dir: str | Path, losses: 
     order = canonical_order(table, data["id"])
     target = read_target(table, data["target"], data["task"])
     check_losses(table, data["target"], target, losses)
+    weights = read_weights(table, data["weight"])
     rows, table_columns, form = _rows(table, order), table.names, table.form
     columns, found = [], []
     categorical = None if data["categorical"] == "auto" else frozenset(data["categorical"])
@@ -93,6 +96,7 @@ def _prepare(data: dict, split_column: str | None, out_dir: str | Path, losses: 
         "target": data["target"],
         "classes": target.classes,
         "id": data["id"],
+        "weight": data["weight"],
         "columns": describe(columns),
         "table_columns": table_columns,
         "left_out": left_out,
@@ -103,6 +107,7 @@ def _prepare(data: dict, split_column: str | None, out_dir: str | Path, losses: 
     truth = target.values[order]
     _write_array(out_dir / "features.npy", features)
     _write_array(out_dir / "target.npy", truth)
+    _write_array(out_dir / "weights.npy", weights[order] if len(weights) else weights)
     digests = row_digests(features, schema, truth)
     schema["notes"] += _identical(digests)
     _write_array(out_dir / "digests.npy", digests)

@@ -36,6 +36,16 @@ def headline(study: Study) -> dict:
     }
 
 
+def weights(study: Study) -> str:
+    """That rows are weighted, and by which column; "" where they are not."""
+    if study.schema["weight"] is None:
+        return ""
+    return (
+        f"Rows are weighted by column {label(study.schema['weight'])}, in training, in all scores and in "
+        "their intervals; counts, and pictures and tables of single rows, take each row once."
+    )
+
+
 def _choices(study: Study, result: dict) -> list[str]:
     """What was chosen for its score, in sentences: a strength of the path, the best of several models."""
     strength = remarks.choice(result, study.summary)
@@ -234,6 +244,8 @@ def citation(study: Study) -> str:
         f"regularized neural network (model {model}, training seed {seed}), with regfold "
         f"{versions['regfold']}, Keras {versions['keras']} and TensorFlow {versions['tensorflow']}."
     )
+    if study.schema["weight"] is not None:
+        text += f" Rows were weighted by {label(study.schema['weight'])}, in training and in all scores."
     if "targets" in result:
         each = [f"{label(name)} {significant(scores['rmse'])}" for name, scores in result["targets"].items()]
         text += f" RMSE in each target's own units: {first_few(each, MOST_NAMED)}."

@@ -249,9 +249,14 @@ def classes(study: Study) -> Table:
             scores[model] = np.full((4, len(names)), np.nan)
             continue
         truth, predicted = (values[known].argmax(axis=1) for values in (oos.truth, oos.prediction))
-        scores[model] = precision_recall_fscore_support(
-            truth, predicted, labels=range(len(names)), zero_division=np.nan
+        *shares, _ = precision_recall_fscore_support(
+            truth,
+            predicted,
+            labels=range(len(names)),
+            sample_weight=oos.weight_of(known),
+            zero_division=np.nan,
         )
+        scores[model] = *shares, np.bincount(truth, minlength=len(names))
     others = [model for model in scores if model != best]
     lines = [
         [name, f"{np.nan_to_num(scores[best][3][i]):,.0f}"]

@@ -10,7 +10,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from regfold.data.decimals import numbers
+from regfold.data.decimals import numbers_of_either_mark
 from regfold.formatting import significant
 from regfold.results import metrics, predictions
 from regfold.results.intervals import of_mean
@@ -56,7 +56,7 @@ def levels(cells: pa.ChunkedArray, missing: Sequence[str]) -> Levels:
     trimmed = pc.utf8_trim_whitespace(cells)
     is_missing = pc.is_in(trimmed, value_set=pa.array(missing, pa.string())).to_numpy(zero_copy_only=False)
     present = trimmed.filter(pa.array(~is_missing))
-    found = next((n for mark in ".," if (n := numbers(present, mark)) is not None), None)
+    found = numbers_of_either_mark(present)
     if found is None or len(np.unique(found)) <= FEW_VALUES or not np.isfinite(found).all():
         order = found if found is not None else present.to_numpy(zero_copy_only=False)
         codes, names = _labelled(present.to_numpy(zero_copy_only=False), order)
@@ -118,22 +118,26 @@ def table(
         for column, found in columns.items():
             for code, level in enumerate(found.names):
                 part = np.flatnonzero(found.codes == code)
-                truth, prediction = oos.truth[part], oos.prediction[part]
                 n = len(np.unique(rows[part]))
+                if oos.weight is not None:
+                    part = part[oos.weight[part] > 0]
+                truth, prediction, weight = oos.truth[part], oos.prediction[part], oos.weight_of(part)
                 line = dict(zip(KEYS, (model, column, level, n, n < SMALL), strict=True))
-                line |= metrics.score(scored, truth, prediction, deviation)
-                for metric in means:
+                line |= metrics.score(scored, truth, prediction, deviation, weight)
+                for metric in means if len(part) else ():
                     losses = metrics.row_losses(metric, truth, prediction, deviation)
-                    in_cells, of_cell, n_test = np.unique(cell[part], return_inverse=True, return_counts=True)
+                    in_cells, of_cell = np.unique(cell[part], return_inverse=True)
+                    n_test = np.bincount(of_cell, weight)
                     interval = of_mean(
                         metric,
                         losses,
                         np.unique(units[part], return_inverse=True)[1],
-                        np.bincount(of_cell, losses) / n_test,
+                        np.bincount(of_cell, losses if weight is None else weight * losses) / n_test,
                         n_test,
                         n_train[in_cells],
                         of_model["repeat"].nunique(),
                         method,
+                        weight,
                     )
                     line |= {f"{metric.name}_low": interval.low, f"{metric.name}_high": interval.high}
                 lines.append(line)

@@ -11,7 +11,9 @@ SMALLEST = 1e-7
 MOST_STEPS, TOLERANCE = 50, 1e-10
 
 
-def measures(truth: np.ndarray, prediction: np.ndarray) -> dict[str, float | None]:
+def measures(
+    truth: np.ndarray, prediction: np.ndarray, weight: np.ndarray | None = None
+) -> dict[str, float | None]:
     """The measures of one model, by their names in summary.json; None where one is undefined.
 
     - `ece`, the expected calibration error (Guo, Pleiss, Sun and Weinberger, ICML 2017): of the predicted
@@ -24,33 +26,39 @@ def measures(truth: np.ndarray, prediction: np.ndarray) -> dict[str, float | Non
     Args:
         truth: (n, classes) one-hot.
         prediction: (n, classes) probabilities; where a row has none there is no measure.
+        weight: (n,), each row's, as in `metrics.score`; None: all the same.
     """
     if not are_probabilities(prediction).all():
         return dict.fromkeys(("ece", "calibration_slope", "calibration_intercept"))
+    weight = np.ones(len(truth)) if weight is None else weight
+    truth, prediction, weight = (values[weight > 0] for values in (truth, prediction, weight))
     columns = slice(1, 2) if truth.shape[1] == 2 else slice(None)  # of two classes the second says it all
     x = logit(np.clip(prediction[:, columns].ravel().astype(np.float64), SMALLEST, 1 - SMALLEST))
-    intercept, slope = _logistic_regression(x, truth[:, columns].ravel())
+    y = truth[:, columns]
+    intercept, slope = _logistic_regression(x, y.ravel(), np.repeat(weight, y.shape[1]))
     best, at = prediction.argmax(axis=1), np.arange(len(prediction))
-    error = expected_error(prediction[at, best], truth[at, best])
+    error = expected_error(prediction[at, best], truth[at, best], weight)
     return {"ece": error, "calibration_slope": slope, "calibration_intercept": intercept}
 
 
-def expected_error(given: np.ndarray, observed: np.ndarray) -> float:
+def expected_error(given: np.ndarray, observed: np.ndarray, weight: np.ndarray) -> float:
     """The expected calibration error of probabilities, (n,), of what came true (1) or not (0), (n,)."""
     bins = np.clip((given * BINS).astype(int), 0, BINS - 1)
-    return float(np.abs(np.bincount(bins, given - observed, minlength=BINS)).sum() / len(given))
+    return float(np.abs(np.bincount(bins, weight * (given - observed), minlength=BINS)).sum() / weight.sum())
 
 
-def _logistic_regression(x: np.ndarray, y: np.ndarray) -> tuple[float | None, float | None]:
+def _logistic_regression(
+    x: np.ndarray, y: np.ndarray, weight: np.ndarray
+) -> tuple[float | None, float | None]:
     """Intercept and slope of maximum likelihood, by Newton's method; None where a threshold separates y."""
     yes, no = x[y == 1], x[y == 0]
     if not (yes.size and no.size) or yes.min() >= no.max() or no.min() >= yes.max():
         return None, None
-    design, weights = np.stack([np.ones_like(x), x]), np.zeros(2)
+    design, coefficients = np.stack([np.ones_like(x), x]), np.zeros(2)
     for _ in range(MOST_STEPS):
-        p = expit(weights @ design)
-        step = np.linalg.solve((design * (p * (1 - p))) @ design.T, design @ (y - p))
-        weights = weights + step
-        if np.abs(step).max() < TOLERANCE * (1 + np.abs(weights).max()):
-            return float(weights[0]), float(weights[1])
+        p = expit(coefficients @ design)
+        step = np.linalg.solve((design * (weight * p * (1 - p))) @ design.T, design @ (weight * (y - p)))
+        coefficients = coefficients + step
+        if np.abs(step).max() < TOLERANCE * (1 + np.abs(coefficients).max()):
+            return float(coefficients[0]), float(coefficients[1])
     return None, None

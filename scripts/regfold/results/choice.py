@@ -34,7 +34,12 @@ Values = Callable[..., np.ndarray]
 
 
 def path_scores(
-    losses: np.ndarray, cells: np.ndarray, strengths: np.ndarray, folds: int, metric: Metric = RMSE
+    losses: np.ndarray,
+    cells: np.ndarray,
+    strengths: np.ndarray,
+    folds: int,
+    metric: Metric = RMSE,
+    weight: np.ndarray | None = None,
 ) -> dict[str, np.ndarray]:
     """The score of every strength, the best, and the choice of the one-standard-error rule.
 
@@ -50,14 +55,15 @@ def path_scores(
         strengths: (strengths,) in any order.
         folds: cells of one cross-validation.
         metric: the metric, here one that is a mean over rows.
+        weight: (n,) float64, each row's in the means; None: all the same.
 
     Returns:
         arrays (strengths,): <metric> (over all rows), <metric>_fold_mean, <metric>_fold_se, is_min and
         is_one_se.
     """
-    sums, sizes = _sums(losses, cells), np.bincount(cells)
+    sums, sizes = _sums(losses, cells, weight), np.bincount(cells, weight)
     usable = _usable(np.isfinite(losses).all(axis=0), strengths)
-    pooled = losses.mean(axis=0)
+    pooled = np.average(losses, axis=0, weights=weight)
     score = np.sqrt(pooled) if metric.root else pooled
     total = sums.sum(axis=0) / sizes.sum()
     return _scores(metric, score, total, _of_cells(sums, sizes, metric), usable, folds)
@@ -110,6 +116,7 @@ def bootstrap_bias_corrected(
     seed: int,
     bags: int = BAGS,
     metric: Metric = RMSE,
+    weight: np.ndarray | None = None,
 ) -> Corrected | None:
     """The score of the chosen strength, corrected for having been chosen: BBC-CV.
 
@@ -119,8 +126,8 @@ def bootstrap_bias_corrected(
     quantiles its interval. The mean is that of the losses; a root is taken at the end.
 
     Args:
-        losses, cells, strengths, folds, metric: as in `path_scores`; strengths with a loss that is not finite
-            take no part.
+        losses, cells, strengths, folds, metric, weight: as in `path_scores`; strengths with a loss that is
+            not finite take no part.
         units: (n,) int, from 0 without gaps: what is independent, a group or a row. (A row that was
             tested in several repeats is one unit.)
         select: the rule that chooses, "min" or "one_se".
@@ -131,25 +138,28 @@ def bootstrap_bias_corrected(
         None where there is nothing to choose from, or a single unit.
     """
     usable = _usable(np.isfinite(losses).all(axis=0), strengths)
-    sizes, sign = np.bincount(units), -1 if metric.greater_is_better else 1
+    sizes, sign = np.bincount(units, weight), -1 if metric.greater_is_better else 1
     if not len(usable) or len(sizes) < 2:
         return None
-    losses = losses[:, usable]
+    weight = np.ones(len(losses)) if weight is None else weight
+    losses = losses[:, usable] * weight[:, None]
     sums, by_cell = _sums(losses, units), [np.flatnonzero(cells == cell) for cell in range(cells.max() + 1)]
     rows = max(1, BLOCK // max(len(sizes), len(by_cell) * len(usable) * (select == "one_se")))
     found = []
     for counts in _counts(len(sizes), bags, rows, np.random.default_rng(seed)):
-        if select == "one_se":
-            drawn = [counts[:, units[lines]] for lines in by_cell]
-            inside = np.stack([d @ losses[lines] for d, lines in zip(drawn, by_cell, strict=True)], axis=1)
-            n_inside = np.stack([d.sum(axis=1) for d in drawn], axis=1)
-            score = inside.sum(axis=1) / n_inside.sum(axis=1)[:, None]
-            of_cells = _of_cells(inside, n_inside, metric)
-            chosen = _chosen(select, sign * score, sign * of_cells, n_inside > 0, folds)
-        else:
-            chosen = (sign * (counts @ sums) / (counts @ sizes)[:, None]).argmin(axis=1)
-        outside = (counts == 0).astype(np.float64)
-        with np.errstate(invalid="ignore"):  # a bag may hold every one of very few units
+        # A bag may hold every one of very few units, or no unit that weighs anything.
+        with np.errstate(invalid="ignore"):
+            if select == "one_se":
+                drawn = [counts[:, units[lines]] for lines in by_cell]
+                pairs = [*zip(drawn, by_cell, strict=True)]
+                inside = np.stack([times @ losses[lines] for times, lines in pairs], axis=1)
+                sizes_inside = np.stack([times @ weight[lines] for times, lines in pairs], axis=1)
+                score = inside.sum(axis=1) / sizes_inside.sum(axis=1)[:, None]
+                of_cells = _of_cells(inside, sizes_inside, metric)
+                chosen = _chosen(select, sign * score, sign * of_cells, sizes_inside > 0, folds)
+            else:
+                chosen = (sign * (counts @ sums) / (counts @ sizes)[:, None]).argmin(axis=1)
+            outside = (counts == 0).astype(np.float64)
             means = np.take_along_axis(outside @ sums, chosen[:, None], axis=1)[:, 0] / (outside @ sizes)
         found.append(means[np.isfinite(means)])
     return _corrected(np.concatenate(found), metric)
@@ -194,7 +204,13 @@ def _corrected(means: np.ndarray, metric: Metric) -> Corrected:
     return Corrected(*(np.sqrt(found) if metric.root else found).tolist())
 
 
-def tibshirani_corrected(losses: np.ndarray, cells: np.ndarray, chosen: int, metric: Metric = RMSE) -> float:
+def tibshirani_corrected(
+    losses: np.ndarray,
+    cells: np.ndarray,
+    chosen: int,
+    metric: Metric = RMSE,
+    weight: np.ndarray | None = None,
+) -> float:
     """The score of the best strength, corrected for having been chosen, from the folds alone.
 
     Tibshirani and Tibshirani (2009, "A bias correction for the minimum error rate in cross-validation",
@@ -205,10 +221,10 @@ def tibshirani_corrected(losses: np.ndarray, cells: np.ndarray, chosen: int, met
     Args:
         losses: (n, strengths); cells: (n,) int, from 0 without gaps, as in `path_scores`.
         chosen: the place of the chosen strength.
-        metric: the metric.
+        metric, weight: as in `path_scores`.
     """
-    by_cell = _sums(losses, cells) / np.bincount(cells)[:, None]
-    found = losses[:, chosen].mean() + _bias(by_cell, chosen, metric)
+    by_cell = _sums(losses, cells, weight) / np.bincount(cells, weight)[:, None]
+    found = np.average(losses[:, chosen], weights=weight) + _bias(by_cell, chosen, metric)
     return float(np.sqrt(found) if metric.root else found)
 
 
@@ -256,7 +272,7 @@ def _chosen(
 
 def _of_cells(sums: np.ndarray, sizes: np.ndarray, metric: Metric) -> np.ndarray:
     """A metric's values in cells, (..., cells, strengths), from sums of losses; of no use where no row is."""
-    means = sums / np.maximum(sizes, 1)[..., None]
+    means = sums / np.where(sizes > 0, sizes, 1)[..., None]
     return np.sqrt(means) if metric.root else means
 
 
@@ -283,6 +299,7 @@ def _counts(n: int, bags: int, rows: int, random: np.random.Generator) -> Iterat
         yield np.bincount(drawn.ravel(), minlength=block * n).reshape(block, n).astype(np.float64)
 
 
-def _sums(losses: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """(labels, strengths): the losses of each label summed."""
-    return np.stack([np.bincount(labels, column) for column in losses.T], axis=1)
+def _sums(losses: np.ndarray, labels: np.ndarray, weight: np.ndarray | float | None = None) -> np.ndarray:
+    """(labels, strengths): the losses of each label summed, weighted where there are weights."""
+    weight = 1.0 if weight is None else weight
+    return np.stack([np.bincount(labels, weight * column) for column in losses.T], axis=1)

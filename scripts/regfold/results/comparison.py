@@ -16,7 +16,7 @@ from scipy.special import stdtr, stdtrit
 
 from regfold.config.headline import RMSES
 from regfold.formatting import significant
-from regfold.results.intervals import LEVEL, Estimate, from_cells
+from regfold.results.intervals import LEVEL, Estimate, from_cells, sizes
 from regfold.results.metrics import RMSE, Metric
 
 COLUMNS = (
@@ -69,8 +69,7 @@ def of_scores(
         values = {model: lines[metric.name].to_numpy() for model, lines in cells.items()}
         lines = pairs(
             {model: np.square(own) for model, own in values.items()} if metric.root else values,
-            first["n_test"].to_numpy(),
-            first["n_train"].to_numpy(),
+            *sizes(first),
             folds=first["fold"].nunique(),
             rope=rope,
             method=method,

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from regfold.data.layout import inputs_of
-from regfold.results.intervals import from_cells
+from regfold.results.intervals import from_cells, sizes
 
 COLUMNS = ["model", "column", "importance", "low", "high", "top_five", "correlated"]
 TEXTS = ("model", "column", "correlated")
@@ -47,8 +47,7 @@ def table(
         of_model = scores[scores["model"] == model].set_index(["repeat", "fold"])
         wide = measured.pivot(index=["repeat", "fold"], columns="column", values="importance")
         wide = wide[measured["column"].unique()]  # in the table's order, which decides where two are equal
-        cells = of_model.loc[wide.index]
-        counts = cells["n_test"].to_numpy(), cells["n_train"].to_numpy()
+        counts = sizes(of_model.loc[wide.index])
         ranks = wide.rank(axis=1, ascending=False, method="first")
         for column in wide:
             values = wide[column].to_numpy()

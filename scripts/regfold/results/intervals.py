@@ -10,6 +10,7 @@ How often each interval covers is measured by tests/benchmarks/coverage.py.
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 from scipy.special import expit, logit, stdtrit
 
 from regfold.results.metrics import LOSS, SHARE, SKILL, Metric
@@ -41,22 +42,30 @@ class Interval:
     method: str
 
 
-def from_rows(losses: np.ndarray, units: np.ndarray) -> Estimate:
+def sizes(cells: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
+    """How much some lines of scores.csv count, `n_test` and `n_train` of `from_cells`: (J,) each."""
+    return cells.get("weight", cells["n_test"]).to_numpy(), cells["n_train"].to_numpy()
+
+
+def from_rows(losses: np.ndarray, units: np.ndarray, weight: np.ndarray | None = None) -> Estimate:
     """The mean loss of one cross-validation, from the spread of its independent units.
 
     The all-pairs variance estimator of Bayle et al. (2020, "Cross-validation confidence intervals for test
     error", NeurIPS 33): the variance of all losses around their common mean, as if the rows had not shared
     their training rows. Losses of one group are summed first (the cluster-robust variance of a mean; Cameron
     and Miller, 2015, J. Human Resources 50). In place of their factor 1/n and normal quantile it has
-    1/(n - 1) and Student's, to which they tend.
+    1/(n - 1) and Student's, to which they tend. A weighted mean is a ratio of two sums: it is linearized, and
+    varies as the mean of w (loss - mean) / mean(w) (Cochran, 1977, "Sampling techniques").
 
     Args:
         losses: (n,) float64.
         units: (n,) int, from 0 without gaps: the group of each loss, or its row where rows are independent.
+        weight: (n,) float64, each loss's in the mean; None: all the same.
     """
-    mean = losses.mean()
-    sums = np.bincount(units, losses - mean)
-    variance = len(sums) / (len(sums) - 1) * (sums @ sums) / len(losses) ** 2
+    weight = np.ones(len(losses)) if weight is None else weight
+    mean = np.average(losses, weights=weight)
+    sums = np.bincount(units, weight * (losses - mean))
+    variance = len(sums) / (len(sums) - 1) * (sums @ sums) / weight.sum() ** 2
     return Estimate(float(mean), float(np.sqrt(variance)), len(sums) - 1)
 
 
@@ -73,7 +82,8 @@ def from_cells(means: np.ndarray, n_test: np.ndarray, n_train: np.ndarray) -> Es
 
     Args:
         means: (J,) mean loss of each cell, or the difference of two models' mean losses.
-        n_test, n_train: (J,) the cells' rows.
+        n_test, n_train: (J,) the cells' rows; of weighted rows n_test is the sum of their weights, whose mean
+            over all cells is 1.
     """
     weights = n_test / np.sum(n_test)
     mean, concentration = weights @ means, weights @ weights  # the latter is 1/J for equal weights
@@ -114,6 +124,7 @@ def of_mean(
     n_train: np.ndarray,
     repeats: int,
     method: str,
+    weight: np.ndarray | None = None,
 ) -> Interval:
     """The interval of a metric that is a mean over rows, justified for the way in which rows were split.
 
@@ -124,6 +135,7 @@ def of_mean(
         means, n_test, n_train: (J,) of the cells, as in `from_cells`.
         repeats: the number of cross-validations.
         method: `split.method`.
+        weight: (n,) float64, each loss's, as in `from_rows`.
     """
     if not np.isfinite(losses).all():
         why = (
@@ -135,7 +147,7 @@ def of_mean(
     n_units = int(units.max()) + 1
     if repeats == 1 and n_units >= MANY_UNITS:
         kind = "rows" if n_units == len(losses) else "groups"
-        return _interval(metric, from_rows(losses, units), f"{n_units:,} {kind}; Bayle et al., 2020")
+        return _interval(metric, from_rows(losses, units, weight), f"{n_units:,} {kind}; Bayle et al., 2020")
     if len(means) == 1:
         return Interval(None, None, "one fold shows no spread")
     how = f"corrected resampled t over {len(means)} folds; Nadeau and Bengio, 2003"

@@ -23,7 +23,8 @@ class Metric:
         name: as in scores.csv and summary.json.
         label: as in the report.
         function: takes truth and prediction, (n, outputs) float64 both (classes: one-hot and probabilities;
-            regression: the targets' own units), and returns a number, not finite where it is undefined.
+            regression: the targets' own units), and the rows' weights, (n,) float64 above 0, or None, and
+            returns a number, not finite where it is undefined.
         greater_is_better: whether a better prediction has a greater value.
         standardized: whether the function gets truth and prediction divided by each target's standard
             deviation over the tested rows; of use, and computed, for several targets alone.
@@ -36,7 +37,7 @@ class Metric:
 
     name: str
     label: str
-    function: Callable[[np.ndarray, np.ndarray], float]
+    function: Callable[[np.ndarray, np.ndarray, np.ndarray | None], float]
     greater_is_better: bool = False
     standardized: bool = False
     row_loss: Callable[[np.ndarray, np.ndarray], np.ndarray] | None = None
@@ -44,22 +45,23 @@ class Metric:
     limits: tuple[float, float] = (-math.inf, math.inf)
 
 
-def rmse(truth: np.ndarray, prediction: np.ndarray) -> float:
-    """sqrt(mean((prediction - truth)^2)) over rows and outputs.
+def rmse(truth: np.ndarray, prediction: np.ndarray, weight: np.ndarray | None = None) -> float:
+    """sqrt(mean((prediction - truth)^2)) over rows and outputs; the mean over rows is weighted.
 
     (scikit-learn's `root_mean_squared_error` averages the roots of the outputs instead.)
     """
-    return math.sqrt(metrics.mean_squared_error(truth, prediction))
+    return math.sqrt(metrics.mean_squared_error(truth, prediction, sample_weight=weight))
 
 
-def log_loss(truth: np.ndarray, prediction: np.ndarray) -> float:
+def log_loss(truth: np.ndarray, prediction: np.ndarray, weight: np.ndarray | None = None) -> float:
     """Mean negative logarithm of the true class's probability; undefined for what is no probability."""
     if not are_probabilities(prediction).all():
         return math.nan
-    return metrics.log_loss(truth.argmax(axis=1), prediction, labels=range(truth.shape[1]))
+    labels = range(truth.shape[1])
+    return metrics.log_loss(truth.argmax(axis=1), prediction, sample_weight=weight, labels=labels)
 
 
-def brier(truth: np.ndarray, prediction: np.ndarray) -> float:
+def brier(truth: np.ndarray, prediction: np.ndarray, weight: np.ndarray | None = None) -> float:
     """Brier score (1950); undefined for what is no probability.
 
     Two classes: the mean squared error of one class's probability, from 0 to 1. More classes: the mean over
@@ -67,27 +69,35 @@ def brier(truth: np.ndarray, prediction: np.ndarray) -> float:
     """
     if not are_probabilities(prediction).all():
         return math.nan
-    return metrics.brier_score_loss(truth.argmax(axis=1), prediction, labels=range(truth.shape[1]))
+    labels = range(truth.shape[1])
+    return metrics.brier_score_loss(truth.argmax(axis=1), prediction, sample_weight=weight, labels=labels)
 
 
-def roc_auc(truth: np.ndarray, prediction: np.ndarray) -> float:
+def roc_auc(truth: np.ndarray, prediction: np.ndarray, weight: np.ndarray | None = None) -> float:
     """One class against the rest, mean over classes; undefined unless all classes are among the rows."""
-    return metrics.roc_auc_score(truth, prediction, average="macro")
+    return metrics.roc_auc_score(truth, prediction, average="macro", sample_weight=weight)
 
 
-def accuracy(truth: np.ndarray, prediction: np.ndarray) -> float:
+def accuracy(truth: np.ndarray, prediction: np.ndarray, weight: np.ndarray | None = None) -> float:
     """Share of rows whose most probable class is the true one."""
-    return metrics.accuracy_score(truth.argmax(axis=1), prediction.argmax(axis=1))
+    codes = truth.argmax(axis=1), prediction.argmax(axis=1)
+    return metrics.accuracy_score(*codes, sample_weight=weight)
 
 
-def balanced_accuracy(truth: np.ndarray, prediction: np.ndarray) -> float:
+def balanced_accuracy(truth: np.ndarray, prediction: np.ndarray, weight: np.ndarray | None = None) -> float:
     """Mean over the classes among the rows of the share of a class's rows that were given it."""
-    return metrics.balanced_accuracy_score(truth.argmax(axis=1), prediction.argmax(axis=1))
+    codes = truth.argmax(axis=1), prediction.argmax(axis=1)
+    return metrics.balanced_accuracy_score(*codes, sample_weight=weight)
 
 
-def r2(truth: np.ndarray, prediction: np.ndarray) -> float:
+def mae(truth: np.ndarray, prediction: np.ndarray, weight: np.ndarray | None = None) -> float:
+    """Mean absolute error over rows and outputs."""
+    return metrics.mean_absolute_error(truth, prediction, sample_weight=weight)
+
+
+def r2(truth: np.ndarray, prediction: np.ndarray, weight: np.ndarray | None = None) -> float:
     """Coefficient of determination, mean over targets; undefined where a target does not vary."""
-    return metrics.r2_score(truth, prediction, force_finite=False)
+    return metrics.r2_score(truth, prediction, sample_weight=weight, force_finite=False)
 
 
 def squared_errors(
@@ -136,7 +146,7 @@ METRICS = {
     "regression": (
         RMSE,
         replace(RMSE, name="rmse_standardized", label="standardized RMSE", standardized=True),
-        Metric("mae", "MAE", metrics.mean_absolute_error, row_loss=absolute_errors, limits=LOSS),
+        Metric("mae", "MAE", mae, row_loss=absolute_errors, limits=LOSS),
         Metric("r2", "R²", r2, greater_is_better=True, limits=SKILL),
     ),
 }
@@ -177,8 +187,8 @@ def inner(name: str) -> InnerMetric:
     """A known metric as training takes it, to choose on inner folds."""
     metric = next(metric for known in METRICS.values() for metric in known if metric.name == name)
 
-    def of_rows(truth: np.ndarray, prediction: np.ndarray) -> float:
-        return score([metric], truth, prediction)[name]
+    def of_rows(truth: np.ndarray, prediction: np.ndarray, weight: np.ndarray | None) -> float:
+        return score([metric], truth, prediction, weight=weight)[name]
 
     return InnerMetric(name, metric.greater_is_better, of_rows)
 
@@ -188,9 +198,9 @@ def _own(named: str) -> Metric:
     where = f"metrics: {quote(named)}"
     function = functions.load(named, "metrics")
 
-    def checked(truth: np.ndarray, prediction: np.ndarray) -> float:
+    def checked(truth: np.ndarray, prediction: np.ndarray, weight: np.ndarray | None = None) -> float:
         try:
-            value = function(truth, prediction)
+            value = function(truth, prediction, *([] if weight is None else [weight]))
         except (Exception, SystemExit) as error:
             raise RegfoldError(f"{where} failed: {functions.on_one_line(error)}") from error
         if not isinstance(value, numbers.Real) or isinstance(value, bool):
@@ -201,7 +211,14 @@ def _own(named: str) -> Metric:
     return Metric(name, name, checked, bool(getattr(function, "higher_is_better", False)))
 
 
-def try_own(named: Sequence[str], task: str, n_outputs: int, n_targets: int, truth: np.ndarray) -> None:
+def try_own(
+    named: Sequence[str],
+    task: str,
+    n_outputs: int,
+    n_targets: int,
+    truth: np.ndarray,
+    weight: np.ndarray | None = None,
+) -> None:
     """Call each function of the user's own with predictions as cells have them, the truth of other rows.
 
     Args:
@@ -210,6 +227,7 @@ def try_own(named: Sequence[str], task: str, n_outputs: int, n_targets: int, tru
         n_outputs: the number of classes, or of targets.
         n_targets: the number of targets.
         truth: (n,) class codes, or (n, n_targets) numbers.
+        weight: (n,) float64; None without data.weight.
 
     Raises:
         RegfoldError: if the list does not suit the task, or a function fails or returns no number.
@@ -218,9 +236,9 @@ def try_own(named: Sequence[str], task: str, n_outputs: int, n_targets: int, tru
     if task == "classification":
         truth = np.eye(n_outputs)[truth]
     mean = truth.mean(axis=0)
-    score(chosen, truth, 0.9 * np.roll(truth, 1, axis=0) + 0.1 * mean, deviations(truth))
+    score(chosen, truth, 0.9 * np.roll(truth, 1, axis=0) + 0.1 * mean, deviations(truth), weight)
     # The headline is computed of the constant answer, too.
-    score(chosen[:1], truth, np.tile(mean, (len(truth), 1)), deviations(truth))
+    score(chosen[:1], truth, np.tile(mean, (len(truth), 1)), deviations(truth), weight)
 
 
 def row_losses(
@@ -256,17 +274,27 @@ def deviations(truth: np.ndarray) -> np.ndarray:
 
 
 def score(
-    chosen: Sequence[Metric], truth: np.ndarray, prediction: np.ndarray, deviation: np.ndarray | float = 1.0
+    chosen: Sequence[Metric],
+    truth: np.ndarray,
+    prediction: np.ndarray,
+    deviation: np.ndarray | float = 1.0,
+    weight: np.ndarray | None = None,
 ) -> dict[str, float]:
     """Metrics on a set of rows; NaN where undefined, and for all of them if a prediction is not finite.
+
+    A row of weight 2 counts as two equal rows, one of weight 0 as none.
 
     Args:
         chosen: the metrics.
         truth: (n, outputs) float64; one-hot for classes, the targets' own units in a regression.
         prediction: (n, outputs) float64; probabilities, or the targets' own units.
-        deviation: (outputs,), what standardized metrics divide truth and prediction by.
+        deviation: (outputs,), what standardized metrics divide truth and prediction by; never weighted.
+        weight: (n,) float64, each row's; None: all the same.
     """
-    if not np.isfinite(prediction).all():
+    finite = np.isfinite(prediction).all()
+    if weight is not None:
+        truth, prediction, weight = (values[weight > 0] for values in (truth, prediction, weight))
+    if not finite or not len(truth):
         return {metric.name: math.nan for metric in chosen}
     values = {}
     # What scikit-learn warns of, an undefined value, stands in the result.
@@ -274,7 +302,7 @@ def score(
         warnings.simplefilter("ignore")
         for metric in chosen:
             unit = deviation if metric.standardized else 1.0
-            value = float(metric.function(truth / unit, prediction / unit))
+            value = float(metric.function(truth / unit, prediction / unit, weight))
             values[metric.name] = value if math.isfinite(value) else math.nan
     return values
 

@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as parquet
 
 from regfold import files
+from regfold.data import row_weights
 from regfold.data.oos_names import KEYS, LABEL, STRENGTH, output_names
 from regfold.errors import RegfoldError, quote
 from regfold.provenance import changes
@@ -32,6 +33,7 @@ class Prepared:
         digests: uint8 (n, 16), each row's content, in canonical order.
         target: (n,) class codes or (n, n_targets) numbers, in canonical order.
         assignment: int32 (repeats, n), the fold in which each row is tested, 0 for none; canonical order.
+        weights: float64 (n,), in canonical order; None without data.weight.
     """
 
     folder: Path
@@ -42,6 +44,7 @@ class Prepared:
     digests: np.ndarray
     target: np.ndarray
     assignment: np.ndarray
+    weights: np.ndarray | None = None
 
 
 def read_prepared(folder: Path, assignment: Path | None = None) -> Prepared:
@@ -56,6 +59,7 @@ def read_prepared(folder: Path, assignment: Path | None = None) -> Prepared:
         digests=np.load(folder / "digests.npy"),
         target=np.load(folder / "target.npy"),
         assignment=np.load(assignment or folder / "assignment.npy"),
+        weights=row_weights.read(folder),
     )
 
 

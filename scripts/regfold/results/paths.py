@@ -6,6 +6,7 @@ strength; both by strength, ascending.
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -46,13 +47,13 @@ class Cell:
         digests: uint8 (n_test, 16), the rows that it predicted.
         predicted: (n_test, strengths, outputs), their predictions.
         path: what cell.json says of each strength.
-        n_train: its training rows.
+        train_weight: the sum of its training rows' weights; without weights their number.
     """
 
     digests: np.ndarray
     predicted: np.ndarray
     path: Mapping
-    n_train: int
+    train_weight: float
 
 
 @dataclass(frozen=True)
@@ -106,7 +107,8 @@ def read_cells(prepared: oos.Prepared, folders: Sequence[Path]) -> dict[Key, Cel
 
 def cell(metadata: Mapping, digests: np.ndarray, predicted: np.ndarray) -> Cell:
     """A cell from the content of its cell.json and its predictions."""
-    return Cell(digests, predicted, metadata["path"], metadata["n_train"])
+    weight = metadata.get("train_weight") or metadata["n_train"]
+    return Cell(digests, predicted, metadata["path"], weight)
 
 
 def wrong(prepared: oos.Prepared, key: Key, found: Cell) -> str:
@@ -138,14 +140,15 @@ def choose(
     cell_of = np.repeat(np.arange(len(keys)), list(map(len, tested)))
     folds = len({fold for _, fold in keys})
     deviation, of_metrics = metrics.deviations(truth), []
+    weight = None if prepared.weights is None else prepared.weights[np.concatenate(tested)]
     schema = prepared.schema
     for metric in metrics.compared(metrics.reported(schema["task"], len(schema["target"]), named)):
         if metric.row_loss is None:
-            values = _values(metric, truth, predicted, deviation)
+            values = _values(metric, truth, predicted, deviation, weight)
             scores = rules.function_scores(values, cell_of, strengths, folds, metric)
         else:
             losses = _losses(metric, truth, predicted, deviation)
-            scores = rules.path_scores(losses, cell_of, strengths, folds, metric)
+            scores = rules.path_scores(losses, cell_of, strengths, folds, metric, weight)
         of_metrics.append({name: column for name, column in scores.items() if name not in MARKS})
     first, *others = of_metrics
     table = {"strength": strengths} | first | _of_training([cells[key] for key in keys])
@@ -180,13 +183,18 @@ def _losses(
 
 
 def _values(
-    metric: metrics.Metric, truth: np.ndarray, predicted: np.ndarray, deviation: np.ndarray
+    metric: metrics.Metric,
+    truth: np.ndarray,
+    predicted: np.ndarray,
+    deviation: np.ndarray,
+    weight: np.ndarray | None,
 ) -> rules.Values:
     """A metric's values of some strengths on some rows, from predictions (n, strengths, outputs)."""
 
     def values(rows: np.ndarray, places: Sequence[int] = range(predicted.shape[1])) -> np.ndarray:
         found = (predicted[rows, place].astype(np.float64) for place in places)
-        scores = [metrics.score([metric], truth[rows], one, deviation) for one in found]
+        of_rows = deviation, None if weight is None else weight[rows]
+        scores = [metrics.score([metric], truth[rows], one, *of_rows) for one in found]
         return np.array([score[metric.name] for score in scores])
 
     return values
@@ -194,7 +202,7 @@ def _values(
 
 def _of_training(cells: Sequence[Cell]) -> dict[str, np.ndarray]:
     """The pooled RMSE of training rows, and mean counts over cells, (strengths,) each; NaN for none."""
-    paths, weights = [one.path for one in cells], [one.n_train for one in cells]
+    paths, weights = [one.path for one in cells], [one.train_weight for one in cells]
     mse = np.square(np.array([path["rmse_train"] for path in paths], np.float64))
     return {
         "rmse_train": np.sqrt(np.average(mse, axis=0, weights=weights)),
@@ -320,7 +328,7 @@ def corrected(
     """
     metric, name = compared[-1], compared[-1].name
     about = {"path": path.name, "strengths": path.strengths.tolist(), "select": path.select}
-    score = metrics.score([metric], found.truth, found.prediction, deviation)[name]
+    score = metrics.score([metric], found.truth, found.prediction, deviation, found.weight)[name]
     score = score if np.isfinite(score) else None
     figures = {f"{name}_naive": score, f"{name}_corrected": None, f"{name}_tt": None}
     if path.select == NESTED:
@@ -340,9 +348,9 @@ def corrected(
         scored = np.stack(
             [metrics.row_losses(metric, found.truth, one, deviation) for one in by_strength], axis=1
         )
-        tibshirani = rules.tibshirani_corrected
+        tibshirani = partial(rules.tibshirani_corrected, weight=found.weight)
     else:
-        scored = _values(metric, found.truth, np.stack([*by_strength], axis=1), deviation)
+        scored = _values(metric, found.truth, np.stack([*by_strength], axis=1), deviation, found.weight)
         tibshirani = rules.function_tibshirani_corrected
         bags = rules.bags_of_function(len(cells), len(path.strengths), path.select)
     if path.select == "min":
@@ -356,7 +364,7 @@ def corrected(
     n_units, seed = int(units.max()) + 1, split["seed"]
     if metric.row_loss:
         rule = path.strengths, len(np.unique(found.fold)), path.select
-        honest = rules.bootstrap_bias_corrected(scored, units, cells, *rule, seed, bags, metric)
+        honest = rules.bootstrap_bias_corrected(scored, units, cells, *rule, seed, bags, metric, found.weight)
     else:
         honest = rules.function_bias_corrected(scored, units, path.strengths, seed, bags, metric)
     if honest is None:

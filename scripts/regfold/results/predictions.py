@@ -8,9 +8,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.csv
 
 from regfold.config.split_methods import GROUPED
+from regfold.data.decimals import numbers_of_either_mark
 from regfold.data.oos_names import KEYS, STRENGTH, output_names
 from regfold.errors import RegfoldError, quote
 
@@ -26,6 +28,7 @@ class Predictions:
         truth: (n, outputs) float64; one-hot for classes, the target's own units in a regression.
         prediction: (n, outputs) float64; probabilities, or the target's own units.
         strength: (n,) float64, the strength that predicted it; None for a model without a path.
+        weight: (n,) float64, the row's weight (data.weight) over the mean of all lines; None without weights.
     """
 
     row: np.ndarray
@@ -34,12 +37,17 @@ class Predictions:
     truth: np.ndarray
     prediction: np.ndarray
     strength: np.ndarray | None = None
+    weight: np.ndarray | None = None
 
     def strength_of(self, repeat: int, fold: int) -> float | None:
         """The strength that predicted a cell's rows; None for a model without a path."""
         if self.strength is None:
             return None
         return float(self.strength[(self.repeat == repeat) & (self.fold == fold)][0])
+
+    def weight_of(self, rows: np.ndarray) -> np.ndarray | None:
+        """The weights of the lines at some positions; None without weights."""
+        return None if self.weight is None else self.weight[rows]
 
     def cells(self) -> Iterator[tuple[int, int, np.ndarray]]:
         """(repeat, fold, positions of its rows) for each cell, by repeat and fold."""
@@ -72,10 +80,10 @@ def texts(path: str | Path, names: Sequence[str]) -> pa.Table:
 
 
 def read(path: str | Path, schema: dict) -> Predictions:
-    """Reads truth and prediction from one OOS file; the table's own columns are not touched.
+    """Reads truth and prediction from one OOS file, and of the table's own columns that of the weights.
 
     Raises:
-        RegfoldError: the file lacks an `oos_` column that the prepared table asks for.
+        RegfoldError: the file lacks a column that the prepared table asks for.
     """
     truth, prediction = output_names(schema)
     types = dict(zip(KEYS, (pa.string(), pa.int64(), pa.int64()), strict=True))
@@ -94,7 +102,14 @@ def read(path: str | Path, schema: dict) -> Predictions:
         truth=matrix(truth),
         prediction=matrix(prediction),
         strength=table[STRENGTH].to_numpy() if has_path else None,
+        weight=None if schema["weight"] is None else _weights(path, schema["weight"]),
     )
+
+
+def _weights(path: str | Path, column: str) -> np.ndarray:
+    """The weight of each line over their mean, from the column of weights, of which each cell is a number."""
+    weights = numbers_of_either_mark(pc.utf8_trim_whitespace(texts(path, [column])[column]))
+    return weights / weights.mean()
 
 
 def _header(path: str | Path) -> list[str]:

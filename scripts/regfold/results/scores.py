@@ -12,7 +12,7 @@ from regfold.data.write_text import write_frame
 from regfold.errors import RegfoldError, quote
 from regfold.formatting import significant
 from regfold.results import calibration, comparison, metrics, paths
-from regfold.results.intervals import of_folds, of_mean
+from regfold.results.intervals import of_folds, of_mean, sizes
 from regfold.results.predictions import Predictions
 from regfold.results.training_rows import Known
 
@@ -37,7 +37,8 @@ def table(
 
     Returns:
         columns model, repeat, fold, n_train, n_test, epochs (none of a baseline), the task's metrics
-        (NaN where undefined or not finite) and flags (text, "" for none).
+        (NaN where undefined or not finite) and flags (text, "" for none); of weighted rows last weight, the
+        sum of the cell's, whose mean over all rows is 1.
 
     Raises:
         RegfoldError: OOS files and cells do not belong together.
@@ -57,11 +58,12 @@ def table(
             if cell["n_test"] != len(rows):
                 raise RegfoldError(f"{place}: {len(rows)} rows; expected the cell's {cell['n_test']}")
             cell = paths.of_chosen(cell, oos.strength_of(repeat, fold))
-            prediction = oos.prediction[rows]
+            prediction, weight = oos.prediction[rows], oos.weight_of(rows)
             of_model.append(
                 {name: cell[name] for name in CELL + COUNTS}
-                | metrics.score(chosen, oos.truth[rows], prediction, deviation)
+                | metrics.score(chosen, oos.truth[rows], prediction, deviation, weight)
                 | {"flags": [*cell["flags"], *_odd_predictions(schema["task"], prediction)]}
+                | ({} if weight is None else {"weight": weight.sum()})
             )
         for line, far in zip(of_model, far_above([line[ranking.name] for line in of_model]), strict=True):
             line["flags"] = SEPARATOR.join(line["flags"] + [f"{ranking.label} {far}"] * bool(far))
@@ -109,7 +111,7 @@ def far_above(values: Sequence[float]) -> list[str | None]:
 
 def write(path: str | Path, scores: pd.DataFrame) -> None:
     """Write scores.csv. Undefined values are empty; a cell whose predictions are not finite has `nan`."""
-    names = scores.columns.difference([*CELL, *COUNTS, "flags"])
+    names = scores.columns.difference([*CELL, *COUNTS, "flags", "weight"])
     text = scores.astype(dict.fromkeys(names, object))
     text.loc[scores["rmse"].isna(), names] = "nan"
     write_frame(text, path)
@@ -169,12 +171,12 @@ def summary(
         deviation, constant = metrics.deviations(oos.truth), np.empty_like(oos.truth)
         for repeat, fold, rows in oos.cells():
             constant[rows] = known[repeat, fold].constant
-        result = _of_rows(chosen, compared, oos.truth, oos.prediction, constant, deviation)
+        result = _of_rows(chosen, compared, oos.truth, oos.prediction, constant, deviation, oos.weight)
         for metric in chosen:
             result |= _over_folds(metric.name, of_model[metric.name])
         result |= _intervals(compared, oos, of_model, deviation, method, groups)
         if task == "classification":
-            result |= calibration.measures(oos.truth, oos.prediction)
+            result |= calibration.measures(oos.truth, oos.prediction, oos.weight)
         if model in path_models:
             # A row is one unit, however many repeats test it.
             units = pd.factorize(oos.row)[0] if groups is None else groups
@@ -185,6 +187,7 @@ def summary(
                     single,
                     metrics.compared(single),
                     *(values[:, [i]] for values in (oos.truth, oos.prediction, constant)),
+                    weight=oos.weight,
                 )
                 for i, name in enumerate(target)
             }
@@ -228,10 +231,11 @@ def _of_rows(
     prediction: np.ndarray,
     constant: np.ndarray,
     deviation: np.ndarray | float = 1.0,
+    weight: np.ndarray | None = None,
 ) -> dict[str, float | None]:
     """Metrics over rows, and some of the constant answer on the same rows; None where undefined."""
-    values = metrics.score(chosen, truth, prediction, deviation)
-    beaten = metrics.score(compared, truth, constant, deviation)
+    values = metrics.score(chosen, truth, prediction, deviation, weight)
+    beaten = metrics.score(compared, truth, constant, deviation, weight)
     values |= {f"{name}_of_constant": value for name, value in beaten.items()}
     return {name: _finite(value) for name, value in values.items()}
 
@@ -247,15 +251,15 @@ def _intervals(
     """The 95 % interval of each of some metrics; in words the last one's source, or why there is none."""
     found = {}
     units = np.arange(len(oos.row)) if groups is None else groups
-    sizes = cells["n_test"].to_numpy(), cells["n_train"].to_numpy()
     for metric in compared:
         values = cells[metric.name].to_numpy()
         if metric.row_loss is None:
-            interval = of_folds(metric, values, *sizes, method)
+            interval = of_folds(metric, values, *sizes(cells), method)
         else:
             losses = metrics.row_losses(metric, oos.truth, oos.prediction, deviation)
             means = np.square(values) if metric.root else values
-            interval = of_mean(metric, losses, units, means, *sizes, cells["repeat"].nunique(), method)
+            how = cells["repeat"].nunique(), method, oos.weight
+            interval = of_mean(metric, losses, units, means, *sizes(cells), *how)
         found |= {f"{metric.name}_low": interval.low, f"{metric.name}_high": interval.high}
     return found | {"interval": interval.method}
 

@@ -12,6 +12,7 @@ import pyarrow.parquet as parquet
 
 from regfold import files
 from regfold.config import baselines, strengths
+from regfold.data import row_weights
 from regfold.data.layout import Layout
 from regfold.data.prepare import prepare
 from regfold.errors import RegfoldError, quote
@@ -50,10 +51,11 @@ def verify(config: dict, results: Path) -> str:
         schema = prepare(config["data"], config["split"]["column"], fresh)
         prepared = _fresh(fresh, results, config, schema)
         layout = Layout(schema, np.load(fresh / "features.npy", mmap_mode="r"))
+        contents = row_weights.row_contents(fresh)
     problems += _check_folds(results / "folds.csv", prepared)
     decided = folds.read(results / "prepared", config["split"])
-    described = {key: decided.describe(*key, prepared.digests, layout) for key in decided.cells()}
-    refit = decided.describe(*cell_names.REFIT, prepared.digests, layout)
+    described = {key: decided.describe(*key, contents, layout) for key in decided.cells()}
+    refit = decided.describe(*cell_names.REFIT, contents, layout)
     selects = strengths.selects(config)
     n_lines, n_cells, n_expected = 0, 0, len(described)
     for model in baselines.predictors(config):

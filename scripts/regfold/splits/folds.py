@@ -64,11 +64,11 @@ class Folds:
         _, first, codes = np.unique(self.codes[rows], return_index=True, return_inverse=True)
         return codes if self.method == "time" else np.argsort(np.argsort(first))[codes]
 
-    def describe(self, repeat: int, fold: int, digests: np.ndarray, layout: Layout) -> dict:
+    def describe(self, repeat: int, fold: int, contents: np.ndarray, layout: Layout) -> dict:
         """What a cell depends on besides its settings: its rows' contents and their encoding, as digests.
 
         Args:
-            digests: uint8 (n, 16), each row's content.
+            contents: uint8 (n, 16 or 24), each row's content, see row_weights.row_contents.
             layout: what the matrix' columns stand for.
 
         Returns:
@@ -85,10 +85,10 @@ class Folds:
             "n_train": int(training.sum()),
             "n_test": int(held_out.sum()),
             "width": width,
-            "train": rows_digest(digests[training]),
+            "train": rows_digest(contents[training]),
             "encoding": encoding,
             "validation": self._division(training),
-            "test": rows_digest(digests[held_out]),
+            "test": rows_digest(contents[held_out]),
             "layout": layout.of_table(),
         }
 
@@ -105,9 +105,9 @@ def read(prepared: Path, split: dict) -> Folds:
     return Folds(assignment, codes, split["method"], split["gap"])
 
 
-def rows_digest(digests: np.ndarray) -> str:
-    """The digest of a set of rows, uint8 (n, 16) digests in canonical order."""
-    return hashlib.sha256(digests.tobytes()).hexdigest()[:32]
+def rows_digest(contents: np.ndarray) -> str:
+    """The digest of a set of rows, uint8 (n, 16 or 24) contents in canonical order."""
+    return hashlib.sha256(contents.tobytes()).hexdigest()[:32]
 
 
 def folds_table(assignment: np.ndarray, names: pa.Array) -> pa.Table:

@@ -8,8 +8,10 @@ import pyarrow as pa
 import pyarrow.parquet as parquet
 
 from regfold import files
+from regfold.data import row_weights
 from regfold.data.layout import Layout
 from regfold.data.write_text import write_csv
+from regfold.errors import RegfoldError, quote
 from regfold.provenance import cell_names
 from regfold.splits import folds, methods
 
@@ -40,7 +42,7 @@ def decide(settings: dict, prepared: Path) -> Split:
         prepared: results/prepared.
 
     Raises:
-        RegfoldError: if the rows cannot be split so.
+        RegfoldError: if the rows cannot be split so, or all that a cell trains on, or tests, weigh nothing.
     """
     schema = files.read_json(prepared / "schema.json")
     rows = parquet.read_table(prepared / "rows.parquet")
@@ -58,17 +60,30 @@ def decide(settings: dict, prepared: Path) -> Split:
         settings["missing"],
         schema["id"] is not None,
     )
-    digests = np.load(prepared / "digests.npy", mmap_mode="r")
+    contents = row_weights.row_contents(prepared)
     layout = Layout(schema, np.load(prepared / "features.npy", mmap_mode="r"))
     decided = folds.Folds(assignment, codes, settings["split"]["method"], settings["split"]["gap"])
+    if (weights := row_weights.read(prepared)) is not None:
+        _check_weights(decided, weights, schema["weight"])
     cells = {
-        (repeat, fold): decided.describe(repeat, fold, digests, layout) | {"name": fold_names[fold - 1]}
+        (repeat, fold): decided.describe(repeat, fold, contents, layout) | {"name": fold_names[fold - 1]}
         for repeat, fold in decided.cells()
     }
-    refit = decided.describe(*cell_names.REFIT, digests, layout) | {
+    refit = decided.describe(*cell_names.REFIT, contents, layout) | {
         "name": cell_names.name(*cell_names.REFIT)
     }
     return Split(decided, names, cells, refit)
+
+
+def _check_weights(decided: folds.Folds, weights: np.ndarray, column: str) -> None:
+    """Refuse a cell in which there is nothing to train on, or nothing to score, as all weights are 0."""
+    for repeat, fold in decided.cells():
+        for what, rows in (("trains on", decided.training), ("tests", decided.held_out)):
+            if not weights[rows(repeat, fold)].any():
+                raise RegfoldError(
+                    f"split: repeat {repeat}, fold {fold}: every row that it {what} has the weight 0 (column "
+                    f"{quote(column)}, data.weight); expected a row that weighs more"
+                )
 
 
 def write(split: Split, table: str, assignment: str, codes: str, folder: str) -> None:

@@ -12,6 +12,7 @@ from sklearn.linear_model import LogisticRegression, LogisticRegressionCV, Ridge
 from threadpoolctl import threadpool_limits
 
 from regfold import __version__, files
+from regfold.data import row_weights
 from regfold.data.matrix import take_rows
 from regfold.provenance import identity
 from regfold.splits import folds, inner
@@ -53,7 +54,9 @@ def run(
     started, clock = datetime.now(UTC), time.monotonic()
     schema, decided = files.read_json(prepared / "schema.json"), folds.read(prepared, split)
     training, held_out = decided.training(repeat, fold), np.flatnonzero(decided.held_out(repeat, fold))
-    target = np.load(prepared / "target.npy")[training]
+    target, weights = np.load(prepared / "target.npy")[training], row_weights.read(prepared)
+    if weights is not None:
+        weights = weights[training] / weights[training].mean()
     train_rows, test_rows = (
         take_rows(prepared / "features.npy", rows) for rows in (np.flatnonzero(training), held_out)
     )
@@ -63,10 +66,13 @@ def run(
             seed = derive(specification["baseline"]["seed"], repeat, fold, "inner folds")
             classes = target if schema["classes"] else None
             inner_folds = inner.folds(split, decided.codes_of(training), classes, seed)
-            predictions, strength = linear(train_rows, target, test_rows, schema, inner_folds)
+            if weights is not None:  # rows that weigh nothing have no score, and nothing to fit
+                inner_folds = [pair for pair in inner_folds if all(weights[rows].any() for rows in pair)]
+            predictions, strength = linear(train_rows, target, test_rows, schema, inner_folds, weights)
             flags = [] if inner_folds else ["too few training rows to choose the strength of the penalty"]
         else:
-            predictions, strength, flags = boosting(train_rows, target, test_rows, schema), None, []
+            predictions = boosting(train_rows, target, test_rows, schema, weights)
+            strength, flags = None, []
     with files.atomic(out / "predictions.npz") as temporary:
         digests = np.load(prepared / "digests.npy", mmap_mode="r")[held_out]
         np.savez(temporary, digest=digests, prediction=predictions)
@@ -107,6 +113,7 @@ def linear(
     test_rows: np.ndarray,
     schema: dict,
     inner_folds: Sequence[tuple[np.ndarray, np.ndarray]],
+    weights: np.ndarray | None = None,
 ) -> tuple[np.ndarray, float | None]:
     """Ridge or logistic regression on the columns as the networks have them.
 
@@ -118,6 +125,8 @@ def linear(
         target: of the training rows: (n_train,) class codes, or (n_train, n_targets) numbers.
         schema: the table's schema.
         inner_folds: positions of training and of test rows.
+        weights: of the training rows, float64 (n_train,) with a mean of 1, in the fit and in what chooses the
+            strength; no statistic of the columns is weighted. None: all the same.
 
     Returns:
         the predictions, (n_test, n_outputs): probabilities, float32, or numbers in the targets' units,
@@ -131,7 +140,7 @@ def linear(
         if (target == target[0]).all():
             return _probabilities(np.ones((len(new), 1)), target[:1], schema), None
         if not inner_folds:
-            model = LogisticRegression(max_iter=MOST_ITERATIONS).fit(x, target)
+            model = LogisticRegression(max_iter=MOST_ITERATIONS).fit(x, target, weights)
             return _probabilities(model.predict_proba(new), model.classes_, schema), 1.0
         model = LogisticRegressionCV(
             Cs=1 / strengths,
@@ -140,19 +149,25 @@ def linear(
             l1_ratios=(0.0,),
             max_iter=MOST_ITERATIONS,
             use_legacy_attributes=False,
-        ).fit(x, target)
+        ).fit(x, target, weights)
         return _probabilities(model.predict_proba(new), model.classes_, schema), float(1 / model.C_)
     scale = standardize.fit_target(target)
     y = (target - scale.mean) / scale.deviation
     if inner_folds:
-        model = RidgeCV(alphas=strengths, cv=inner_folds, scoring="neg_mean_squared_error").fit(x, y)
+        model = RidgeCV(alphas=strengths, cv=inner_folds, scoring="neg_mean_squared_error").fit(x, y, weights)
     else:
-        model = Ridge().fit(x, y)
+        model = Ridge().fit(x, y, weights)
     strength = model.alpha_ if inner_folds else model.alpha
     return scale.restore(model.predict(new).reshape(len(new), -1)), float(strength)
 
 
-def boosting(train_rows: np.ndarray, target: np.ndarray, test_rows: np.ndarray, schema: dict) -> np.ndarray:
+def boosting(
+    train_rows: np.ndarray,
+    target: np.ndarray,
+    test_rows: np.ndarray,
+    schema: dict,
+    weights: np.ndarray | None = None,
+) -> np.ndarray:
     """Histogram gradient boosting with scikit-learn's defaults, but 100 trees (a class) whatever the rows.
 
     scikit-learn's own early stopping, on from 10,000 rows, would stop on rows at random, not on whole groups.
@@ -166,9 +181,9 @@ def boosting(train_rows: np.ndarray, target: np.ndarray, test_rows: np.ndarray, 
     if schema["classes"]:
         if (target == target[0]).all():
             return _probabilities(np.ones((len(new), 1)), target[:1], schema)
-        model = HistGradientBoostingClassifier(**options).fit(x, target)
+        model = HistGradientBoostingClassifier(**options).fit(x, target, weights)
         return _probabilities(model.predict_proba(new), model.classes_, schema)
-    fitted = (HistGradientBoostingRegressor(**options).fit(x, column) for column in target.T)
+    fitted = (HistGradientBoostingRegressor(**options).fit(x, column, weights) for column in target.T)
     return np.stack([model.predict(new) for model in fitted], axis=1)
 
 

@@ -25,7 +25,7 @@ from regfold.provenance.identity import usual_epoch
 from regfold.training import cell_files, diagnosis, parts, penalty
 from regfold.training.fitting import Fitting
 from regfold.training.fold_rows import FoldRows
-from regfold.training.heldout import HeldOut, numbers
+from regfold.training.heldout import HeldOut, numbers, shares
 from regfold.training.inner_metric import InnerMetric
 from regfold.training.network import assemble, build_stack, set_values, weights_digest
 from regfold.training.runner import Runner, Seeded, inner_scores, predict
@@ -117,11 +117,12 @@ def run(
         each = predict(made.seeded, rows, made.fitting.target)
         if cell.on_divergence == "fail":
             _check_finite(cell, made, each)
-        losses = [_losses(one, rows, fold.truth, made.fitting.target) for one in made.seeded]
+        losses = [_losses(one, rows, fold, made.fitting.target) for one in made.seeded]
         network = _assemble(made, specification, schema)
-        metadata = _metadata(cell, made, each, fold.truth, specification, description)
+        metadata = _metadata(cell, made, each, fold, specification, description)
         metadata |= {
             "n_test": len(fold.held_out),
+            "train_weight": None if fold.weights is None else float(fold.weights[fold.training].sum()),
             "trained_epochs": sum(runner.trained.values()),
             "resumed_from": sum(runner.resumed.values()),
             "device": device,
@@ -203,13 +204,14 @@ def _train(
     inner = None
     if specification["nested"]:
         inner = inner_scores(runner, trainings, fold, specification, schema, metric)
-    rows, truth, n_validation = fold.rows(fold.key)
+    rows, truth, n_validation, weights = fold.rows(fold.key)
     n_rows = len(truth) - n_validation
     preprocessing = diagnosis.preprocessing(rows[:n_rows], fold.features, fold.held_out, schema)
-    fitting = Fitting(specification, fold.key, schema, rows, truth, n_validation)
+    fitting = Fitting(specification, fold.key, schema, rows, truth, n_validation, weights)
     del rows
     seeded = runner.run((part for part in trainings if not part.inner), fitting)
-    rmse_train = _rmses(fitting, seeded, truth[:n_rows]) if path else []
+    own = truth[:n_rows], None if weights is None else weights[:n_rows]
+    rmse_train = _rmses(fitting, seeded, *own) if path else []
     fitting.release()
     return _Made(fitting, seeded, path, rmse_train, inner, metric, n_validation, preprocessing)
 
@@ -239,14 +241,15 @@ def _by_seed(said: list[list[str]]) -> list[str]:
 _Losses = dict[int, tuple[float, float]]
 
 
-def _losses(one: Seeded, rows: np.ndarray, truth: np.ndarray, target: TargetScale | None) -> list[_Losses]:
+def _losses(one: Seeded, rows: np.ndarray, fold: FoldRows, target: TargetScale | None) -> list[_Losses]:
     """What the held-out rows say of some epochs of each network of a seed; {} without such rows."""
-    if not len(truth):
+    if not len(fold.held_out):
         return [{} for _ in one.networks]
     held, found = HeldOut(one.trainer.program, rows, target), []
     for network in one.networks:
         looked_at = network.snapshots | {network.best_epoch: network.variables}
-        found.append(dict(zip(looked_at, held.scores(list(looked_at.values()), truth), strict=True)))
+        scores = held.scores(list(looked_at.values()), fold.truth, fold.weights_of(fold.held_out))
+        found.append(dict(zip(looked_at, scores, strict=True)))
     return found
 
 
@@ -254,7 +257,7 @@ def _metadata(
     cell: Cell,
     made: _Made,
     each: np.ndarray,
-    truth: np.ndarray,
+    fold: FoldRows,
     specification: dict,
     description: dict,
 ) -> dict:
@@ -262,7 +265,7 @@ def _metadata(
     found = [_describe(made, place, each[:, place]) for place in range(len(made.names))]
     if len(made.seeded) > 1:
         for place, one in enumerate(found):
-            one["of_seeds"] = _of_seeds(made, place, each[:, place], truth)
+            one["of_seeds"] = _of_seeds(made, place, each[:, place], fold)
     of_network = found[0] if made.path is None else {"path": _path(made, found), "flags": [], "ending": ""}
     if specification["training"]["early_stopping"] and not made.n_validation:
         said = "no early stopping: a single row, group or time leaves no validation rows"
@@ -289,12 +292,14 @@ def _metadata(
     }
 
 
-def _rmses(fitting: Fitting, seeded: list[Seeded], truth: np.ndarray) -> list[float]:
+def _rmses(
+    fitting: Fitting, seeded: list[Seeded], truth: np.ndarray, weights: np.ndarray | None
+) -> list[float]:
     """The RMSE of each strength on the training rows, in the targets' units."""
     rows = fitting.rows.features[: fitting.rows.n_rows]
     predicted = predict(seeded, rows, fitting.target).mean(axis=0)
     errors = predicted - numbers(truth, fitting.target, predicted.shape[2])
-    return np.sqrt(np.square(errors).mean(axis=(1, 2))).tolist()
+    return np.sqrt((shares(weights, len(truth))[:, None] * np.square(errors)).mean(axis=(1, 2))).tolist()
 
 
 def _describe(made: _Made, place: int, predictions: np.ndarray) -> dict:
@@ -336,12 +341,12 @@ def _means(of_seeds: list[dict[str, float | None]]) -> dict[str, float | None]:
     return {name: None if None in own else mean(own) for name, own in values.items()}
 
 
-def _of_seeds(made: _Made, place: int, predictions: np.ndarray, truth: np.ndarray) -> list[dict]:
+def _of_seeds(made: _Made, place: int, predictions: np.ndarray, fold: FoldRows) -> list[dict]:
     """What there is to know of each of several seeds: the seed itself, epochs, and RMSE of the held-out rows.
 
     Args:
         place, predictions: see `_describe`.
-        truth: of the held-out rows, see FoldRows; empty where there are none.
+        fold: the cell's rows.
     """
     target, n_outputs = made.fitting.target, predictions.shape[2]
     found = []
@@ -353,8 +358,10 @@ def _of_seeds(made: _Made, place: int, predictions: np.ndarray, truth: np.ndarra
             "best_epoch": network.best_epoch,
             "rmse": None,
         }
-        if len(truth):
-            squares = np.square(predicted - numbers(truth, target, n_outputs)).mean(axis=0)
+        if len(fold.held_out):
+            counts = shares(fold.weights_of(fold.held_out), len(fold.held_out))[:, None]
+            squares = np.square(predicted - numbers(fold.truth, target, n_outputs))
+            squares = (counts * squares).mean(axis=0)
             one["rmse"], *rmse = _finite(np.sqrt([squares.mean(), *squares]).tolist())
         if target is not None and n_outputs > 1:
             one["rmse_of_targets"] = rmse

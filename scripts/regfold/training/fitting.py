@@ -25,6 +25,8 @@ class Fitting:
             place.
         truth: (n_rows,) class codes, or (n_rows, n_targets) numbers.
         n_validation: how many of the rows are validation rows; no statistic comes from them.
+        weights: float64 (n_rows,); a row's loss counts its weight over the mean of those that are not
+            validation rows. No statistic is weighted. None: all the same.
 
     Attributes:
         statistics: of the features.
@@ -42,6 +44,7 @@ class Fitting:
         features: np.ndarray,
         truth: np.ndarray,
         n_validation: int,
+        weights: np.ndarray | None = None,
     ):
         self.specification, self.key, self.task = specification, key, schema["task"]
         training, classes = specification["training"], schema["classes"]
@@ -52,9 +55,11 @@ class Fitting:
         self.target = None if classes else fit_target(truth[:n_rows])
         features = standardize.apply(features, self.statistics)
         truth = truth.astype(np.int32) if classes else self.target.standardize(truth)
-        weights = None
+        if weights is not None:
+            weights = (weights / weights[:n_rows].mean()).astype(np.float32)
         if classes and training["class_weight"] == "balanced":
-            weights = _balanced(truth[:n_rows], len(classes))[truth]
+            of_class = _balanced(truth[:n_rows], len(classes))[truth]
+            weights = of_class if weights is None else weights * of_class
         self.rows = padded_rows(features, truth[:n_rows], weights if weights is None else weights[:n_rows])
         self.validation = None
         if n_validation:

@@ -4,7 +4,10 @@ from pathlib import Path
 
 import numpy as np
 
+from regfold.data import row_weights
 from regfold.data.matrix import padded_length, take_rows
+from regfold.errors import RegfoldError
+from regfold.provenance import cell_names
 from regfold.splits import folds, inner
 from regfold.training import standardize, validation
 from regfold.training.fitting import Fitting
@@ -23,12 +26,14 @@ class FoldRows:
     Attributes:
         held_out: int64, the indices of the held-out rows.
         truth: of the held-out rows.
+        weights: float64 (n,), of all rows of the table; None without data.weight.
     """
 
     def __init__(self, prepared: Path, training: dict, split: dict, key: tuple[int, int, int]):
         self.settings, self.split, self.key = training, split, key
         self.features = prepared / "features.npy"
         self.folds, self.target = folds.read(prepared, split), np.load(prepared / "target.npy")
+        self.weights = row_weights.read(prepared)
         self.training = self.folds.training(*key[1:])
         self.held_out = np.flatnonzero(self.folds.held_out(*key[1:]))
         self.truth = self.target[self.held_out]
@@ -42,12 +47,17 @@ class FoldRows:
 
     def rows(
         self, key: tuple[int, int, int], only: np.ndarray | None = None
-    ) -> tuple[np.ndarray, np.ndarray, int]:
-        """Training rows, validation rows last, padded; their truth; how many are validation rows.
+    ) -> tuple[np.ndarray, np.ndarray, int, np.ndarray | None]:
+        """Training rows, validation rows last, padded; their truth; how many are validation rows; weights.
+
+        The weights are those of the table, float64; None without data.weight.
 
         Args:
             key: (seed, repeat, fold), for the choice of validation rows.
             only: the indices of some of the training rows, in ascending order; None: all of them.
+
+        Raises:
+            RegfoldError: if all training rows, or all validation rows, have the weight 0.
         """
         part = self.training
         if only is not None:
@@ -58,7 +68,23 @@ class FoldRows:
         )
         indices = np.flatnonzero(part)[order]
         rows = take_rows(self.features, indices, padded_length(len(indices)))
-        return rows, self.target[indices], n_validation
+        return rows, self.target[indices], n_validation, self._checked_weights(indices, n_validation)
+
+    def weights_of(self, rows: np.ndarray) -> np.ndarray | None:
+        """The weights of rows with these indices; None without data.weight."""
+        return None if self.weights is None else self.weights[rows]
+
+    def _checked_weights(self, indices: np.ndarray, n_validation: int) -> np.ndarray | None:
+        if (weights := self.weights_of(indices)) is None:
+            return None
+        n_rows = len(indices) - n_validation
+        for what, part in (("training", weights[:n_rows]), ("validation", weights[n_rows:])):
+            if len(part) and not part.any():
+                raise RegfoldError(
+                    f"{cell_names.words(*self.key[1:])}: all {what} rows of a training have the weight 0 "
+                    "(data.weight); expected a row that weighs more"
+                )
+        return weights
 
     def as_trained(self, fitting: Fitting, only: np.ndarray | None = None) -> np.ndarray:
         """The held-out rows, or those with the indices `only`, as the networks of a fitting take them."""

@@ -15,6 +15,11 @@ def numbers(truth: np.ndarray, target: TargetScale | None, n_outputs: int) -> np
     return truth if target is not None else np.eye(n_outputs)[truth]
 
 
+def shares(weights: np.ndarray | None, n: int) -> np.ndarray:
+    """What each of n rows counts in a mean over them, float64 (n,), 1 on average; None: all the same."""
+    return np.ones(n) if weights is None else weights / weights.mean()
+
+
 class HeldOut:
     """Predicts a fold's held-out rows with a network's variables at any epoch.
 
@@ -44,18 +49,23 @@ class HeldOut:
     def _in_units(self, outputs: np.ndarray) -> np.ndarray:
         return outputs if self.target is None else self.target.restore(outputs)
 
-    def scores(self, networks: list[Arrays], truth: np.ndarray) -> list[tuple[float, float]]:
+    def scores(
+        self, networks: list[Arrays], truth: np.ndarray, weights: np.ndarray | None = None
+    ) -> list[tuple[float, float]]:
         """Loss without penalties, as training has it, and RMSE of each network.
 
         Args:
             networks: the variables of each.
             truth: (n_rows,) class codes, or float64 (n_rows, n_targets) numbers in units.
+            weights: (n_rows,), of the means over rows; None: all the same.
         """
-        return [self._score(outputs, truth) for outputs in self.predict(networks)]
+        counts = shares(weights, len(truth))
+        return [self._score(outputs, truth, counts) for outputs in self.predict(networks)]
 
-    def _score(self, predicted: np.ndarray, truth: np.ndarray) -> tuple[float, float]:
+    def _score(self, predicted: np.ndarray, truth: np.ndarray, counts: np.ndarray) -> tuple[float, float]:
         predicted, truth = predicted.astype(np.float64), numbers(truth, self.target, self.program.n_outputs)
-        rmse = float(np.sqrt(np.mean((predicted - truth) ** 2)))
+        rmse = float(np.sqrt(np.mean(counts[:, None] * (predicted - truth) ** 2)))
         if self.target is not None:
             predicted, truth = self.target.scaled(predicted), self.target.scaled(truth)
-        return float(np.mean(losses.of_rows(self.program.loss, "float64")(truth, predicted))), rmse
+        of_rows = np.asarray(losses.of_rows(self.program.loss, "float64")(truth, predicted))
+        return float(np.mean(counts * of_rows)), rmse

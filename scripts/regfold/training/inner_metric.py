@@ -14,8 +14,8 @@ class InnerMetric:
     Attributes:
         name: as in the config's list of metrics.
         greater_is_better: whether a better prediction has a greater value.
-        score: takes truth and prediction, (n, outputs) float64 both (classes: one-hot and probabilities),
-            and returns a number, NaN where it is undefined.
+        score: takes truth and prediction, (n, outputs) float64 both (classes: one-hot and probabilities), and
+            the rows' weights, (n,) float64 or None, and returns a number, NaN where it is undefined.
     """
 
     name: str

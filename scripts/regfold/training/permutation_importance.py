@@ -12,6 +12,7 @@ import keras
 import numpy as np
 
 from regfold import files
+from regfold.data import row_weights
 from regfold.data.layout import inputs_of
 from regfold.data.matrix import take_rows
 from regfold.splits import folds
@@ -46,6 +47,7 @@ def increases(
     inputs: Mapping[str, list[int]],
     orders: np.ndarray,
     deviation: np.ndarray | float = 1.0,
+    weights: np.ndarray | None = None,
 ) -> np.ndarray:
     """By how much each column's shuffling raises the RMSE over rows and outputs: float64 (columns, orders).
 
@@ -53,12 +55,14 @@ def increases(
         network, rows, truth, orders: see permutation.squared_errors.
         inputs: the inputs of each column, see layout.inputs_of.
         deviation: (n_outputs,), what each output's errors are divided by.
+        weights: (n,), each row's in the mean; None: all the same.
     """
+    weights = np.ones(len(rows)) if weights is None else weights
     columns = np.zeros((len(inputs) + 1, rows.shape[1]), bool)  # the last: nothing is shuffled
     for place, positions in enumerate(inputs.values()):
         columns[place, positions] = True
-    errors = permutation.squared_errors(network, rows, truth, orders, columns)
-    rmse = np.sqrt(np.mean(errors / np.square(deviation), axis=2) / len(rows))
+    errors = permutation.squared_errors(network, rows, truth, orders, columns, weights)
+    rmse = np.sqrt(np.mean(errors / np.square(deviation), axis=2) / weights.sum())
     return (rmse[:, :-1] - rmse[:, -1:]).T
 
 
@@ -71,6 +75,8 @@ def measure(
 ) -> None:
     """Write a line for each cell of a model and column: the mean increase of the RMSE over permutations.
 
+    Rows without weight are left out.
+
     Several targets count the same: the RMSE is then of errors in each target's standard deviations.
 
     Args:
@@ -82,6 +88,8 @@ def measure(
     """
     schema, decided = files.read_json(prepared / "schema.json"), folds.read(prepared, split)
     target, inputs, deviation = np.load(prepared / "target.npy"), inputs_of(schema["columns"]), 1.0
+    weights = row_weights.read(prepared)
+    weights = np.ones(len(target)) if weights is None else weights
     if schema["classes"]:
         target = np.eye(len(schema["classes"]))[target]
     elif len(schema["target"]) > 1:
@@ -90,14 +98,15 @@ def measure(
     lines = []
     for (repeat, fold), network in networks:
         seed = derive(split["seed"], repeat, fold, "permutations")
-        held_out = np.flatnonzero(decided.held_out(repeat, fold))
+        held_out = np.flatnonzero(decided.held_out(repeat, fold) & (weights > 0))
         work = len(inputs) * number * network.count_params()
         most = min(MOST_ROWS, max(FEWEST_ROWS, MOST_MULTIPLICATIONS // max(1, work)))
         if len(held_out) > most:
             held_out = np.sort(np.random.default_rng(seed).choice(held_out, most, replace=False))
         rows = take_rows(prepared / "features.npy", held_out)
         orders = permutations(len(rows), number, seed)
-        found = increases(network, rows, target[held_out], inputs, orders, deviation).mean(axis=1)
+        own = target[held_out], inputs, orders, deviation, weights[held_out]
+        found = increases(network, rows, *own).mean(axis=1)
         lines += [(repeat, fold, *line) for line in zip(inputs, found.tolist(), strict=True)]
     with files.atomic(out) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")

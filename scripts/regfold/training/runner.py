@@ -124,12 +124,14 @@ def inner_scores(
     schema: dict,
     metric: InnerMetric | None = None,
 ) -> list[float]:
-    """The score of each strength over the inner folds; NaN where the training rows cannot be divided.
+    """The score of each strength over the inner folds, weighted as the rows are.
+
+    NaN where the training rows cannot be divided.
 
     Args:
         metric: None: the RMSE.
     """
-    squares, n_numbers, truth, predicted = [], 0, [], []
+    squares, counted, truth, predicted, lines = [], 0.0, [], [], []
     for number, (rows, tested) in enumerate(fold.inner(), start=1):
         key = inner_key(*fold.key, number)
         fitting = Fitting(specification, key, schema, *fold.rows(key, rows))
@@ -140,13 +142,15 @@ def inner_scores(
         if metric:
             predicted.append(predictions)
             truth.append(own)
+            lines.append(tested)
         else:
-            errors = predictions - own
-            squares.append(np.square(errors).sum(axis=(1, 2)))
-            n_numbers += errors[0].size
-    if not n_numbers and not truth:
+            weight = np.ones(len(tested)) if fold.weights is None else fold.weights[tested]
+            squares.append((weight[:, None] * np.square(predictions - own)).sum(axis=(1, 2)))
+            counted += weight.sum() * own.shape[1]
+    if not squares and not truth:
         return [math.nan] * len(strengths.path_of(specification["penalty"]).strengths)
     if metric:
-        everything = np.concatenate(truth)
-        return [metric.score(everything, one.astype(np.float64)) for one in np.concatenate(predicted, axis=1)]
-    return np.sqrt(np.sum(squares, axis=0) / n_numbers).tolist()
+        everything, weight = np.concatenate(truth), fold.weights_of(np.concatenate(lines))
+        each = np.concatenate(predicted, axis=1).astype(np.float64)
+        return [metric.score(everything, one, weight) for one in each]
+    return np.sqrt(np.sum(squares, axis=0) / counted).tolist()

@@ -9,6 +9,7 @@ import numpy as np
 
 from regfold import files
 from regfold.config import baselines
+from regfold.data import row_weights
 from regfold.data.prepare import prepare
 from regfold.errors import RegfoldError
 from regfold.formatting import duration
@@ -61,9 +62,9 @@ def plan(config: dict, specifications: dict[str, dict], results: Path, states: P
     with files.scratch() as fresh:
         schema = prepare(config["data"], config["split"]["column"], fresh)
         split = decide({"split": config["split"], "missing": config["data"]["missing"]}, fresh)
-        digests = np.load(fresh / "digests.npy")
+        contents = row_weights.row_contents(fresh)
     before = _Before(results, config["split"])
-    there = split, schema, digests, before, results, states
+    there = split, schema, contents, before, results, states
     steps = [
         _step(model, specification, key, *there)
         for model, specification in specifications.items()
@@ -81,22 +82,22 @@ class _Before:
 
     def __init__(self, results: Path, split: dict):
         try:
-            self.digests = np.load(results / "prepared" / "digests.npy")
+            self.contents = row_weights.row_contents(results / "prepared")
             self.folds = folds.read(results / "prepared", split)
         except (OSError, ValueError):
-            self.digests = None
+            self.contents = None
 
     def changed(self, cell: dict, now: np.ndarray, part: str) -> str:
         """How many rows of a cell differ from those that its recorded digest stands for."""
         repeat, fold = cell["repeat"], cell["fold"]
         if (
-            self.digests is None
+            self.contents is None
             or (repeat, fold) not in [*self.folds.cells(), cell_names.REFIT]
-            or len(self.folds.codes) != len(self.digests)
+            or len(self.folds.codes) != len(self.contents)
         ):
             return f"{part} rows changed"
         rows_of = self.folds.training if part == "training" else self.folds.held_out
-        then = self.digests[rows_of(repeat, fold)]
+        then = self.contents[rows_of(repeat, fold)]
         if folds.rows_digest(then) != cell["digests"]["train" if part == "training" else "test"]:
             return f"{part} rows changed"
         old, new = (Counter(row.tobytes() for row in rows) for rows in (then, now))
@@ -127,7 +128,7 @@ def _step(
     key: tuple[int, int],
     split: Split,
     schema: dict,
-    digests: np.ndarray,
+    contents: np.ndarray,
     before: _Before,
     results: Path,
     states: Path,
@@ -139,11 +140,11 @@ def _step(
         cell = files.read_json(folder / "cell.json")
         why += settings_changed(cell, specification)
         if cell["digests"]["train"] != description["train"]:
-            why.append(before.changed(cell, digests[split.folds.training(*key)], "training"))
+            why.append(before.changed(cell, contents[split.folds.training(*key)], "training"))
         elif cell["digests"]["validation"] != description["validation"]:
             why.append("the training rows' groups or times changed")
         if cell["digests"]["test"] != description["test"]:
-            why.append(before.changed(cell, digests[split.folds.held_out(*key)], "held-out"))
+            why.append(before.changed(cell, contents[split.folds.held_out(*key)], "held-out"))
         if any(cell["digests"][name] != description[name] for name in ("encoding", "layout")):
             why.append("the table's columns, levels or classes changed")
         if cell["fold_name"] != description["name"]:

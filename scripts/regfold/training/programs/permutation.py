@@ -9,9 +9,14 @@ FEW_ROWS = 8192
 
 
 def squared_errors(
-    network: keras.Model, rows: np.ndarray, truth: np.ndarray, orders: np.ndarray, columns: np.ndarray
+    network: keras.Model,
+    rows: np.ndarray,
+    truth: np.ndarray,
+    orders: np.ndarray,
+    columns: np.ndarray,
+    weights: np.ndarray,
 ) -> np.ndarray:
-    """The sums over rows of a network's squared errors, with columns shuffled and as they are.
+    """The weighted sums over rows of a network's squared errors, with columns shuffled and as they are.
 
     It runs on the CPU: a GPU multiplies with fewer digits.
 
@@ -21,6 +26,7 @@ def squared_errors(
         truth: float64 (n, n_outputs), in the network's units; one-hot for classes.
         orders: int (n_orders, n), permutations of the rows.
         columns: bool (n_columns, width), which inputs are shuffled together.
+        weights: float64 (n,), each row's, which stays where it is.
 
     Returns:
         float64 (n_orders, n_columns, n_outputs).
@@ -29,20 +35,24 @@ def squared_errors(
         inputs = np.where(columns[:, None], rows[orders][:, None], rows)
         with tf.device("/CPU:0"):
             outputs = network(inputs.reshape(-1, rows.shape[1]), training=False).numpy()
-        return np.square(outputs.reshape(*inputs.shape[:3], -1).astype(np.float64) - truth).sum(axis=2)
+        errors = np.square(outputs.reshape(*inputs.shape[:3], -1).astype(np.float64) - truth)
+        return (weights[:, None] * errors).sum(axis=2)
 
     @tf.function(autograph=False)
-    def run(rows: tf.Tensor, truth: tf.Tensor, orders: tf.Tensor, columns: tf.Tensor) -> tf.Tensor:
+    def run(
+        rows: tf.Tensor, truth: tf.Tensor, orders: tf.Tensor, columns: tf.Tensor, weights: tf.Tensor
+    ) -> tf.Tensor:
         def of_order(order: tf.Tensor) -> tf.Tensor:
             shuffled = tf.gather(rows, order)
 
             def of_column(inputs: tf.Tensor) -> tf.Tensor:
                 outputs = network(tf.where(inputs, shuffled, rows), training=False)
-                return tf.reduce_sum(tf.square(tf.cast(outputs, tf.float64) - truth), axis=0)
+                errors = tf.square(tf.cast(outputs, tf.float64) - truth)
+                return tf.reduce_sum(weights[:, None] * errors, axis=0)
 
             return tf.map_fn(of_column, columns, fn_output_signature=tf.float64)
 
         return tf.map_fn(of_order, orders, fn_output_signature=tf.float64)
 
     with tf.device("/CPU:0"):
-        return run(rows, truth, orders.astype(np.int32), columns).numpy()
+        return run(rows, truth, orders.astype(np.int32), columns, weights).numpy()
