@@ -4,7 +4,17 @@ from pathlib import Path
 
 from regfold import files
 from regfold.data.write_text import write_frame
-from regfold.results import by_level, importance, metrics, paths, predictions, rows, scores, training_rows
+from regfold.results import (
+    by_level,
+    importance,
+    metrics,
+    paths,
+    predictions,
+    rows,
+    scores,
+    seeds,
+    training_rows,
+)
 from regfold.runtime import log, usage
 
 
@@ -23,7 +33,8 @@ def main(snakemake) -> None:
         scores.write(snakemake.output.scores, table)
         with_path = paths.scored(snakemake.params.selects, snakemake.input.path_predictions, cells)
         rope = snakemake.params.compare["rope"]
-        summary = scores.summary(schema, oos, table, known, split, groups, rope, with_path, chosen)
+        of_seeds = seeds.of_cells(schema, oos, cells)
+        summary = scores.summary(schema, oos, table, known, split, groups, rope, with_path, chosen, of_seeds)
         scores.write_comparison(snakemake.output.comparison, summary)
         levels = by_level.of_columns(snakemake.input.oos[0], **snakemake.params.by)
         by = by_level.table(schema, oos, table, levels, split["method"], groups, chosen)

@@ -16,6 +16,7 @@ from regfold.results import oos, paths, predictor, verify, weights
 from regfold.training import cell, seeds
 from regfold.training.runner import Interrupted
 from regfold.workflow import plan, pruning
+from sklearn.metrics import root_mean_squared_error
 from small_study import Study
 
 STATES = Path(".regfold/state")
@@ -154,6 +155,7 @@ def test_a_killed_training_costs_no_network_that_was_finished(tmp_path):
 import json, os, signal, sys
 sys.path[:0] = [{str(tests.parent / "scripts")!r}, {str(tests)!r}]
 from pathlib import Path
+from sklearn.metrics import root_mean_squared_error
 from small_study import Study
 study = Study.__new__(Study)
 study.config = json.loads(Path("config.json").read_text())
@@ -323,3 +325,15 @@ def test_a_changed_number_of_seeds_runs_a_cell_again_and_none_of_its_trainings()
     assert study.rerun() == set(study.cells())
     prepared = oos.read_prepared(study.prepared)
     assert set(oos.read_cells(prepared, [study.folder(*key) for key in study.cells()])) == set(study.cells())
+
+
+def test_the_score_of_a_seed_weighs_rows_as_all_scores_do():
+    lines = table().splitlines()
+    text = "\n".join([f"{lines[0]},w", *(f"{line},{1 + i % 5}" for i, line in enumerate(lines[1:])), ""])
+    study = Study(text, {"weight": "w"}, {"folds": 3}, training={"seeds": 2})
+    about, tested = study.train(), study.tested()
+    for number, of_seed in enumerate(about["of_seeds"], start=1):
+        _, predicted = alone(study, number)
+        truth = np.load(study.prepared / "target.npy")[tested]
+        expected = root_mean_squared_error(truth, predicted, sample_weight=1 + tested % 5)
+        assert of_seed["rmse"] == pytest.approx(expected, rel=1e-6)

@@ -84,6 +84,35 @@ def interval(result: dict, metric: str) -> str:
     return f"95 % interval {low} to {high} ({result['interval']})"
 
 
+def seeds(study: Study) -> str:
+    """What averaging over seeds gains, and how much of the spread the seed is; "" without several seeds.
+
+    It is said of the best model, or of the first where that has a single seed.
+    """
+    models = {model: result for model, result in study.networks.items() if "seeds" in result}
+    if not models:
+        return ""
+    model = study.best if study.best in models else next(iter(models))
+    label, of_seeds = study.rmse.label, models[model]["seeds"]
+    if of_seeds["mean"] is None:
+        return f"Model {model}: no score of single seeds, as predictions of a fold are not finite."
+    low, high = (significant(end(of_seeds["each"])) for end in (min, max))
+    text = (
+        f"Model {model} is the mean of {of_seeds['n']} networks in each fold, trained on the same rows with "
+        f"different seeds: {label} {significant(models[model][study.rmse.name])}. With one of these seeds "
+        f"alone the same study scores {significant(of_seeds['mean'])} on average ({low} to {high})."
+    )
+    if of_seeds["share"] is not None:
+        split, seed = (significant(of_seeds[f"sd_{part}"], 2) for part in ("split", "seed"))
+        share, *ends = (f"{100 * of_seeds[name]:.0f} %" for name in ("share", "share_low", "share_high"))
+        text += (
+            f" From fold to fold, the {label} of one network varies with a standard deviation of {split} by "
+            f"the split (which rows it is trained on and tested on) and of {seed} by the seed; the seed has "
+            f"{share} of the variance (95 % interval {' to '.join(ends)})."
+        )
+    return text
+
+
 def _unit(study: Study) -> str:
     targets, metric = study.schema["target"], study.ranking
     if metric.name not in RMSES:

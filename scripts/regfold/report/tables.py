@@ -93,6 +93,39 @@ def paths(study: Study) -> Table:
     )
 
 
+def seeds(study: Study) -> Table | None:
+    """A line per model with several seeds, where there are several such models."""
+    label, lines = study.rmse.label, []
+    for model, result in study.networks.items():
+        if "seeds" not in result:
+            continue
+        of_seeds = result["seeds"]
+        cells = ["–"] * 5
+        if of_seeds["mean"] is not None:
+            ends = (significant(end(of_seeds["each"]), 3) for end in (min, max))
+            cells[:2] = significant(of_seeds["mean"]), " to ".join(ends)
+        if of_seeds["share"] is not None:
+            cells[2:4] = (significant(of_seeds[f"sd_{part}"], 2) for part in ("split", "seed"))
+            low, high = (f"{100 * of_seeds[name]:.0f}" for name in ("share_low", "share_high"))
+            cells[4] = f"{100 * of_seeds['share']:.0f} % ({low} to {high})"
+        lines.append([model, str(of_seeds["n"]), _number(result[study.rmse.name]), *cells])
+    head = [
+        "model",
+        "seeds",
+        f"{label} of all together",
+        "of one seed",
+        "lowest to highest",
+        "sd by the split",
+        "sd by the seed",
+        "the seed's share",
+    ]
+    note = (
+        "The spread of one network from fold to fold, and the seed's share of its variance, in brackets the "
+    )
+    note += "95 % interval; docs/statistics.md."
+    return Table(head, lines, note=note) if len(lines) > 1 else None
+
+
 def weights(study: Study) -> Table:
     """A line per model and layer: what its weights look like."""
     lines = [

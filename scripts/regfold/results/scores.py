@@ -11,7 +11,7 @@ from scipy.stats import median_abs_deviation
 from regfold.data.write_text import write_frame
 from regfold.errors import RegfoldError, quote
 from regfold.formatting import significant
-from regfold.results import calibration, comparison, metrics, paths
+from regfold.results import calibration, comparison, metrics, paths, seeds
 from regfold.results.intervals import of_folds, of_mean, sizes
 from regfold.results.predictions import Predictions
 from regfold.results.training_rows import Known
@@ -144,6 +144,7 @@ def summary(
     rope: float,
     path_models: Mapping[str, paths.Scored],
     chosen: Sequence[metrics.Metric] = (),
+    of_seeds: Mapping[str, np.ndarray] | None = None,
 ) -> dict:
     """Scores of each model as a whole: pooled over all rows, outputs and repeats, and over its folds.
 
@@ -161,6 +162,7 @@ def summary(
         rope: `compare.rope`.
         path_models: those of the models that have a path of strengths.
         chosen: all metrics, the headline first, see `metrics.reported`; (): those of the task.
+        of_seeds: of the models with several seeds, see `seeds.of_cells`.
     """
     task, target, method = schema["task"], schema["target"], split["method"]
     chosen, single = chosen or metrics.of(task, len(target)), metrics.of(task)
@@ -181,6 +183,8 @@ def summary(
             # A row is one unit, however many repeats test it.
             units = pd.factorize(oos.row)[0] if groups is None else groups
             result |= paths.corrected(path_models[model], oos, compared, deviation, units, split)
+        if of_seeds and model in of_seeds:
+            result["seeds"] = seeds.summary(of_seeds[model], sizes(of_model)[0])
         if task == "regression" and len(target) > 1:
             result["targets"] = {
                 name: _of_rows(
