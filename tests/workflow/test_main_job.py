@@ -328,10 +328,11 @@ def test_a_bad_table_is_one_line_before_any_training(elsewhere, tmp_path):
     study.write("a table.csv", study.read("a table.csv").replace("id 7,", "id 14,", 1))
     ran = study.snakemake()
     assert ran.code != 0
-    assert ran.lines == [
+    said = (
         "regfold: error: a table.csv: column 'the id' (data.id): 'id 14' names rows 1 and 2; "
         "expected an id of its own for every row"
-    ]
+    )
+    assert ran.errors == [said] == ran.text.splitlines()[-1:]
     assert ran.jobs == ["prepare_data"] and "Traceback" not in ran.text
 
 
