@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from regfold.data import row_weights
 from regfold.errors import RegfoldError
 from regfold.provenance import identity
 from regfold.splits import folds
@@ -26,13 +27,15 @@ DOSE = float(os.environ.get("REGFOLD_SEQUENCES", "1"))
 QUIET = {"deadline": None, "suppress_health_check": list(HealthCheck)}
 # The usual cells of a column, by its first letter, one of these sets for each column; and the rare ones.
 USUAL = {"c": [("2", "10"), ("a", "b"), ("2", "10", "b")], "y": [("p", "q"), ("2", "10")]}
-USUAL |= {"x": [("0.5", "-1", "2.25", "10")], "f": [("2", "10", "a")]}
+USUAL |= {"x": [("0.5", "-1", "2.25", "10")], "f": [("2", "10", "a")], "w": [("1", "2", "0.5")]}
 RARE = {"c": ("a", "x", "1e1", "9", ""), "y": ("z", "9"), "x": ("-0.0", "0", ""), "f": ("2", "10", "a")}
+RARE |= {"w": ("1.0", "0", "-0.0")}
 WAYS = [
     "cell",
     "cell",
     "class",
     "fold",
+    "weight",
     "new row",
     "no row",
     "new column",
@@ -50,7 +53,7 @@ class Table:
     def __init__(self, chance: random.Random):
         self.chance, self.regression, self.n_names = chance, chance.random() < 0.5, 0
         self.usual: dict[str, tuple[str, ...]] = {}
-        self.columns = ["id", "c1", "x1", "c2", "f", "y"]
+        self.columns = ["id", "c1", "x1", "c2", "f", "w", "y"]
         self.rows = [self.row() for _ in range(chance.randint(9, 14))]
         self.earlier = []
 
@@ -87,8 +90,8 @@ class Table:
         self.earlier.append((self.columns.copy(), [row.copy() for row in self.rows]))
         features = [name for name in self.columns if name[0] in "cx"]
         way, row = chance.choice(WAYS), chance.choice(self.rows)
-        if way in ("cell", "class", "fold"):
-            column = {"cell": chance.choice(features), "class": "y", "fold": "f"}[way]
+        if way in ("cell", "class", "fold", "weight"):
+            column = {"cell": chance.choice(features), "class": "y", "fold": "f", "weight": "w"}[way]
             is_rare = chance.random() < 0.5 and not (way == "class" and self.regression)
             row[column] = chance.choice(RARE[column[0]]) if is_rare else self.cell(column)
         elif way == "new row":
@@ -119,6 +122,7 @@ class Edited(Study):
         by_column: bool,
         with_ids: bool,
         listed: bool,
+        weighted: bool,
         model: dict | None = None,
     ):
         folder.mkdir(parents=True)
@@ -128,7 +132,8 @@ class Edited(Study):
             table.text,
             {
                 "id": "id" if with_ids else None,
-                "exclude": ["id"] * (not with_ids) + ["f"] * (not by_column),
+                "weight": "w" if weighted else None,
+                "exclude": ["id"] * (not with_ids) + ["f"] * (not by_column) + ["w"] * (not weighted),
                 "task": "regression" if table.regression else "classification",
                 "categorical": self.categorical(),
             },
@@ -160,7 +165,7 @@ class Edited(Study):
 
 @st.composite
 def beginnings(draw) -> tuple[Table, dict[str, bool]]:
-    options = {name: draw(st.booleans()) for name in ("by_column", "with_ids", "listed")}
+    options = {name: draw(st.booleans()) for name in ("by_column", "with_ids", "listed", "weighted")}
     return Table(draw(st.randoms(use_true_random=True))), options
 
 
@@ -173,7 +178,7 @@ def folder(tmp_path, monkeypatch):
 def seen(study: Study, key: tuple[int, int]) -> tuple[str, str]:
     """Digests of what a fold's network would be trained on, and of all that its cell would be made from."""
     schema, features = study.schema, study.features()
-    target = np.load(study.prepared / "target.npy")
+    target, weights = np.load(study.prepared / "target.npy"), row_weights.read(study.prepared)
     decided = folds.read(study.prepared, study.config["split"])
     learnt, tested = decided.training(*key), decided.held_out(*key)
     meanings = [
@@ -186,11 +191,13 @@ def seen(study: Study, key: tuple[int, int]) -> tuple[str, str]:
     training = (
         features[learnt][:, kept].tobytes(),
         target[learnt].tobytes(),
+        None if weights is None else weights[learnt].tobytes(),
         [meanings[j] for j in kept],
         outputs,
     )
     names = [entry["name"] for entry in schema["columns"]], study.description(*key)["name"]
     held_out = features[tested].tobytes(), target[tested].tobytes()
+    held_out += (None if weights is None else weights[tested].tobytes(),)
     whole = training, held_out, meanings, names
     return tuple(hashlib.sha256(repr((key, parts)).encode()).hexdigest() for parts in (training, whole))
 
