@@ -28,6 +28,7 @@ rule fit_baseline:
     conda:
         "../envs/regfold.yaml"
     threads: 1
+    localrule: IN_GROUP
     params:
         spec=lambda wildcards: SPECIFICATIONS[wildcards.model],
     script:

@@ -33,6 +33,8 @@ with errors.ending_the_process():
 # What a whole run makes beside the files of its models.
 RESULT_FILES = ["report.html", "summary.json", "scores.csv", "scores_by.csv", "importance.csv"]
 RESULT_FILES += ["comparison.csv", "rows.csv", "folds.csv"]
+# Such jobs have been sent away already, as a group.
+IN_GROUP = local_jobs.runs_group(workflow)
 following = run_progress.RunProgress(workflow)
 servers = workers.Workers()
 REFIT = cell_names.name(*cell_names.REFIT)

@@ -35,6 +35,7 @@ rule train_fold:
     conda:
         "../envs/regfold-gpu.yaml"
     threads: 1
+    localrule: IN_GROUP
     resources:
         gpu=1,
     params:

@@ -64,6 +64,7 @@ def workflow(rules=("train_fold",), main=True, nodes=None, deployed=(), touch=Fa
         output_settings=SimpleNamespace(quiet={Quietness.HOST}, verbose=False),
         resource_settings=SimpleNamespace(nodes=nodes, cores=4, resources={}),
         deployment_settings=SimpleNamespace(deployment_method=set(deployed)),
+        global_resources={"_nodes": 1},
         persistence=SimpleNamespace(_lockfile={"input": "0.input.lock"}, metadata=lambda path: None),
         dag=SimpleNamespace(jobs=jobs, needrun_jobs=lambda: jobs, forcefiles=set()),
     )
@@ -103,8 +104,9 @@ def ask(made: SimpleNamespace) -> dict:
         "runs_here",
         "runs_scripts",
     )
-    functions += ("group", "jobs_at_once", "jobs", "jobs_to_run", "lock_files")
+    functions += ("group", "runs_group", "jobs_at_once", "jobs", "jobs_to_run", "lock_files")
     answers = {name: getattr(adapter, name)(made) for name in functions}
+    answers["run_at_once"] = adapter.run_at_once(made, 2)
     answers["limit"] = adapter.limit(made, "gpu", 2)
     answers["lift_rate_limit"] = adapter.lift_rate_limit(made)
     answers["quieten"] = adapter.quieten(made)
@@ -133,17 +135,20 @@ def test_what_is_asked_of_a_workflow(capsys):
         "runs_here": True,
         "runs_scripts": True,
         "group": [],
+        "runs_group": False,
         "jobs_at_once": 4,
         "jobs": one,
         "jobs_to_run": one,
         "lock_files": ["0.input.lock"],
         "hand_over": None,
+        "run_at_once": None,
         "limit": None,
         "lift_rate_limit": None,
         "quieten": None,
         "is_recorded": False,
         "force": None,
     }
+    assert made.global_resources == {"_nodes": 2}
     assert made.dag.forcefiles == {"a.txt"}
     assert made.scheduler.job_rate_limiter is None
     assert capsys.readouterr().err == ""

@@ -123,6 +123,18 @@ def group(workflow) -> list[str]:
     return [job.rulename for job in jobs] if group else []
 
 
+@_convenience("workers for the jobs of a group", False)
+def runs_group(workflow) -> bool:
+    """Whether a cluster started this process for a group; unlike `group`, while the Snakefile is read."""
+    return not workflow.is_main_process and "--local-groupid" in sys.argv
+
+
+@_convenience("jobs of a group side by side")
+def run_at_once(workflow, jobs: int) -> None:
+    """Let the process of a group run so many of its jobs at once, where the cluster said --jobs 1."""
+    workflow.global_resources["_nodes"] = jobs
+
+
 @_convenience("the number of jobs at once", os.cpu_count())
 def jobs_at_once(workflow) -> int:
     """The number of cores, or on a cluster of jobs."""

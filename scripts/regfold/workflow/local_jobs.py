@@ -1,5 +1,7 @@
 """Jobs that run on this machine: as many cells at once as it has GPU slots, and workers for them."""
 
+import os
+
 from regfold.runtime import gpu, workers
 from regfold.workflow import adapter
 
@@ -38,12 +40,30 @@ def workers_of_use(workflow, gpus: int) -> dict[str, int]:
     return _kinds(rules, gpus, adapter.jobs_at_once(workflow))
 
 
+def runs_group(workflow) -> bool:
+    """Whether this process runs the jobs of a group on a cluster: it then does so itself, side by side.
+
+    Slurm's plugin would start a step of its job for each of them, with a Snakemake and Keras of its own, one
+    after the other.
+    """
+    if not adapter.runs_group(workflow):
+        return False
+    adapter.run_at_once(workflow, _at_once(workflow))
+    return True
+
+
+def _at_once(workflow) -> int:
+    """How many cells a cluster's job has GPUs or processors for."""
+    cores = adapter.jobs_at_once(workflow)
+    return gpu.local_gpus() or min(cores, int(os.environ.get("SLURM_CPUS_PER_TASK", cores)))
+
+
 def workers_of_group(workflow) -> dict[str, int]:
     """The same for jobs that a cluster runs as one, a group; none in any other process."""
     rules = set(adapter.group(workflow))
     if not rules or not adapter.runs_scripts(workflow):
         return {}
-    return _kinds(rules, gpu.local_gpus(), adapter.jobs_at_once(workflow))
+    return _kinds(rules, 0, _at_once(workflow))
 
 
 def _kinds(rules: set[str], gpus: int, cores: int) -> dict[str, int]:
