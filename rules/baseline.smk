@@ -25,10 +25,10 @@ rule fit_baseline:
         usage="<benchmarks>/fit_baseline/{model}/{repeat}-{fold}.tsv",
     wildcard_constraints:
         model=one_of(BASELINES),
+    localrule: IN_GROUP
     conda:
         "../envs/regfold.yaml"
     threads: 1
-    localrule: IN_GROUP
     params:
         spec=lambda wildcards: SPECIFICATIONS[wildcards.model],
     script:

@@ -32,10 +32,10 @@ rule train_fold:
     wildcard_constraints:
         model=one_of(MODELS),
     priority: 1  # before measure_importance, for which an idle worker has to end
+    localrule: IN_GROUP
     conda:
         "../envs/regfold-gpu.yaml"
     threads: 1
-    localrule: IN_GROUP
     resources:
         gpu=1,
     params:
