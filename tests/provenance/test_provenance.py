@@ -219,6 +219,7 @@ def test_editing_a_module_changes_the_digests_that_depend_on_it(edited):
         "training.heldout",
         "training.parts",
         "training.runner",
+        "training.trained_cell",
         "splits.folds",
         "splits.inner",
         "splits.splitters",

@@ -12,7 +12,7 @@ from regfold.provenance import identity
 from regfold.provenance.changes import settings_changed
 from regfold.results import metrics
 from regfold.splits import folds
-from regfold.training import cell, diagnosis, runner, standardize, validation
+from regfold.training import cell, diagnosis, runner, standardize, trained_cell, validation
 from regfold.training import parts as trainings
 from sklearn.metrics import log_loss
 from sklearn.utils.class_weight import compute_class_weight
@@ -81,7 +81,7 @@ def test_a_held_out_rows_features_change_nothing_but_its_own_prediction(statisti
         assert study.description(1, 2)["train"] != described["train"]
         after = study.train()
         assert after["trained_epochs"] == 0 and after["resumed_from"] == before["epochs"]
-        assert "0 epochs to train" in cell.sentence(after)
+        assert "0 epochs to train" in trained_cell.sentence(after)
         assert_same_training(before, after, statistics[0], statistics[n_edit])
         found_rows, found = study.predictions()
         np.testing.assert_array_equal(found_rows, rows)
@@ -304,7 +304,7 @@ def test_a_diverged_fold_is_flagged_and_its_predictions_are_visibly_none():
         == [f"diverged: the loss is not finite in epoch {about['epochs']}"]
     )
     assert np.isnan(study.predictions()[1]).all()
-    assert about["flags"][0] in cell.sentence(about)
+    assert about["flags"][0] in trained_cell.sentence(about)
     on_disk = (study.folder(1, 1) / "cell.json").read_text()
     assert json.loads(on_disk) == about and "NaN" not in on_disk
     assert history(study.folder(1, 1))[-1]["heldout_rmse"] == "nan"
@@ -380,7 +380,7 @@ def test_an_interrupted_cell_goes_on_and_ends_as_if_it_had_not_been():
     about = study.train()
     assert not any(path.exists() for path in left)
     assert (about["resumed_from"], about["trained_epochs"]) == (2, whole["epochs"] - 2)
-    assert f"{whole['epochs'] - 2} epochs trained, after 2 that were found" in cell.sentence(about)
+    assert f"{whole['epochs'] - 2} epochs trained, after 2 that were found" in trained_cell.sentence(about)
     assert about["weights"] == whole["weights"]
     np.testing.assert_array_equal(study.predictions()[1], expected)
     assert history(study.folder(1, 1)) == lines

@@ -13,7 +13,7 @@ from regfold import files
 from regfold.errors import RegfoldError
 from regfold.provenance import cell_names, identity
 from regfold.results import oos, paths, predictor, verify, weights
-from regfold.training import cell, seeds
+from regfold.training import cell, seeds, trained_cell
 from regfold.training.runner import Interrupted
 from regfold.workflow import plan, pruning
 from sklearn.metrics import root_mean_squared_error
@@ -139,7 +139,7 @@ def test_an_interrupted_cell_goes_on_and_ends_as_if_it_had_not_been():
         assert seen[-1] == last, "epochs are counted over all networks"
     about = study.train()
     assert (about["resumed_from"], about["trained_epochs"]) == (10, 2)
-    assert "2 epochs with 3 seeds trained, after 10 that were found" in cell.sentence(about)
+    assert "2 epochs with 3 seeds trained, after 10 that were found" in trained_cell.sentence(about)
     assert about["weights"] == whole["weights"] and about["of_seeds"] == whole["of_seeds"]
     np.testing.assert_array_equal(study.predictions()[1], predicted)
     assert history() == lines
@@ -207,7 +207,7 @@ def test_a_seed_that_diverges_is_named_and_never_averaged_away(monkeypatch):
     study = made(3)
     about = study.train()
     said = "seed 2 of 3: diverged: the loss is not finite in epoch 1"
-    assert about["flags"] == [said] and about["ending"] == said and said in cell.sentence(about)
+    assert about["flags"] == [said] and about["ending"] == said and said in trained_cell.sentence(about)
     assert np.isnan(study.predictions()[1]).all()
     assert [one["rmse"] is None for one in about["of_seeds"]] == [False, True, False]
     assert about["penalties"]["kernel_l2"] is None

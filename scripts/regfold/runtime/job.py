@@ -56,7 +56,7 @@ def train(
     ):
         device = _device(pool, reporter.queue)
         # Imported here: TensorFlow must find its GPU and its threads decided.
-        from regfold.training import cell, parts
+        from regfold.training import cell, parts, trained_cell
 
         schema = files.read_json(prepared / "schema.json")
         trainings = parts.of_cell(specification, metadata, len(schema["classes"] or schema["target"]))
@@ -82,7 +82,7 @@ def train(
                 stop=stop,
                 say=lambda line: print(line, file=terminal),
             )
-        print(f"regfold: {cell.sentence(result)}", file=terminal)
+        print(f"regfold: {trained_cell.sentence(result)}", file=terminal)
 
 
 def _device(pool: int, on_wait: Callable[[], None]) -> dict:
