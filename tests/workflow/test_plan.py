@@ -1,5 +1,6 @@
 """Guards that the plan is made where the results are, and leaves nothing behind."""
 
+import json
 import tempfile
 from pathlib import Path
 
@@ -58,3 +59,13 @@ def test_times_with_a_gap_are_planned_and_verified_as_they_were_split(tmp_path, 
     study.config["split"]["gap"] = 1
     with pytest.raises(RegfoldError, match="1-1: made from other rows"):
         verify(study.config, study.results)
+
+
+def test_an_epoch_costs_what_it_took_without_compiling(tmp_path):
+    cells = []
+    for number, (seconds, total) in enumerate([(6.0, 7.0), (0.2, 0.3), (0.1, 0.2)]):
+        times = {"seconds_training": seconds, "seconds_total": total, "network_epochs": 20}
+        cells.append(tmp_path / f"{number}.json")
+        cells[-1].write_text(json.dumps({"model": "m", "times": times}))
+    step = plan.Step("m", 1, 1, plan.TRAINS, ["not trained yet"], network_epochs=60_000)
+    assert plan.earlier_costs(cells).seconds(step) == pytest.approx(60_000 * 0.1 / 20, rel=0.01)

@@ -183,7 +183,7 @@ class Costs:
     Attributes:
         fit: of a baseline's cell.
         predict: of a network's cell, without training.
-        epoch: of an epoch of one network, by model.
+        epoch: of an epoch of one network, by model, in the fastest cell.
     """
 
     fit: float | None
@@ -231,7 +231,10 @@ def lines(steps: list[Step], costs: Costs, cores: int) -> list[str]:
 
 
 def earlier_costs(cells: list[Path]) -> Costs:
-    """What the cells that are there took."""
+    """What the cells that are there took; an epoch of a model, what it took in the fastest cell.
+
+    (In some cells the epochs' time is also that of compiling, or of waiting for the processor.)
+    """
     fits, predicts, epochs = [], [], {}
     for path in cells:
         try:
@@ -250,4 +253,4 @@ def earlier_costs(cells: list[Path]) -> Costs:
     def mean(values: list[float]) -> float | None:
         return sum(values) / len(values) if values else None
 
-    return Costs(mean(fits), mean(predicts), {model: mean(values) for model, values in epochs.items()})
+    return Costs(mean(fits), mean(predicts), {model: min(values) for model, values in epochs.items()})
