@@ -145,6 +145,7 @@ def test_an_interrupted_cell_goes_on_and_ends_as_if_it_had_not_been():
     assert history() == lines
 
 
+@pytest.mark.heavy
 def test_a_killed_training_costs_no_network_that_was_finished(tmp_path):
     """kill -9 while the second network is trained; a checkpoint follows each epoch."""
     study = made(3, training={"epochs": 5, "checkpoint_seconds": 0})

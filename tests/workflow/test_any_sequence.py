@@ -238,7 +238,9 @@ def content(study: Study) -> dict[str, object]:
 MODELS = {}, {"penalty": {"kernel": {"l2": [0.0, 0.1, 1.0]}}, "select": "nested"}
 
 
-@pytest.mark.parametrize("model", MODELS, ids=["network", "path"])
+@pytest.mark.parametrize(
+    "model", [MODELS[0], pytest.param(MODELS[1], marks=pytest.mark.heavy)], ids=["network", "path"]
+)
 @given(beginning=beginnings(), reruns=st.lists(st.integers(1, 3), min_size=1, max_size=3))
 @settings(max_examples=max(1, int(2 * DOSE)), **QUIET)
 def test_after_any_edits_and_reruns_the_results_are_those_of_a_fresh_run(

@@ -3,6 +3,7 @@
 import json
 import os
 
+import pytest
 from workflow.real_study import ROOT, Study
 
 CONFIG = {
@@ -14,6 +15,7 @@ CONFIG = {
 }
 
 
+@pytest.mark.heavy
 def test_the_process_of_a_group_runs_its_cells_in_workers(tmp_path):
     study = Study(tmp_path / "study", ROOT, CONFIG)
     assert study.snakemake("results/folds.csv").code == 0

@@ -114,6 +114,7 @@ def test_a_request_that_cannot_be_met_is_one_line_and_writes_nothing(request_, m
     assert not Path("config.yaml").exists()
 
 
+@pytest.mark.heavy
 def test_a_real_run_writes_it_into_an_empty_folder_and_never_again():
     Path("t.csv").write_text(csv(BASE, ";", ","))
 

@@ -256,6 +256,7 @@ def test_the_same_bytes_in_another_folder_on_more_cores(elsewhere, tmp_path):
         assert other.oos(model) == study.oos(model)
 
 
+@pytest.mark.heavy
 def test_the_order_of_lines_changes_no_prediction(elsewhere, tmp_path):
     study, _ = elsewhere
     other = ugly_study(tmp_path / "other", study.project, shuffled=1)

@@ -31,6 +31,7 @@ def snakemake(*arguments: str, snakefile: Path = OUTER, **study) -> tuple[int, s
     return run.returncode, run.stdout
 
 
+@pytest.mark.heavy
 def test_the_outer_workflow_makes_the_table_and_reads_the_result():
     code, said = snakemake()
     assert code == 0, said

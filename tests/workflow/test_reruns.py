@@ -210,6 +210,7 @@ def test_one_cell_of_one_row(by_column, tmp_path, age):
     step(study, {"a 1-1", "a 1-3"}, {"a 1-2"}, {"a 1-1": learns, "a 1-3": learns, "a 1-2": tests}, CHEAP)
 
 
+@pytest.mark.heavy
 def test_a_level_of_one_held_out_row_moves_no_other_level(project, tmp_path):
     """Levels 2 and 10, of which a text in a held-out row once made 10 and 2: networks met swapped columns."""
     study = Study(

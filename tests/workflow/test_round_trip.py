@@ -48,10 +48,8 @@ def table() -> pd.DataFrame:
     )
 
 
-@pytest.mark.parametrize(
-    "task",
-    ["classes", *(pytest.param(name, marks=pytest.mark.heavy) for name in ("regression", "two targets"))],
-)
+@pytest.mark.heavy
+@pytest.mark.parametrize("task", ["classes", "regression", "two targets"])
 def test_a_fold_predicts_its_own_rows_again(task, tmp_path):
     targets = [TASKS[task]] if isinstance(TASKS[task], str) else TASKS[task]
     left_out = [name for name in ("k", "y", "w") if name not in targets]
