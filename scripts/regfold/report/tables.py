@@ -121,8 +121,8 @@ def seeds(study: Study) -> Table | None:
     ]
     note = (
         "The spread of one network from fold to fold, and the seed's share of its variance, in brackets the "
+        "95 % interval; docs/statistics.md."
     )
-    note += "95 % interval; docs/statistics.md."
     return Table(head, lines, note=note) if len(lines) > 1 else None
 
 

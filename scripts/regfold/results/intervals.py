@@ -142,16 +142,11 @@ def of_mean(
             "some predictions are not finite" if metric.root else f"the {metric.label} of a row is undefined"
         )
         return Interval(None, None, why)
-    if method == "time":
-        return Interval(None, None, "time splits have no exchangeable folds")
     n_units = int(units.max()) + 1
-    if repeats == 1 and n_units >= MANY_UNITS:
+    if method != "time" and repeats == 1 and n_units >= MANY_UNITS:
         kind = "rows" if n_units == len(losses) else "groups"
         return _interval(metric, from_rows(losses, units, weight), f"{n_units:,} {kind}; Bayle et al., 2020")
-    if len(means) == 1:
-        return Interval(None, None, "one fold shows no spread")
-    how = f"corrected resampled t over {len(means)} folds; Nadeau and Bengio, 2003"
-    return _interval(metric, from_cells(means, n_test, n_train), how)
+    return _over_cells(metric, means, n_test, n_train, method)
 
 
 def of_folds(
@@ -166,12 +161,19 @@ def of_folds(
     """
     if not np.isfinite(values).all():
         return Interval(None, None, f"the {metric.label} of a fold is undefined")
+    return _over_cells(metric, values, n_test, n_train, method, "of the folds' mean: ")
+
+
+def _over_cells(
+    metric: Metric, means: np.ndarray, n_test: np.ndarray, n_train: np.ndarray, method: str, what: str = ""
+) -> Interval:
+    """The interval from the spread of the cells, if they have one; `what` it is of, in words."""
     if method == "time":
         return Interval(None, None, "time splits have no exchangeable folds")
-    if len(values) == 1:
+    if len(means) == 1:
         return Interval(None, None, "one fold shows no spread")
-    how = f"of the folds' mean: corrected resampled t over {len(values)} folds; Nadeau and Bengio, 2003"
-    return _interval(metric, from_cells(values, n_test, n_train), how)
+    how = f"{what}corrected resampled t over {len(means)} folds; Nadeau and Bengio, 2003"
+    return _interval(metric, from_cells(means, n_test, n_train), how)
 
 
 def _interval(metric: Metric, estimate: Estimate, how: str) -> Interval:

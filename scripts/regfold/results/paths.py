@@ -4,7 +4,7 @@ path/<model>.csv has a line per strength, oos_path/<model>.parquet the predictio
 strength; both by strength, ascending.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -147,7 +147,7 @@ def choose(
             values = _values(metric, truth, predicted, deviation, weight)
             scores = rules.function_scores(values, cell_of, strengths, folds, metric)
         else:
-            losses = _losses(metric, truth, predicted, deviation)
+            losses = _losses(metric, truth, np.moveaxis(predicted, 1, 0), deviation)
             scores = rules.path_scores(losses, cell_of, strengths, folds, metric, weight)
         of_metrics.append({name: column for name, column in scores.items() if name not in MARKS})
     first, *others = of_metrics
@@ -175,10 +175,9 @@ def _same_strengths(cells: Mapping[Key, Cell]) -> list[float]:
 
 
 def _losses(
-    metric: metrics.Metric, truth: np.ndarray, predicted: np.ndarray, deviation: np.ndarray
+    metric: metrics.Metric, truth: np.ndarray, by_strength: Iterable[np.ndarray], deviation: np.ndarray
 ) -> np.ndarray:
-    """(n, strengths): what a metric that is a mean over rows is the mean of."""
-    by_strength = np.moveaxis(predicted, 1, 0)
+    """(n, strengths): what a metric that is a mean over rows is the mean of, from (n, outputs) of each."""
     return np.stack([metrics.row_losses(metric, truth, one, deviation) for one in by_strength], axis=1)
 
 
@@ -345,9 +344,7 @@ def corrected(
         cells[rows] = number
     by_strength, bags = _read_predictions(path.predictions, found.truth.shape[1]), rules.BAGS
     if metric.row_loss:
-        scored = np.stack(
-            [metrics.row_losses(metric, found.truth, one, deviation) for one in by_strength], axis=1
-        )
+        scored = _losses(metric, found.truth, by_strength, deviation)
         tibshirani = partial(rules.tibshirani_corrected, weight=found.weight)
     else:
         scored = _values(metric, found.truth, np.stack([*by_strength], axis=1), deviation, found.weight)

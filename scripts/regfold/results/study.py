@@ -76,12 +76,7 @@ class Study:
     @cached_property
     def weight_fits(self) -> dict[str, dict[str, weights.Fit]]:
         """model -> layer -> the fit of its weights over all cells; without layers that cannot be fitted."""
-        found = {model: weights.pooled(networks) for model, networks in self.kernels.items()}
-        fits = {
-            model: {layer: weights.fit(values) for layer, values in layers.items()}
-            for model, layers in found.items()
-        }
-        return {model: {layer: fit for layer, fit in own.items() if fit} for model, own in fits.items()}
+        return _fits({model: weights.pooled(networks) for model, networks in self.kernels.items()})
 
     @cached_property
     def activations(self) -> dict[str, dict[str, tuple[float, np.ndarray]]]:
@@ -102,11 +97,12 @@ class Study:
     @cached_property
     def activation_fits(self) -> dict[str, dict[str, weights.Fit]]:
         """Model -> hidden layer -> the fit of `activations`, whose interval means nothing."""
-        fits = {
-            model: {layer: weights.fit(sizes) for layer, (_, sizes) in layers.items()}
-            for model, layers in self.activations.items()
-        }
-        return {model: {layer: fit for layer, fit in own.items() if fit} for model, own in fits.items()}
+        return _fits(
+            {
+                model: {layer: sizes for layer, (_, sizes) in layers.items()}
+                for model, layers in self.activations.items()
+            }
+        )
 
     def column_norms(self, model: str) -> tuple[np.ndarray, pd.DataFrame] | None:
         """Of a path over input columns: its strengths, ascending, and each column's norm, mean over cells.
@@ -262,3 +258,11 @@ def read(
             if model in kernels
         },
     )
+
+
+def _fits(values: Mapping[str, Mapping[str, np.ndarray]]) -> dict[str, dict[str, weights.Fit]]:
+    """model -> layer -> the fit of its values; without layers that cannot be fitted."""
+    fits = {
+        model: {layer: weights.fit(own) for layer, own in layers.items()} for model, layers in values.items()
+    }
+    return {model: {layer: fit for layer, fit in own.items() if fit} for model, own in fits.items()}
