@@ -293,7 +293,7 @@ def test_the_server_ends_with_snakemake_and_its_cells_go_on(tmp_path, monkeypatc
     monkeypatch.setitem(ADDRESSES, "server", address)
     job = in_training(study_of(NOTHING, **LONG))
     worker = trainer_pid()
-    os.close(second.lifeline)  # as when Snakemake's process is killed
+    os.close(second.lifelines.pop())  # as when Snakemake's process is killed
     second.servers[0].wait(timeout=60)
     assert not Path(address).exists()
     before = saved().epoch
@@ -541,18 +541,23 @@ def test_a_server_that_was_killed_is_no_obstacle(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("kinds", "of_the_user", "starts"),
+    ("kinds", "of_the_user", "at_once", "with_a_job"),
     [
-        ({workers.TRAINING: 4}, None, True),
-        ({workers.TRAINING: 4}, "none", False),
-        ({}, None, False),
+        ({workers.TRAINING: 4}, None, [{workers.TRAINING: 4}], []),
+        ({workers.TRAINING: 4, workers.TABLES: 2}, None, [{workers.TRAINING: 4}], [{workers.TABLES: 2}]),
+        ({workers.TABLES: 2}, None, [], [{workers.TABLES: 2}]),
+        ({workers.TRAINING: 4, workers.TABLES: 2}, "none", [], []),
+        ({}, None, [], []),
     ],
 )
-def test_servers_are_started_unless_there_are_to_be_none(kinds, of_the_user, starts, monkeypatch):
+def test_which_servers_are_started_when(kinds, of_the_user, at_once, with_a_job, monkeypatch):
     monkeypatch.setenv(workers.VARIABLE, of_the_user or "")
     if of_the_user is None:
         monkeypatch.delenv(workers.VARIABLE)
     servers, started = workers.Workers(), []
     monkeypatch.setattr(servers, "_start", started.append)
     servers.start(kinds)
-    assert started == ([kinds] if starts else [])
+    assert started == at_once
+    for _ in range(2):
+        assert not servers.do(SimpleNamespace(rule="prepare_data"))
+    assert started == at_once + with_a_job

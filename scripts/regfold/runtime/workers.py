@@ -58,8 +58,8 @@ class Workers:
     """Snakemake's side: starts the servers, hands jobs over, and ends the servers."""
 
     def __init__(self):
-        self.servers, self.addresses, self.lifeline = [], {}, None
-        self._lock = threading.Lock()
+        self.servers, self.addresses, self.lifelines = [], {}, []
+        self._later, self._lock = {}, threading.Lock()
 
     def started(self, kinds: dict[str, int]) -> "Workers":
         """Start the servers when the first job of a group asks, in whichever thread.
@@ -72,11 +72,19 @@ class Workers:
         return self
 
     def start(self, kinds: dict[str, int]) -> None:
-        """Start a server of each kind, for as many jobs at once; on Linux, unless the user wants none."""
-        if not kinds or sys.platform != "linux" or os.environ.get(VARIABLE) == "none":
-            return
+        """Have a server of each kind, for as many jobs at once; on Linux, unless the user wants none.
+
+        The one for tables starts with the first job. Until then the processors are for what all jobs wait
+        for: the table's preparation, and the import of Keras.
+        """
+        if sys.platform == "linux" and os.environ.get(VARIABLE) != "none":
+            self._later = {kind: most for kind, most in kinds.items() if kind != TRAINING}
+            self._try_to_start({kind: kinds[kind] for kind in kinds if kind == TRAINING})
+
+    def _try_to_start(self, kinds: dict[str, int]) -> None:
         try:
-            self._start(kinds)
+            if kinds:
+                self._start(kinds)
         except (OSError, RegfoldError) as error:
             print(f"regfold: warning: {visible(error)}; each job does its work itself", file=sys.stderr)
 
@@ -86,7 +94,8 @@ class Workers:
         address = str(folder / secrets.token_hex(8))
         Path(".regfold").mkdir(exist_ok=True)
         # The servers read from the pipe and see its end when this process ends, however it ends.
-        end, self.lifeline = os.pipe()
+        end, lifeline = os.pipe()
+        self.lifelines.append(lifeline)
         try:
             for kind, most in kinds.items():
                 path = Path(f".regfold/{kind}-workers.log")
@@ -118,6 +127,9 @@ class Workers:
         Raises:
             subprocess.CalledProcessError: the work failed, as when a script fails.
         """
+        with self._lock:
+            later, self._later = self._later, {}
+            self._try_to_start(later)
         kind = next((kind for kind, rules in RULES.items() if snakemake.rule in rules), None)
         if kind not in self.addresses:
             return False
@@ -130,13 +142,12 @@ class Workers:
 
     def end(self) -> None:
         """Let the servers end, and with them the workers, each after its job."""
-        if self.lifeline is not None:
-            os.close(self.lifeline)
-            self.lifeline = None
+        for lifeline in self.lifelines:
+            os.close(lifeline)
         for server in self.servers:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 server.wait(timeout=1)
-        self.servers, self.addresses = [], {}
+        self.servers, self.addresses, self.lifelines = [], {}, []
 
 
 def _pool(snakemake) -> int:
