@@ -388,7 +388,7 @@ def test_dropout_is_that_of_keras(numbers):
     keras_own = networks.build_core(6, 2, "linear", model["network"], model["penalty"], KEY)
     reference = trainer(numbers, model, keras_own)
     assert any(type(layer) is layers.Dropout for layer in reference.program.network.layers)
-    assert not any(type(layer) is layers.Dropout for layer in own.program.network.layers)
+    assert any(type(layer) is tensorflow.Dropout for layer in own.program.trained.layers)
     np.testing.assert_allclose(train(own).history, train(reference).history, rtol=1e-5)
 
 
@@ -531,12 +531,11 @@ def test_folds_and_models_of_one_shape_share_a_program_and_others_do_not(numbers
         program(88),
         program(penalty={"kernel": {"l1": 0.1}, "activity": {"l2": 0.1}, "weight_decay": 0.1}),
         program(training={"learning_rate": 0.5, "epochs": 3, "seed": 7, "schedule": "cosine"}),
+        program(penalty={"dropout": 0.1}),
     ]
     assert all(other is program() for other in same)
-    assert program(penalty={"dropout": 0.1}) is program(penalty={"dropout": 0.2})
     others = [
         program(n_rows=40),
-        program(penalty={"dropout": 0.1}),
         program(network={"hidden": [7]}),
         program(network={"activation": "tanh"}),
         program(training={"batch_size": 15}),
@@ -544,6 +543,31 @@ def test_folds_and_models_of_one_shape_share_a_program_and_others_do_not(numbers
         program(training={"optimizer": {"name": "adam", "beta_1": 0.8}}),
     ]
     assert len({*others, program()}) == len(others) + 1
+
+
+@pytest.mark.parametrize("rate", [0.0, 0.3])
+@pytest.mark.parametrize("lanes", [1, 2])
+def test_a_program_with_dropout_trains_networks_without_it(numbers, rate, lanes, monkeypatch):
+    """On a GPU, networks without dropout have a program of their own, and the others draw in every step."""
+
+    def trained(rate):
+        model = settings(training={"epochs": 5}, penalty={"dropout": rate})
+        made = trainer(
+            numbers, model, penalties=[model["penalty"] | {"weight_decay": i} for i in range(lanes)]
+        )
+        return made.program, made.fit(None, save=lambda state: None).trained()
+
+    program, _ = trained(0.5)  # leaves the states of its generators
+    shared, found = trained(rate)
+    assert shared is program
+    monkeypatch.setattr(tensorflow, "_has_gpu", lambda: True)
+    tensorflow.dense_program.cache_clear()
+    own, expected = trained(rate)
+    assert (trained(0.5)[0] is own) == (rate > 0)
+    for one, other in zip(found, expected, strict=True):
+        np.testing.assert_allclose(one.history, other.history, rtol=1e-5)
+        for value, wanted in zip(one.variables, other.variables, strict=True):
+            np.testing.assert_allclose(value, wanted, rtol=1e-4, atol=1e-6)
 
 
 def test_a_program_begins_every_training_anew(numbers):

@@ -77,7 +77,7 @@ class Trainer:
         return tensorflow.dense_program(
             json.dumps(network, sort_keys=True),
             json.dumps(optimizer, sort_keys=True),
-            with_dropout=any(penalty["dropout"] for penalty in self.penalties),
+            with_dropout=tensorflow.needs_dropout(penalty["dropout"] for penalty in self.penalties),
             step=proximal(self.penalties[0]),
             lanes=len(self.penalties),
             batch_size=min(self.training["batch_size"], n_padded),

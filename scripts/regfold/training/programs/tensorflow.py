@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property, lru_cache, partial
 
@@ -110,7 +110,10 @@ class ActivityPenalty(Penalty):
 
 
 class Dropout(keras.layers.Dropout):
-    """Keras' Dropout with a rate that goes into the program as data; networks of a stack share the draws."""
+    """Keras' Dropout with a rate that goes into the program as data; networks of a stack share the draws.
+
+    On a CPU nothing is drawn where the rate is 0. (On a GPU such a condition would wait for the host.)
+    """
 
     def __init__(self, traced: Traced, **more):
         super().__init__(0.5, **more)
@@ -119,11 +122,38 @@ class Dropout(keras.layers.Dropout):
     def call(self, inputs: tf.Tensor, training: bool = False) -> tf.Tensor:
         if not training:
             return inputs
-        rate, shape = self.traced.strengths["dropout"], tf.unstack(tf.shape(inputs))
-        if self.traced.stacked:
-            shape[-2] = 1
-        kept = keras.random.uniform(tf.stack(shape), seed=self.seed_generator) >= rate
+        rate, seed = self.traced.strengths["dropout"], _Drawn(self.seed_generator.next())
+        shape = inputs.shape.as_list()
+
+        def draw() -> tf.Tensor:
+            drawn = [*shape[:-2], 1, shape[-1]] if self.traced.stacked else shape
+            return keras.random.uniform(drawn, seed=seed) >= rate
+
+        nothing = tf.reduce_all(rate == 0)
+        kept = draw() if _has_gpu() else tf.cond(nothing, lambda: tf.ones(shape, tf.bool), draw)
         return tf.where(kept, inputs / (1 - rate), 0.0)
+
+
+class _Drawn(keras.random.SeedGenerator):
+    """Gives the seed that another generator has drawn: a branch of a condition cannot change its state."""
+
+    def __init__(self, seed: tf.Tensor):
+        self.drawn = seed
+
+    def next(self, ordered: bool = True) -> tf.Tensor:
+        return self.drawn
+
+
+def needs_dropout(rates: Iterable[float]) -> bool:
+    """Whether the program of networks with these rates has dropout.
+
+    On a CPU all have, so that models with and without it share one: where nothing is drawn, it takes no time.
+    """
+    return not _has_gpu() or any(rates)
+
+
+def _has_gpu() -> bool:
+    return bool(tf.config.list_physical_devices("GPU"))
 
 
 @lru_cache(maxsize=8)
@@ -144,7 +174,7 @@ def dense_program(
     Args:
         network: the model's resolved network section, as JSON.
         optimizer: the model's optimizer, as JSON.
-        with_dropout: whether there is dropout, of whatever rate.
+        with_dropout: whether there is dropout, of whatever rate, see `needs_dropout`.
         step: what the proximal step acts on, see base.proximal.
         lanes: networks side by side.
         shapes: further arguments of TensorFlowProgram.
@@ -162,13 +192,13 @@ def dense_program(
         output_activation(loss),
         json.loads(network),
         regularizers,
-        partial(Dropout, traced) if with_dropout else None,
-        (0, 0, 0),
+        key=(0, 0, 0),
     )
+    dropout = partial(Dropout, traced) if with_dropout else None
     return TensorFlowProgram(
-        build(),
+        build(dropout=None),
         traced,
-        stack=build(lanes=lanes) if lanes > 1 else None,
+        trained=build(dropout=dropout, lanes=lanes if lanes > 1 else None),
         optimizer=json.loads(optimizer),
         n_features=n_features,
         n_outputs=n_outputs,
@@ -194,7 +224,7 @@ class TensorFlowProgram:
     gradient of its own loss, and an optimizer that works entry by entry makes each lane's own step.
 
     Args:
-        network: one network; with one lane its variables are trained in place.
+        network: one network, which predicts.
         traced: what its penalties and its dropout look at, where these come from this module.
         optimizer: the optimizer, its name and its options.
         n_features, n_outputs: columns of what goes in and of what comes out.
@@ -204,7 +234,9 @@ class TensorFlowProgram:
         n_validation: rows of the padded validation rows, 0 without.
         weighted: whether rows have weights.
         step: what the proximal step behind each step of the optimizer acts on, see base.proximal.
-        stack: the networks of several lanes as one, see network.build_dense; None with one lane.
+        trained: what is trained, with the variables of `network` and behind them states of random
+            generators, which a training without dropout does not have; of several lanes the networks as one,
+            see network.build_dense. None: `network` itself.
         lanes: networks side by side.
         exact_rows: see above; None: the last batch is padded.
     """
@@ -223,12 +255,12 @@ class TensorFlowProgram:
         n_validation: int = 0,
         weighted: bool = False,
         step: str = GRADIENTS_ALONE,
-        stack: keras.Model | None = None,
+        trained: keras.Model | None = None,
         lanes: int = 1,
         exact_rows: int | None = None,
     ):
         self.network, self.traced, self.settings, self.step = network, traced, optimizer, step
-        self.stacked, self.trained = stack is not None, stack or network
+        self.stacked, self.trained = lanes > 1, trained or network
         self.batch_size, self.lanes, self.exact_rows = batch_size, lanes, exact_rows
         self.loss, self.classifies = loss, loss in CLASSIFICATION
         self.row_losses = losses.of_rows(loss)
@@ -262,7 +294,8 @@ class TensorFlowProgram:
             "n_rows": tf.constant(rows.n_rows),
             "n_validation": tf.constant(validation.n_rows if validation else 0),
         }
-        for index, variable in enumerate([*self.trainable, *self.others]):
+        self.n_variables = len(variables)
+        for index, variable in enumerate([*self.trainable, *self.others][: self.n_variables]):
             stacked = self.stacked and index < len(self.trainable)
             variable.assign(networks.to_stack(variables[index]) if stacked else variables[index][0])
         if not optimizer:
@@ -297,7 +330,8 @@ class TensorFlowProgram:
         return self._by_lane(variables), [v.numpy() for v in self.optimizer.variables]
 
     def _by_lane(self, values: Arrays) -> Arrays:
-        """The values of the variables that are trained as (lanes, ...) each."""
+        """The values of the variables that the training has, as (lanes, ...) each."""
+        values = values[: self.n_variables]
         n_stacked = len(self.trainable) if self.stacked else 0
         others = [np.repeat(value[None], self.lanes, axis=0) for value in values[n_stacked:]]
         return [*map(networks.from_stack, values[:n_stacked]), *others]
@@ -343,9 +377,8 @@ class TensorFlowProgram:
         ]
         return tf.function(outputs, signature, autograph=False)
 
-    @staticmethod
-    def _in_chunks(function, variables: Arrays, features: np.ndarray) -> list[np.ndarray]:
-        values = [tf.constant(value) for value in variables]
+    def _in_chunks(self, function, variables: Arrays, features: np.ndarray) -> list[np.ndarray]:
+        values = [tf.constant(value) for value in variables[: len(self.network.variables)]]
         starts = range(0, max(1, len(features)), CHUNK)
         parts = [[o.numpy() for o in function(values, features[start : start + CHUNK])] for start in starts]
         return [np.concatenate(part, axis=1) for part in zip(*parts, strict=True)]
@@ -526,11 +559,7 @@ def _tensor(values: np.ndarray) -> tf.Tensor:
 
     (`tf.convert_to_tensor` would hold the values three times for a while.)
     """
-    if (
-        tf.config.list_physical_devices("GPU")
-        or values.ctypes.data % ALIGNMENT
-        or not values.flags.c_contiguous
-    ):
+    if _has_gpu() or values.ctypes.data % ALIGNMENT or not values.flags.c_contiguous:
         return tf.convert_to_tensor(values)
     return tf.experimental.dlpack.from_dlpack(values.__dlpack__())
 
