@@ -222,8 +222,9 @@ def test_every_loss_is_that_of_keras(classes, numbers, loss):
     scale = None if loss == "focal" else TargetScale(np.array([3.0, -1.0]), np.array([5.0, 0.1]))
     held = HeldOut(made.program, data.rows[part], scale)
     units = truth[part] if scale is None else scale.restore(truth[part])
-    ((found, _),) = held.scores([state.snapshots[4]], units)
+    ((found, rmse),) = held.scores([state.snapshots[4]], units)
     assert found == pytest.approx(expected, rel=1e-4)
+    assert held.scores([state.snapshots[1], state.snapshots[4]], units)[1] == pytest.approx((found, rmse))
 
 
 def test_balanced_class_weights_are_those_of_scikit_learn_and_keras(classes):

@@ -6,8 +6,8 @@ from regfold.training import losses
 from regfold.training.programs.base import Arrays, Program, stacked
 from regfold.training.standardize import TargetScale
 
-# Predictions of several networks at once hold at most so many numbers.
-MOST_NUMBERS = 4_000_000
+# What several networks at once are given, and what is scored at once, have at most so many numbers.
+MOST_NUMBERS, MOST_SCORED = 4_000_000, 100_000
 
 
 def numbers(truth: np.ndarray, target: TargetScale | None, n_outputs: int) -> np.ndarray:
@@ -59,13 +59,14 @@ class HeldOut:
             truth: (n_rows,) class codes, or float64 (n_rows, n_targets) numbers in units.
             weights: (n_rows,), of the means over rows; None: all the same.
         """
-        counts = shares(weights, len(truth))
-        return [self._score(outputs, truth, counts) for outputs in self.predict(networks)]
-
-    def _score(self, predicted: np.ndarray, truth: np.ndarray, counts: np.ndarray) -> tuple[float, float]:
-        predicted, truth = predicted.astype(np.float64), numbers(truth, self.target, self.program.n_outputs)
-        rmse = float(np.sqrt(np.mean(counts[:, None] * (predicted - truth) ** 2)))
-        if self.target is not None:
-            predicted, truth = self.target.scaled(predicted), self.target.scaled(truth)
-        of_rows = np.asarray(losses.of_rows(self.program.loss, "float64")(truth, predicted))
-        return float(np.mean(counts * of_rows)), rmse
+        counts, truth = shares(weights, len(truth)), numbers(truth, self.target, self.program.n_outputs)
+        wanted = truth if self.target is None else self.target.scaled(truth)
+        of_rows = losses.of_rows(self.program.loss, "float64")
+        at_once, found = max(1, MOST_SCORED // max(1, truth.size)), []
+        for start in range(0, len(networks), at_once):
+            predicted = self.predict(networks[start : start + at_once]).astype(np.float64)
+            rmse = np.sqrt(np.mean(counts[:, None] * (predicted - truth) ** 2, axis=(1, 2)))
+            predicted = predicted if self.target is None else self.target.scaled(predicted)
+            loss = np.asarray(of_rows(np.broadcast_to(wanted, predicted.shape), predicted))
+            found += zip(np.mean(counts * loss, axis=1).tolist(), rmse.tolist(), strict=True)
+        return found

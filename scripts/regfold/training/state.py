@@ -11,9 +11,9 @@ import numpy as np
 
 from regfold import files, locks
 from regfold.errors import RegfoldError
-from regfold.training.programs.base import Arrays
+from regfold.training.programs.base import Arrays, stacked
 
-FORMAT = 3
+FORMAT = 4
 DIVERGED = "diverged"
 HISTORY = ("train_loss", "train_objective", "validation_loss", "learning_rate")
 
@@ -150,12 +150,12 @@ class Store:
             RegfoldError: if it cannot be written.
         """
         header = {name: getattr(state, name) for name in ("epoch", "ended", "endings", "best_epochs")}
-        arrays = {"history": state.history}
+        arrays, epochs = {"history": state.history}, sorted(state.snapshots)
         groups = {"variables": state.variables, "optimizer": state.optimizer, "kept": state.kept}
-        groups |= {f"snapshot_{epoch}": values for epoch, values in state.snapshots.items()}
+        groups["snapshots"] = stacked([state.snapshots[epoch] for epoch in epochs])
         for name, values in groups.items():
             arrays |= {f"{name}.{index}": value for index, value in enumerate(values)}
-        header |= {"format": FORMAT, "snapshots": sorted(state.snapshots), "arrays": list(arrays)}
+        header |= {"format": FORMAT, "snapshots": epochs, "arrays": list(arrays)}
         arrays["header"] = np.frombuffer(json.dumps(header).encode(), np.uint8)
         with files.atomic(self.path) as temporary, temporary.open("wb") as file:
             np.savez(file, **arrays)
@@ -188,11 +188,12 @@ class Store:
             groups: dict[str, list[np.ndarray]] = {}
             for name in sorted(arrays, key=lambda name: int(name.rpartition(".")[2])):
                 groups.setdefault(name.rpartition(".")[0], []).append(arrays[name])
+            snapshots = groups.get("snapshots", [])
             return State(
                 variables=groups.get("variables", []),
                 optimizer=groups.get("optimizer", []),
                 kept=groups.get("kept", []),
-                snapshots={epoch: groups.get(f"snapshot_{epoch}", []) for epoch in epochs},
+                snapshots={epoch: [of[place] for of in snapshots] for place, epoch in enumerate(epochs)},
                 history=history,
                 **header,
             )
