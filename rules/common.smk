@@ -1,8 +1,8 @@
-"""What all rules share: the checked config, the models and baselines, which cells there are, and how a run begins and ends.
+"""What all rules share: the checked config, the names of models and baselines, the cells, and how a run begins and ends.
 
-On a cluster only train_fold and fit_baseline are sent away: for the others (`localrule`) a job would cost more than its work.
-Where another workflow uses this one as a module, its own onstart, onsuccess and onerror hold: there are no workers then, so
-each job does its work itself, no lines of progress and no closing lines (docs/module.md).
+On a cluster only train_fold and fit_baseline are submitted: for the others (`localrule`) a job would cost more than its work.
+If another workflow uses this one as a module, Snakemake runs that one's onstart, onsuccess and onerror, not those below: there
+are then no workers, no lines of progress and no closing lines (docs/module.md).
 """
 
 import atexit
@@ -10,15 +10,14 @@ import re
 import sys
 from pathlib import Path
 
-from regfold.workflow import adapter, copied, local_jobs, pruning, run_lock, run_progress, terminal
 from regfold import errors
-from regfold.runtime import workers
-from regfold.provenance import cell_names
-from regfold.provenance import code, identity
 from regfold.config import baselines, headline, metrics, strengths
 from regfold.config.resolve import resolve
+from regfold.provenance import cell_names, code, identity
+from regfold.runtime import workers
 from regfold.runtime.job import STATES
 from regfold.training.cell_files import BASELINE_FILES, CELL_FILES, REFIT_FILES
+from regfold.workflow import adapter, copied, local_jobs, pruning, run_lock, run_progress, terminal
 
 with errors.ending_the_process():
     run_lock.release_if_orphaned(workflow)
@@ -27,15 +26,15 @@ with errors.ending_the_process():
     config = resolve(config, adapter.config_name(workflow), inputs_exist=not adapter.is_module(workflow))
     MODELS, BASELINES = list(config["models"]), baselines.of(config)
     PREDICTORS = baselines.predictors(config)
-    SELECTS = strengths.selects(config)  # model -> how a strength is chosen, of the models with a path
+    SELECTS = strengths.selects(config)  # model -> how a strength is chosen, for the models with a path
     SPECIFICATIONS = identity.specifications(config)
 
-# What a whole run makes beside the files of its models.
+# The files of a whole run, besides those of each model.
 RESULT_FILES = ["report.html", "summary.json", "scores.csv", "scores_by.csv", "importance.csv"]
 RESULT_FILES += ["comparison.csv", "rows.csv", "folds.csv"]
-# Such jobs have been sent away already, as a group.
+# Whether this is a cluster's job that runs a group: the group's own jobs must not be submitted again.
 IN_GROUP = local_jobs.runs_group(workflow)
-following = run_progress.RunProgress(workflow)
+progress = run_progress.RunProgress(workflow)
 servers = workers.Workers()
 REFIT = cell_names.name(*cell_names.REFIT)
 
@@ -52,34 +51,34 @@ wildcard_constraints:
 
 
 def code_digest(rule: str) -> str:
-    """A digest of the code of a rule's script, in which comments and layout do not count."""
+    """A digest of the code of a rule's script, which ignores comments and layout."""
     return code.code_digest(code.SCRIPTS / f"{rule}.py")
 
 
 def results() -> Path:
-    """The results folder, which a module's user may have placed elsewhere (`prefix`, `pathvars`)."""
+    """The results folder, which another workflow may have moved (`prefix`, `pathvars`)."""
     return Path(rules.split_folds.output.table).parent
 
 
 def chosen_by(wildcards) -> dict:
-    """What decides, besides a model's rule, which strength of its path is chosen: the metric, and what it does."""
+    """What decides, besides `select`, which strength of a path is chosen: the metric, and the code of a user-defined one."""
     chosen = headline.other_than_rmse(config["metrics"]) if wildcards.model in SELECTS else []
     return {"metrics": chosen, "functions": identity.functions(metrics.own(chosen))}
 
 
 def file_of_user(path: str | None) -> list[str]:
-    """The input that a key of the config names; no module's prefix stands before it."""
+    """The input file that a key of the config names, without a module's prefix."""
     return [] if path is None or path.startswith("sklearn:") else [local(path)]
 
 
 def table(wildcards) -> list[str]:
-    """The input of prepare_data, which runs again where results came without Snakemake's records."""
+    """The input of prepare_data, which runs again if results were copied without Snakemake's metadata."""
     copied.force_unrecorded(workflow, results())
     return file_of_user(config["data"]["path"])
 
 
 def rows_of(model: str, cell: str) -> str:
-    """The file of a cell's rows; its age means nothing where the cell is known to be of this very training."""
+    """The file that describes a cell's rows; `ancient` if the cell, copied without metadata, is known to be current."""
     path = f"<results>/folds/{cell}.json"
     is_current = copied.is_current(workflow, results(), SPECIFICATIONS[model], model, cell)
     return ancient(path) if is_current else path
@@ -90,7 +89,7 @@ def fold_of(wildcards) -> str:
 
 
 def cells(model: str, name: str) -> list[str]:
-    """The file `name` of every cell of a model or baseline, once split_folds has said which cells there are."""
+    """The file `name` of every cell of a model or baseline; which cells there are is known after split_folds."""
     folder = Path(checkpoints.split_folds.get().output.folds)
     keys = sorted(tuple(map(int, path.stem.split("-"))) for path in folder.glob("*-*.json"))
     return [f"<results>/cells/{model}/{repeat}-{fold}/{name}" for repeat, fold in keys]
@@ -107,19 +106,19 @@ def every_cell(wildcards) -> list[str]:
 
 
 def all_rows(wildcards) -> str:
-    """The file of a refit's rows, once split_folds has written it."""
+    """The file that describes a refit's rows, which split_folds writes."""
     checkpoints.split_folds.get()
     return rows_of(wildcards.model, REFIT)
 
 
 def stopped_cells(wildcards) -> list[str]:
-    """What decides a refit's epochs: its folds' cell.json, where early stopping chose theirs."""
+    """What decides a refit's epochs: with early stopping, its folds' cell.json."""
     stops = config["models"][wildcards.model]["training"]["early_stopping"]
     return cells(wildcards.model, "cell.json") if stops else []
 
 
 def refit_files(models: list[str]) -> list[str]:
-    """The files of the refits of those of these models that have one."""
+    """The files of the refits of these models, as far as they have one."""
     return [
         f"<results>/cells/{model}/{REFIT}/{name}"
         for model in models
@@ -129,7 +128,7 @@ def refit_files(models: list[str]) -> list[str]:
 
 
 def new_data(wildcards) -> list[str]:
-    """The table whose rows are to be predicted; it must be given before anything is trained for it."""
+    """The table whose rows are predicted; its absence is an error before anything is trained."""
     with errors.ending_the_process():
         if config["new_data"] is None:
             raise errors.RegfoldError("predict: no new rows; expected --config new_data=FILE")
@@ -137,10 +136,10 @@ def new_data(wildcards) -> list[str]:
 
 
 def conclude() -> None:
-    """At the end of a whole run: bound what old trainings take up, and say the scores."""
+    """At the end of a run: stop workers and progress; after a whole run also remove old states and print the scores."""
     servers.end()
-    following.end("done")
-    adapter.speak_again()
+    progress.end("done")
+    adapter.end_quiet()
     targets = adapter.targets(workflow)
     if not targets or "all" in targets:
         pruning.bound(results(), STATES)
@@ -148,12 +147,12 @@ def conclude() -> None:
 
 
 def do_in_group(snakemake) -> bool:
-    """Have a worker do a job that a cluster runs in a group with others; False: it is alone."""
-    kinds = local_jobs.workers_of_group(workflow)
+    """Let a worker run a job of a group on a cluster; False if this is not a group, and Snakemake has to run it."""
+    kinds = local_jobs.group_workers(workflow)
     return bool(kinds) and servers.started(kinds).do(snakemake)
 
 
-if not adapter.is_main(workflow):  # what it runs, it does not know yet
+if not adapter.is_main(workflow):  # a process that runs a job, or a group: which one is not known yet
     adapter.hand_over(workflow, do_in_group)
 
 
@@ -162,8 +161,8 @@ onstart:
         sys.exit("regfold: error: --config table: unknown key; expected it with the target init alone")
     adapter.lift_rate_limit(workflow)
     adapter.quieten(workflow)
-    following.start()
-    servers.start(local_jobs.workers_of_use(workflow, GPUS))
+    progress.start()
+    servers.start(local_jobs.run_workers(workflow, GPUS))
     adapter.hand_over(workflow, servers.do)
 
 
@@ -173,7 +172,7 @@ onsuccess:
 
 onerror:
     servers.end()
-    following.end("failed")
-    adapter.speak_again()
-    # Snakemake has more to say after this, from the folder where it was started; what went wrong comes last.
-    atexit.register(terminal.say_errors, Path("logs").absolute(), following.state["started"])
+    progress.end("failed")
+    adapter.end_quiet()
+    # At exit, so that the errors come after Snakemake's own last lines.
+    atexit.register(terminal.say_errors, Path("logs").absolute(), progress.state["started"])

@@ -5,7 +5,7 @@ import importlib
 __version__ = "0.1.0"
 __all__ = ["RegfoldError", "Study", "load"]
 
-# What is imported when it is asked for: to import regfold alone costs nothing.
+# Imported on first use, so that `import regfold` costs nothing.
 _PUBLIC = {
     "RegfoldError": "regfold.errors",
     "Study": "regfold.study",

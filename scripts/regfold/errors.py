@@ -1,4 +1,4 @@
-"""What goes wrong in the users' words: one line, found before work starts."""
+"""Errors for users: one line that says where, what was found and what is expected."""
 
 import difflib
 import sys
@@ -9,7 +9,7 @@ from regfold.formatting import visible
 
 
 class RegfoldError(Exception):
-    """A problem that the user can mend. Its text is one line: the place, what was found, what is expected."""
+    """A problem that the user can fix. Its text is one line: the place, what was found, what is expected."""
 
     def __str__(self) -> str:
         return visible(super().__str__())
@@ -21,8 +21,13 @@ def quote(value: object, limit: int = 60) -> str:
     return f"'{text[:limit]}...'" if len(text) > limit else f"'{text}'"
 
 
+def reason(error: Exception) -> str:
+    """What an exception says, on one line; of an OSError without its number and path."""
+    return " ".join((getattr(error, "strerror", None) or str(error)).split())
+
+
 def nearest(word: str, choices: Iterable[str]) -> str:
-    """`; did you mean 'x'?` for the choice closest to `word`, or nothing where none is close."""
+    """`; did you mean 'x'?` with the choice closest to `word`; "" where none is close."""
     by_lower = {choice.lower(): choice for choice in map(str, choices)}
     close = difflib.get_close_matches(str(word).lower().strip(), by_lower, n=1, cutoff=0.6)
     return f"; did you mean {quote(by_lower[close[0]])}?" if close else ""

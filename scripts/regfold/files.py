@@ -1,4 +1,4 @@
-"""Files that are whole or not there: written beside their place, then renamed. And a folder for scratch."""
+"""Atomic writes (a temporary file, then a rename), JSON files, and a scratch folder."""
 
 import errno
 import hashlib
@@ -12,22 +12,22 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from regfold import locks
-from regfold.errors import RegfoldError, quote
+from regfold.errors import RegfoldError, quote, reason
 
-# For the one process that needs it: on the disk of the results, which may be larger than /tmp.
+# On the disk of the results, which may have more room than /tmp.
 SCRATCH = Path(".regfold/scratch")
 # How `atomic` names a file while it is written.
 TEMPORARY = re.compile(r"\.[0-9a-f]{8}\..+", re.DOTALL)
-# What `fsync` answers on a file system that cannot flush such a file, or a folder (CIFS, some of FUSE).
+# The errors of `fsync` on file systems that cannot flush such a file, or a folder (CIFS, some of FUSE).
 CANNOT_FLUSH = (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP)
 
 
 @contextmanager
 def atomic(path: str | os.PathLike) -> Iterator[Path]:
-    """Give a temporary path in the folder of `path` (made if need be), with the same ending of the name.
+    """Yield a temporary path beside `path`, with the same extension; the folder is created if needed.
 
-    What was written there takes the place of `path` when the block ends, flushed to disk, and is removed when
-    the block raises: whoever opens `path` finds the old file or the new one, never a part.
+    When the block ends, the temporary file is flushed to disk and replaces `path`; when the block raises, it
+    is removed. A reader of `path` finds the old file or the new one, never a part of it.
 
     Raises:
         RegfoldError: if the file cannot be written, as on a full disk or in a folder that is read-only.
@@ -41,21 +41,20 @@ def atomic(path: str | os.PathLike) -> Iterator[Path]:
         temporary.replace(path)
         _flush(path.parent)
     except OSError as error:
-        # Another file may have failed inside the block; that is not ours to explain. A writer that meets a
-        # full disk often names no file at all.
+        # The block may have failed on another file, which is not explained here. On a full disk the error
+        # often names no file at all.
         if error.filename is not None and Path(os.fsdecode(error.filename)) not in (temporary, *path.parents):
             raise
-        reason = " ".join((error.strerror or str(error)).split())
-        raise RegfoldError(f"{path}: cannot be written: {reason}") from error
+        raise RegfoldError(f"{path}: cannot be written: {reason(error)}") from error
     finally:
         with suppress(OSError):
             temporary.unlink()
 
 
 def sweep(folder: str | os.PathLike) -> None:
-    """Remove what killed processes left of files that `atomic` was to write below a folder.
+    """Remove the temporary files of `atomic` that killed processes left below a folder.
 
-    For whoever knows that no process is writing there.
+    Only to be called while no process writes there.
     """
     for path in Path(folder).rglob(".*"):
         if TEMPORARY.fullmatch(path.name):
@@ -63,14 +62,14 @@ def sweep(folder: str | os.PathLike) -> None:
 
 
 def write_json(path: str | os.PathLike, data: object) -> None:
-    """Write `data` as JSON: keys sorted, two blanks of indentation, floats that read back, no NaN."""
+    """Write `data` as JSON: sorted keys, indented, floats that read back exactly; NaN is refused."""
     text = json.dumps(data, indent=2, sort_keys=True, ensure_ascii=False, allow_nan=False)
     with atomic(path) as temporary:
         temporary.write_text(f"{text}\n", encoding="utf-8")
 
 
 class Record(dict):
-    """A mapping out of a JSON file. A key that it lacks ends with an error that names the file."""
+    """A mapping read from a JSON file. Looking up a key that it lacks raises an error that names the file."""
 
     def __init__(self, pairs: dict, path: str, remove: str):
         super().__init__(pairs)
@@ -82,15 +81,16 @@ class Record(dict):
 
 
 def read_json(path: str | os.PathLike, remove: str | os.PathLike | None = None) -> Record:
-    """A mapping that `write_json` wrote.
+    """Read a mapping that `write_json` wrote.
 
     Args:
         path: the file.
-        remove: what has to be removed for the next run to make the file again, where that is not the file.
+        remove: what the error tells the user to remove so that the next run writes the file again; by
+            default the file.
 
     Raises:
         FileNotFoundError: if there is no such file.
-        RegfoldError: if it is damaged, now or when a key is looked up that it lacks.
+        RegfoldError: if the file is damaged; also later, when a missing key is looked up.
     """
     path = Path(path)
     names = str(path), str(remove or path)
@@ -104,15 +104,15 @@ def read_json(path: str | os.PathLike, remove: str | os.PathLike | None = None) 
 
 
 def damaged(path: str | os.PathLike, reason: str, remove: str | os.PathLike | None = None) -> RegfoldError:
-    """What to raise where a file that regfold wrote is not what it wrote."""
+    """The error to raise for a file of regfold's own that was damaged since it was written."""
     return RegfoldError(f"{path}: is damaged: {reason}; remove {remove or path} and run again")
 
 
 @contextmanager
 def scratch(folder: Path = SCRATCH) -> Iterator[Path]:
-    """Have an empty folder while the block runs; it is removed afterwards.
+    """Create an empty folder for the duration of the block.
 
-    Processes that want the same folder have it one after the other; what a killed one left is removed first.
+    Processes that ask for the same folder wait for each other; what a killed one left is removed first.
 
     Raises:
         RegfoldError: if the folder cannot be made or locked.
@@ -136,9 +136,9 @@ def sha256(path: str | os.PathLike) -> str:
 
 
 def _flush(path: Path) -> None:
-    """Flush a file, or a folder's list of names, to disk, so that it survives the machine's end.
+    """Flush a file, or a folder's list of names, to disk, so that it survives a crash of the machine.
 
-    Where the file system cannot do that, what was written stands all the same.
+    A file system that cannot do that is accepted.
     """
     descriptor = os.open(path, os.O_RDONLY)
     try:

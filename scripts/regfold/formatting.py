@@ -1,27 +1,32 @@
-"""Numbers and text for people: what means something, and what can be seen. Imports nothing of the package."""
+"""Numbers, durations and text in messages and reports. Imports nothing of the package."""
 
 from collections.abc import Sequence
 
 
 def visible(text: object) -> str:
-    """On one line and with nothing hidden: what is not printable becomes its escape, such as `\\n`.
+    """The text on one line, every character that is not printable replaced by its escape, such as `\\n`.
 
-    So no name, path or message of others can forge a line, steer a terminal (`\\x1b[2J`) or turn the
-    direction of writing (`\\u202e`). To do it twice changes nothing.
+    So no name, path or message from outside can forge a line, control a terminal (`\\x1b[2J`) or reverse the
+    direction of writing (`\\u202e`). Applying it twice changes nothing.
     """
     line = str(text)
     return line if line.isprintable() else "".join(c if c.isprintable() else repr(c)[1:-1] for c in line)
 
 
 def first_few(texts: Sequence[str], most: int) -> str:
-    """`a, b, c and 9,997 more`, with `most` of them; all where that leaves out one at most."""
+    """`a, b, c and 9,997 more`: the first `most` texts, or all where that would leave out a single one."""
     if len(texts) <= most + 1:
         return ", ".join(texts)
     return f"{', '.join(texts[:most])} and {len(texts) - most:,} more"
 
 
+def counted(number: int, noun: str) -> str:
+    """`1 row`, `0 rows`, `1,234 rows`."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
 def significant(value: float | None, digits: int = 4) -> str:
-    """To a few significant digits: 0.07123, 801.5, 12,346, 1.235e+09; or in words, none and not finite."""
+    """A number to a few significant digits: 0.07123, 801.5, 12,346, 1.235e+09; "none", "not finite"."""
     if value is None:
         return "none"
     if value != value or value in (float("inf"), float("-inf")):

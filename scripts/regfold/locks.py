@@ -7,24 +7,24 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from regfold.errors import RegfoldError
+from regfold.errors import RegfoldError, reason
 
 if TYPE_CHECKING:
     from filelock import FileLock
 
-# What `flock` answers on a file system without locks, such as Lustre without its mount option of that name.
+# The errors of `flock` on a file system without locks, such as Lustre without its mount option `flock`.
 NO_LOCKS = (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOTSUP)
 
 
 def acquire(path: str | os.PathLike, *, wait: bool = True) -> "FileLock | None":
-    """Hold the lock on a file until its `release`, or until this process ends, however it ends.
+    """Take the lock on a file. It is held until its `release`, or until this process ends, however it ends.
 
-    The file is made if need be, and says the process ID of the last holder. A symbolic link in its place is
-    not followed.
+    The file is created if needed and holds the process ID of the last holder. A symbolic link in its place
+    is not followed.
 
     Args:
-        path: the file, which holds nothing else.
-        wait: wait for a process that holds the lock.
+        path: the file, which is used for nothing else.
+        wait: whether to wait while another process holds the lock.
 
     Returns:
         the lock; None if another process holds it and `wait` is False.
@@ -32,7 +32,8 @@ def acquire(path: str | os.PathLike, *, wait: bool = True) -> "FileLock | None":
     Raises:
         RegfoldError: if the file cannot be made or opened, or its file system has no locks.
     """
-    from filelock import FileLock, Timeout  # here: who reads the Snakefile may have Snakemake alone
+    # Imported here: the Snakefile is parsed where nothing but Snakemake is installed.
+    from filelock import FileLock, Timeout
 
     # A soft lock, filelock's own answer to a file system without locks, would outlive a killed process.
     lock = FileLock(path, fallback_to_soft=False, on_acquired=_write_process_id)
@@ -41,19 +42,18 @@ def acquire(path: str | os.PathLike, *, wait: bool = True) -> "FileLock | None":
     except Timeout:
         return None
     except OSError as error:
-        reason = " ".join((error.strerror or str(error)).split())
         if error.errno in NO_LOCKS:
             raise RegfoldError(
-                f"{path}: its file system has no file locks ({reason}); "
+                f"{path}: its file system has no file locks ({reason(error)}); "
                 "expected one that has (docs/clusters.md, File locks)"
             ) from error
-        raise RegfoldError(f"{path}: cannot be locked: {reason}") from error
+        raise RegfoldError(f"{path}: cannot be locked: {reason(error)}") from error
     return lock
 
 
 @contextmanager
 def held(path: str | os.PathLike) -> Iterator[None]:
-    """Hold the lock on a file while the block runs, after waiting for it; raises as `acquire` does."""
+    """Wait for the lock on a file and hold it while the block runs; raises as `acquire` does."""
     lock = acquire(path)
     try:
         yield
@@ -70,7 +70,7 @@ def holder(path: str | os.PathLike) -> int | None:
 
 
 def _write_process_id(descriptor: int) -> None:
-    with suppress(OSError):  # For those who wait to read: a full disk keeps nobody from holding the lock.
+    with suppress(OSError):  # The ID is for people alone: on a full disk the lock still works without it.
         os.ftruncate(descriptor, 0)
         os.lseek(descriptor, 0, os.SEEK_SET)
         os.write(descriptor, b"%d\n" % os.getpid())

@@ -14,7 +14,7 @@ from regfold import files
 from regfold.config import baselines, strengths
 from regfold.config.resolve import resolve
 from regfold.data.oos_names import KEYS, LABEL
-from regfold.errors import RegfoldError, nearest, quote
+from regfold.errors import RegfoldError, nearest, quote, reason
 from regfold.provenance import cell_names
 from regfold.results import by_level, oos, paths
 from regfold.results import importance as importance_file
@@ -34,13 +34,13 @@ CONFIG = "config.yaml"
 class Study:
     """A finished study: its scores, its out-of-sample predictions and its networks.
 
-    Results are read when they are first asked for; Keras is imported for networks alone.
+    Results are read on first use; Keras is imported for networks alone.
 
     Args:
         folder: the study's folder, with config.yaml and results/.
 
     Raises:
-        RegfoldError: if there is no finished study, or its config.yaml is wrong.
+        RegfoldError: if the folder holds no finished study, or its config.yaml is wrong.
     """
 
     def __init__(self, folder: str | os.PathLike = "."):
@@ -52,8 +52,7 @@ class Study:
         try:
             raw = yaml.safe_load((self.folder / CONFIG).read_text(encoding="utf-8"))
         except (ValueError, yaml.YAMLError) as error:
-            reason = " ".join(str(error).split())
-            raise RegfoldError(f"{self.folder / CONFIG}: cannot be read: {reason}") from None
+            raise RegfoldError(f"{self.folder / CONFIG}: cannot be read: {reason(error)}") from None
         with contextlib.chdir(self.folder):  # the paths in config.yaml are relative to it
             self.config = resolve(raw, str(self.folder / CONFIG))
         self._predictors: dict[str, Predictor] = {}
@@ -101,7 +100,7 @@ class Study:
 
     @cached_property
     def rows(self) -> pd.DataFrame:
-        """rows.csv: a row for each row of the table that was tested, the worst predicted first."""
+        """rows.csv: a row for each tested row of the table, the worst predicted first."""
         return self._read("rows.csv", rows_file.read)
 
     def predictions(self, model: str) -> pd.DataFrame:
@@ -109,8 +108,11 @@ class Study:
 
         Returns:
             the table's own columns (numeric features and regression targets as float64, NaN where missing;
-            the others as the text that they are), then oos_row (text), oos_repeat and oos_fold (int64),
-            oos_strength (float64, of a path), oos_label (text), truth and predictions (float64).
+            the others as text, as they stand in the table), then oos_row (text), oos_repeat and oos_fold
+            (int64), oos_strength (float64, with a path), oos_label (text), truth and predictions (float64).
+
+        Raises:
+            RegfoldError: if there is no such model, or its file is missing.
         """
         self._check(model, baselines.predictors(self.config))
         frame = self._read(
@@ -133,10 +135,10 @@ class Study:
         return frame
 
     def path(self, model: str) -> pd.DataFrame:
-        """A row for each strength of a model's path, ascending, see `paths.read_table`.
+        """path/<model>.csv: a row for each strength, ascending, see `paths.read_table`.
 
         Raises:
-            RegfoldError: if the model has no path.
+            RegfoldError: if there is no such model, or it has no path.
         """
         self._check(model)
         if model not in strengths.selects(self.config):
@@ -146,11 +148,11 @@ class Study:
     def networks(self, model: str) -> list["keras.Model"]:
         """The networks of a model's folds, by repeat and fold; loaded once.
 
-        Each takes encoded rows, float32 (n, width), NaN where missing, and gives class probabilities, or
-        numbers in the targets' units, (n, n_outputs). `predict` takes rows as they are in the table.
+        Each maps encoded rows, float32 (n, width), NaN where missing, to class probabilities or to numbers in
+        the targets' units, (n, n_outputs). `predict` takes rows as they are in the table.
 
         Raises:
-            RegfoldError: if a network is missing or damaged.
+            RegfoldError: if there is no such model, or a network is missing or damaged.
         """
         networks = self._predictor(model).networks
         return [network for key, network in networks.items() if key != cell_names.REFIT]
@@ -160,7 +162,11 @@ class Study:
         return self._predictor(model).predict(frame)
 
     def figure(self, name: str) -> "altair.LayerChart":
-        """A chart of the report, by the name of its file under results/figures/."""
+        """A chart of the report, by the name of its file under results/figures/.
+
+        Raises:
+            RegfoldError: if there is no chart of this name.
+        """
         found = {figure.name: figure for figure in self._figures}
         if name not in found:
             raise RegfoldError(f"no figure {quote(name)}; expected one of {', '.join(map(quote, found))}")
@@ -202,7 +208,7 @@ class Study:
         return self._predictors[model]
 
     def _check(self, model: str, known: list[str] | None = None) -> None:
-        """Refuse a name that is none of these, by default of the models."""
+        """Refuse a name that is not among `known`, by default the models."""
         known = known or self.models
         if model not in known:
             hint = nearest(model, known) or f"; expected {', '.join(map(quote, known))}"

@@ -10,7 +10,7 @@ from regfold.config import yaml_file
 from regfold.errors import RegfoldError
 
 READS = "c.yaml, line 1: epochs: YAML reads"
-INSIDE = "an alias stands inside of what it stands for; expected values"
+INSIDE = "an alias refers to what contains it; expected values"
 DIGITS = "expected plain decimal digits, or a text in quotes"
 REFUSED = {
     # Keys that are given twice, at every level, the lines of both.

@@ -392,7 +392,7 @@ def test_classes_are_sorted_by_number_or_as_text():
 
 def test_a_class_of_one_row_is_noted():
     assert with_target(["a", "a", "b"])["notes"] == [
-        "t.csv: column 'y': the class 'b' has one row only: it is never both learned and tested"
+        "t.csv: column 'y': the class 'b' has one row only: no fold both trains on it and tests it"
     ]
 
 

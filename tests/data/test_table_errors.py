@@ -107,14 +107,14 @@ TEXT_FILES = [
         "not UTF-8",
         b"x,y\n1,a\n2,b\xe4\n",
         {},
-        "t.csv: column 'y', row 1: is not UTF-8; if 'bä' is what stands there, set data.encoding: cp1252; "
+        "t.csv: column 'y', row 1: is not UTF-8; if 'bä' is the right text, set data.encoding: cp1252; "
         "otherwise save the table as UTF-8",
     ),
     (
         "header not UTF-8",
         b"x\xe4,y\n1,a\n2,b\n",
         {},
-        "t.csv: the header is not UTF-8; if 'xä' is what stands there, set data.encoding: cp1252; otherwise "
+        "t.csv: the header is not UTF-8; if 'xä' is the right text, set data.encoding: cp1252; otherwise "
         "save the table as UTF-8",
     ),
     (
@@ -141,7 +141,7 @@ TEXT_FILES = [
         "either separator",
         csv("a;x,y", "1;2,3", "4;5,6"),
         {},
-        "t.csv: its cells may be separated by ',' or ';': each cuts the first rows evenly; set "
+        "t.csv: its cells may be separated by ',' or ';': each splits the first rows evenly; set "
         "data.separator to the one that is right",
     ),
     (
@@ -356,7 +356,7 @@ TEXT_FILES = [
         "data.exclude, in data.id, or explicitly in data.categorical",
     ),
     (
-        "numbers with a slip",
+        "numbers with a typo",
         csv("x,y", *(f"{i},{i % 2}" for i in range(300)), "n/a,1"),
         {},
         "t.csv: column 'x', row 300: 'n/a' is not a number, but most cells are; if it means missing, "
@@ -788,17 +788,17 @@ PATHS = [
     (
         "no gzip",
         "bad.csv.gz",
-        "bad.csv.gz: cannot be read: Not a gzipped file (b'x,'); expected a whole file",
+        "bad.csv.gz: cannot be read: Not a gzipped file (b'x,'); expected a complete file",
     ),
     (
         "half a gzip",
         "half.csv.gz",
-        "half.csv.gz: cannot be read: Truncated compressed stream; expected a whole file",
+        "half.csv.gz: cannot be read: Truncated compressed stream; expected a complete file",
     ),
     (
         "damaged gzip",
         "damaged.csv.gz",
-        "damaged.csv.gz: cannot be read: zlib inflate failed: incorrect data check; expected a whole file",
+        "damaged.csv.gz: cannot be read: zlib inflate failed: incorrect data check; expected a complete file",
     ),
     (
         "unknown scikit-learn table",

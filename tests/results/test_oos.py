@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from regfold.data.write_text import write_csv
 from regfold.errors import RegfoldError
+from regfold.formatting import first_few
 from regfold.results import oos
 from small_study import Study
 
@@ -117,10 +118,8 @@ def test_predictions_of_other_rows_are_refused(drawn, data):
         if rows:
             with pytest.raises(RegfoldError) as error:
                 oos.merge(prepared, predictions | {key: (changed, values)})
-            more = f" and {len(rows) - 10} more" if len(rows) > 10 else ""
-            assert str(error.value) == (
-                f"{where}row {', '.join(rows[:10])}{more}: predicted from other cells than the table has"
-            )
+            named = f"{where}row {first_few(rows, 10)}"
+            assert str(error.value) == f"{named}: predicted from other contents than the table has now"
     predictions.pop(key)
     with pytest.raises(RegfoldError) as error:
         oos.merge(prepared, predictions)

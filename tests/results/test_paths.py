@@ -268,7 +268,7 @@ def test_time_allows_no_bootstrap(tmp_path):
         path, found, metrics.compared(metrics.of("regression")), np.ones(1), np.arange(90), split
     )
     assert result["rmse_corrected"] is None and result["rmse_low"] is None and result["rmse_tt"] is not None
-    assert result["interval"] == "the rows of time splits cannot be drawn anew, as BBC-CV does"
+    assert result["interval"] == "BBC-CV cannot resample the rows of time splits"
 
 
 def test_a_lost_fold_leaves_no_score(tmp_path):

@@ -60,7 +60,7 @@ def names(study):
 def test_results_that_are_right_are_said_to_be(study):
     repeats = study.config["split"]["repeats"]
     assert verify(study.config, Path("results")) == (
-        f"verified: {12 * repeats} out-of-sample lines and {3 * repeats} cells are what t.csv says"
+        f"verified: {12 * repeats} out-of-sample lines and {3 * repeats} cells agree with t.csv"
     )
 
 
@@ -156,7 +156,7 @@ def test_a_changed_table_is_found(study):
     said = problem(study)
     assert "made from other rows, columns or levels than the table has now; run again" in said
     last = "'p11'" if study.schema["id"] else "'11'"
-    assert f"/predictions.npz: {names(study).split()[0]} {last}: predicted from other cells than" in said
+    assert f"/predictions.npz: {names(study).split()[0]} {last}: predicted from other contents than" in said
     Path("t.csv").write_text("\n".join(text.splitlines()[:-1]) + "\n")
     assert problem(study) == "t.csv: 11 rows, but the results are of 12; run snakemake again"
     Path("t.csv").unlink()
@@ -268,7 +268,7 @@ def test_predictions_of_other_rows_are_found_though_all_digests_of_files_match(s
     # Canonical order is that of ids as text.
     order = sorted(range(12), key=name.format) if study.schema["id"] else range(12)
     rows = [f"'{name.format(order[i])}'" for i in tested[(changed != digests).any(axis=1)]]
-    said = f"{what} {', '.join(rows)}: predicted from other cells than the table has"
+    said = f"{what} {', '.join(rows)}: predicted from other contents than the table has now"
     assert problem(study) == f"{folder / 'predictions.npz'}: {said}"
     with pytest.raises(RegfoldError, match=f"^repeat 1, fold 2: {what} {rows[0]}"):
         study.merge()

@@ -370,7 +370,7 @@ REFUSED_FILES = {
     HEAD + "0,1,²\n": "f.csv, line 2: fold '²'; expected a whole number from 1",
     HEAD + "0,1,1\n0,3,1\n": "f.csv: repeat 2 tests no row; expected repeats from 1 without a gap",
     HEAD + "0,999999,1\n": "f.csv: repeat 1 tests no row; expected repeats from 1 without a gap",
-    HEAD + "0,1,2\n1,1,2\n2,1,2\n": "f.csv: repeat 1, fold 2 tests all rows; none is left to learn from",
+    HEAD + "0,1,2\n1,1,2\n2,1,2\n": "f.csv: repeat 1, fold 2 tests all rows; expected some rows to train on",
 }
 
 

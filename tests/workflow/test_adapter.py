@@ -110,7 +110,7 @@ def ask(made: SimpleNamespace) -> dict:
     answers["limit"] = adapter.limit(made, "gpu", 2)
     answers["lift_rate_limit"] = adapter.lift_rate_limit(made)
     answers["quieten"] = adapter.quieten(made)
-    adapter.speak_again()
+    adapter.end_quiet()
     answers["is_recorded"] = adapter.is_recorded(made, "a.txt")
     answers["hand_over"] = adapter.hand_over(made, lambda snakemake: False)
     answers["force"] = adapter.force(made, "a.txt")
@@ -236,7 +236,7 @@ def test_the_terminal_of_a_local_run_has_its_own_lines_and_the_log_file_all(
     snakemake_logger.info("a job")
     adapter.say("a line")
     snakemake_logger.error("an error")
-    adapter.speak_again()
+    adapter.end_quiet()
     snakemake_logger.info("at last")
     assert stream.getvalue().splitlines() == said
     handlers[1].close()
@@ -278,7 +278,7 @@ def test_a_run_without_any_of_it_has_the_same_results(tmp_path):
     ],
 )
 def test_where_workers_are_of_use(made, gpus, expected):
-    assert local_jobs.workers_of_use(made, gpus) == expected
+    assert local_jobs.run_workers(made, gpus) == expected
 
 
 @pytest.mark.parametrize(
@@ -298,7 +298,7 @@ def test_where_workers_are_of_use(made, gpus, expected):
 def test_a_group_of_a_clusters_jobs_has_workers_once_a_job_asks(made, targets, expected, monkeypatch):
     monkeypatch.setenv("REGFOLD_GPUS", "none")
     made.dag_settings.target_jobs = [SimpleNamespace(rulename=rule) for rule in targets]
-    assert local_jobs.workers_of_group(made) == expected
+    assert local_jobs.group_workers(made) == expected
     started = []
     monkeypatch.setattr(
         workers.Workers, "_start", lambda self, kinds: started.append(kinds) or self.servers.append(1)

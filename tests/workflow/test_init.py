@@ -142,7 +142,7 @@ def test_a_real_run_writes_it_into_an_empty_folder_and_never_again():
     assert "separated by ';', decimal comma" in text
     code, said = snakemake("init", "--config", "table=t.csv", "target=y")
     assert code != 0
-    assert "config.yaml: is there already and stays as it is" in said
+    assert "config.yaml: exists already and is not changed" in said
     code, said = snakemake("--config", "table=t.csv", "target=y")
     assert code != 0
     assert "--config table: unknown key; expected it with the target init alone" in said

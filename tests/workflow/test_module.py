@@ -52,7 +52,7 @@ def test_the_outer_workflow_makes_the_table_and_reads_the_result():
     code, said = snakemake("study_plan", "study_verify")
     assert code == 0, said
     assert "regfold: 4 kept; 0 predicts again; 0 resumes; 0 trains" in said
-    assert "regfold: verified: 80 out-of-sample lines and 4 cells are what table.csv says" in said
+    assert "regfold: verified: 80 out-of-sample lines and 4 cells agree with table.csv" in said
     # Copied without Snakemake's records, a cell is compared by what it says of itself.
     Path(".snakemake").rename("records")
     assert "study_train_fold" not in snakemake("--dry-run")[1]

@@ -61,7 +61,7 @@ def test_the_lock_of_a_killed_run_is_removed(capsys):
     Run().tell()
     assert kept() == []
     assert capsys.readouterr().err == (
-        "regfold: the last run was killed; its lock is removed, and what it left goes on\n"
+        "regfold: the last run was killed; its lock is removed, and this run continues its work\n"
     )
 
 

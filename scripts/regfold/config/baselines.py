@@ -1,6 +1,6 @@
 """The names of the baselines: scikit-learn's estimators that are fitted on the same folds as the networks."""
 
-# The name in oos/, scores.csv and so on -> the name in config.yaml.
+# The name in the results (oos/, scores.csv, ...) -> the name in config.yaml.
 NAMES = {"baseline_linear": "linear", "baseline_boosting": "boosting"}
 
 
@@ -10,5 +10,5 @@ def of(config: dict) -> list[str]:
 
 
 def predictors(config: dict) -> list[str]:
-    """All that is cross-validated: the models, then the baselines."""
+    """The names of everything that is cross-validated: the models, then the baselines."""
     return [*config["models"], *of(config)]

@@ -1,4 +1,4 @@
-"""Functions of the user's own, given as FILE.py:FUNCTION."""
+"""User-defined functions, given as FILE.py:FUNCTION."""
 
 import importlib.util
 import re
@@ -10,15 +10,19 @@ from regfold.errors import RegfoldError, quote
 
 
 def load(named: str, where: str) -> Callable:
-    """The function; `where` is the key that names it.
+    """Run the file and return its function.
+
+    Args:
+        named: FILE.py:FUNCTION.
+        where: the key that names it, for messages.
 
     Raises:
-        RegfoldError: if the file cannot be run or has no such function.
+        RegfoldError: if the file fails or has no such function.
     """
     file, _, name = named.rpartition(":")
     specification = importlib.util.spec_from_file_location(f"regfold_build_{Path(file).stem}", file)
     module = importlib.util.module_from_spec(specification)
-    # As an import does: dataclasses, for one, look their module up there while it runs.
+    # As `import` does: dataclasses, for example, look up their module while it runs.
     sys.modules[specification.name] = module
     try:
         specification.loader.exec_module(module)
@@ -29,6 +33,6 @@ def load(named: str, where: str) -> Callable:
 
 
 def on_one_line(error: BaseException) -> str:
-    """What went wrong in a function of the user's, for a message."""
+    """An exception of a user-defined function, for a message: its type and text, without colours."""
     text = " ".join(re.sub(r"\x1b\[[0-9;]*m", "", str(error)).split())[:300]
     return f"{type(error).__name__}: {text}"

@@ -1,4 +1,4 @@
-"""The headline of the list `metrics`: by it strengths are chosen, and models ranked and compared."""
+"""The headline: the first entry of `metrics`, which chooses strengths and ranks and compares models."""
 
 from collections.abc import Sequence
 
@@ -6,9 +6,9 @@ RMSES = ("rmse", "rmse_standardized")
 
 
 def other_than_rmse(chosen: Sequence[str]) -> list[str]:
-    """The first metric of the list, unless it is an RMSE, which decides where nothing is said.
+    """The headline, in a list; empty where that is an RMSE, the default.
 
     Args:
-        chosen: the config's list.
+        chosen: the config's list `metrics`.
     """
     return [name for name in chosen[:1] if name not in RMSES]

@@ -7,12 +7,12 @@ OF_TASK = {"classification": CLASSIFICATION, "regression": REGRESSION}
 
 
 def resolve(loss: str, task: str) -> str:
-    """The loss that is meant, also where it is `auto`: the first one of the task."""
+    """The loss by name; for `auto` the first one of the task."""
     return OF_TASK[task][0] if loss == AUTO else loss
 
 
 def conflict(loss: str, task: str) -> str:
-    """What a loss needs that a task has not, and what the task allows; empty where they fit together."""
+    """Why a loss does not suit a task, and which losses do; empty where it does."""
     if loss == AUTO or loss in OF_TASK[task]:
         return ""
     needs = "classes" if task == "regression" else "numbers"
@@ -21,7 +21,7 @@ def conflict(loss: str, task: str) -> str:
 
 
 def output_activation(loss: str) -> str:
-    """The activation of a network's outputs: probabilities, numbers, or for counts positive numbers."""
+    """The activation of the output layer: for probabilities, numbers, or positive numbers (counts)."""
     if loss in CLASSIFICATION:
         return "softmax"
     return "exponential" if loss == "poisson" else "linear"

@@ -1,20 +1,20 @@
-"""How messages about config.yaml put things: keys, values, and what the schema allows, in words."""
+"""The parts of messages about config.yaml: keys, values, and what the schema allows."""
 
 from regfold.errors import quote
 
 
 def prefix(where: str) -> str:
-    """How a message begins at a dotted key; at the top level with nothing."""
+    """The beginning of a message about a dotted key; empty at the top level."""
     return f"{where}: " if where else ""
 
 
 def join(where: str, key: str) -> str:
-    """The dotted key of `key` inside `where`, on one line whatever the key is."""
+    """The dotted key of `key` inside `where`, on one line even if the key is not."""
     return f"{where}.{quote(key)[1:-1]}" if where else quote(key)[1:-1]
 
 
 def show(value: object) -> str:
-    """A value as a user would write it in YAML; lists and mappings by their kind alone."""
+    """A value as a user would write it in YAML; of lists and mappings only the kind."""
     if value is None or isinstance(value, bool):
         return {None: "null", True: "true", False: "false"}[value]
     if type(value) in (int, float):
@@ -24,7 +24,7 @@ def show(value: object) -> str:
 
 
 def listed(words: list[str], last: str) -> str:
-    """`a, b and c`, with `last` for the last comma."""
+    """`a, b and c`, where `last` ("and", "or") stands before the last word."""
     return f" {last} ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
 
 

@@ -64,7 +64,7 @@ def options(name: str) -> tuple[str, ...]:
 
 
 def conflict(optimizer: dict) -> tuple[str, str] | None:
-    """The first option that this optimizer does not take, or that Keras would refuse or ignore.
+    """The first option that the optimizer does not take, or that Keras would refuse or ignore.
 
     Args:
         optimizer: {"name": ..., option: value}, each value within the schema's limits.
@@ -88,19 +88,19 @@ def conflict(optimizer: dict) -> tuple[str, str] | None:
     return None
 
 
-# Optimizers whose step in one weight looks at other weights.
+# Optimizers whose update of one weight depends on other weights.
 NOT_ELEMENTWISE = ("adafactor", "lamb", "muon")
 
 
 def not_elementwise(optimizer: dict) -> str:
-    """What of a resolved optimizer looks at several weights at once; empty where nothing does."""
+    """What makes a resolved optimizer's update of a weight depend on other weights; empty if nothing does."""
     if optimizer["name"] in NOT_ELEMENTWISE:
         return f"the optimizer {optimizer['name']}"
     return next((name for name in ("clipnorm", "global_clipnorm") if optimizer.get(name) is not None), "")
 
 
 def allows_proximal(optimizer: dict) -> bool:
-    """Whether a proximal step can follow the step of a resolved optimizer: its scale is known then."""
+    """Whether a proximal step can follow the step of a resolved optimizer, whose step sizes must be known."""
     if any(optimizer.get(option) is not None for option in COMMON) or optimizer.get("amsgrad"):
         return False
     return optimizer["name"] in ("adam", "adamw") or (

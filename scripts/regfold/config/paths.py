@@ -1,4 +1,4 @@
-"""The files that config.yaml names: are they there, and are they what they should be."""
+"""Checks of the files that config.yaml names."""
 
 import ast
 from collections.abc import Sequence
@@ -14,7 +14,16 @@ SKLEARN_TABLES = ("iris", "wine", "breast_cancer", "digits", "diabetes", "linner
 
 
 def check_table(path: str, where: str = "data.path", *, exists: bool = True) -> None:
-    """Check that a key, `where`, names a table: a file, or one of scikit-learn's; see `check_input`."""
+    """Check that a path names a table: a file, or one of scikit-learn's.
+
+    Args:
+        path: the path, or sklearn:NAME.
+        where: the key that names it, for messages.
+        exists: whether the file must exist already, since no rule makes it.
+
+    Raises:
+        RegfoldError: if it does not.
+    """
     kind, _, name = path.partition(":")
     if kind == "sklearn":
         if name not in SKLEARN_TABLES:
@@ -32,7 +41,7 @@ def check_table(path: str, where: str = "data.path", *, exists: bool = True) -> 
 
 
 def check_input(path: str, where: str, *, exists: bool = True) -> None:
-    """Check that Snakemake can take a file as a rule's input, and, where it must, that it exists."""
+    """Check that a file can be the input of a rule and, if `exists`, that it is there; see `check_table`."""
     if set(path) & set("{}"):
         what = "has braces, which Snakemake takes for a wildcard"
         raise RegfoldError(f"{where}: {quote(path)} {what}; expected a path without")
@@ -41,7 +50,7 @@ def check_input(path: str, where: str, *, exists: bool = True) -> None:
 
 
 def check_file(path: str, where: str) -> None:
-    """Check that a file is there; `where` is the key that names it."""
+    """Check that a file is there; `where` is the key that names it, for messages."""
     file = Path(path)
     try:
         is_folder, is_file, has_folder = file.is_dir(), file.is_file(), file.parent.is_dir()
@@ -56,7 +65,7 @@ def check_file(path: str, where: str) -> None:
 
 
 def check_function(named: str, where: str, arguments: Sequence[str]) -> None:
-    """Check that FILE.py:FUNCTION is there and takes the arguments, without running the file."""
+    """Check that FILE.py:FUNCTION exists and takes these positional arguments, without running the file."""
     path, _, name = named.rpartition(":")
     if not path.endswith(".py") or not name.isidentifier():
         raise RegfoldError(f"{where}: found {quote(named)}; expected FILE.py:FUNCTION")

@@ -1,6 +1,7 @@
-"""config.yaml: check everything that can be seen without the table, and fill in what was left out."""
+"""config.yaml: check everything that can be checked without the table, and fill in the defaults."""
 
 import copy
+from collections.abc import Iterable
 
 from regfold.config import baselines, losses, metrics, optimizers, schema, strengths
 from regfold.config.messages import listed
@@ -11,7 +12,7 @@ from regfold.errors import RegfoldError, quote
 BUILD_ARGUMENTS = ("n_features", "n_outputs", "output_activation", "regularizers")
 SCHEDULE_OPTIONS = {"constant": (), "cosine": ("final",), "exponential": ("decay_rate",)}
 
-# What Windows takes for a device, whatever stands behind the first dot.
+# Names that Windows reserves for devices, with any extension.
 DEVICES = {
     "CON",
     "PRN",
@@ -27,12 +28,12 @@ def resolve(raw: dict, source: str = "config.yaml", *, inputs_exist: bool = True
     Args:
         raw: the config as YAML gave it; it is not changed.
         source: the file's name, for messages.
-        inputs_exist: whether table and split file must be there already, since no rule makes them.
+        inputs_exist: whether table and split file must exist already, since no rule makes them.
 
     Returns:
-        a new, JSON-serialisable dictionary: `data`, `split`, `compare`, `predict`, `report`, `metrics`,
-        `new_data`, `baselines`, and `models` with `select`, `refit`, `network`, `training` and `penalty` for
-        each; every key is there. To resolve it once more changes nothing.
+        a new, JSON-serializable dictionary with every key: `data`, `split`, `compare`, `predict`, `report`,
+        `metrics`, `new_data`, `baselines`, and `models` with `select`, `refit`, `network`, `training` and
+        `penalty` for each. Resolving it once more changes nothing.
 
     Raises:
         RegfoldError: at the first problem: unknown keys, then single values, both in the config's order, then
@@ -60,25 +61,12 @@ def _resolve(raw: dict, inputs_exist: bool) -> dict:
         _check_section(given.get(section, {}), section)
     models = {}
     for name, own in given["models"].items():
-        twin = next((other for other in models if other.lower() == name.lower()), None)
-        if twin is not None:
-            raise RegfoldError(
-                f"models.{name}: differs from {quote(twin)} in upper and lower case only, which file names "
-                "may ignore; expected another name"
-            )
-        if name.lower() in baselines.NAMES:
-            raise RegfoldError(
-                f"models.{name}: is the name of a baseline; expected another name, or the list baselines"
-            )
-        if name.endswith(".") or name.partition(".")[0].upper() in DEVICES:
-            raise RegfoldError(
-                f"models.{name}: Windows cannot write files of this name; expected another name"
-            )
+        _check_name(name, models)
         models[name] = copy.deepcopy(_model(given, own, name))
         _check_model(models[name], own, name, data)
-    compare = schema.defaults(keys["compare"]) | given.get("compare", {})
-    predict = schema.defaults(keys["predict"]) | given.get("predict", {})
-    report = schema.defaults(keys["report"]) | given.get("report", {})
+    sections = {
+        name: schema.defaults(keys[name]) | given.get(name, {}) for name in ("compare", "predict", "report")
+    }
     named = [*given.get("metrics", keys["metrics"]["default"])]
     metrics.check(named, weighted=data["weight"] is not None)
     nested = next((name for name, model in models.items() if model["select"] == "nested"), None)
@@ -93,9 +81,7 @@ def _resolve(raw: dict, inputs_exist: bool) -> dict:
     return {
         "data": data,
         "split": split,
-        "compare": compare,
-        "predict": predict,
-        "report": report,
+        **sections,
         "metrics": named,
         "new_data": new_data,
         "baselines": [*given.get("baselines", keys["baselines"]["default"])],
@@ -103,8 +89,24 @@ def _resolve(raw: dict, inputs_exist: bool) -> dict:
     }
 
 
+def _check_name(name: str, others: Iterable[str]) -> None:
+    """Check that files of a model's name can exist on every system, beside those of other models."""
+    twin = next((other for other in others if other.lower() == name.lower()), None)
+    if twin is not None:
+        raise RegfoldError(
+            f"models.{name}: differs from {quote(twin)} in upper and lower case only, which file names may "
+            "ignore; expected another name"
+        )
+    if name.lower() in baselines.NAMES:
+        raise RegfoldError(
+            f"models.{name}: is the name of a baseline; expected another name, or the list baselines"
+        )
+    if name.endswith(".") or name.partition(".")[0].upper() in DEVICES:
+        raise RegfoldError(f"models.{name}: Windows cannot write files of this name; expected another name")
+
+
 def _model(given: dict, own: dict, name: str) -> dict:
-    """A model's settings: the defaults, over them the common ones, over them its own."""
+    """A model's settings: its own, which override the common ones, which override the defaults."""
     rules = schema.load()["properties"]["models"]["additionalProperties"]["properties"]
     network, training, penalty = (schema.defaults(rules[key]) for key in ("network", "training", "penalty"))
     for key in ("network", "training"):
@@ -134,7 +136,7 @@ def _model(given: dict, own: dict, name: str) -> dict:
 
 
 def _named(value: str | dict) -> dict:
-    """An optimizer or a schedule as a mapping, also where its name alone is given."""
+    """An optimizer or a schedule as a mapping, even if only its name is given."""
     return {"name": value} if isinstance(value, str) else value
 
 
@@ -214,14 +216,14 @@ def _check_split(split: dict, data: dict, inputs_exist: bool) -> None:
 
 
 def _regression(data: dict) -> str:
-    """Why the task must be a regression; empty where it may be a classification."""
+    """Why the task must be a regression; empty if it may be a classification."""
     if data["task"] == "regression":
         return "data.task is regression"
     return "several targets are a regression" if len(data["target"]) > 1 else ""
 
 
 def _check_section(section: dict, where: str) -> None:
-    """Check what a network or training section says, be it the common one or a model's own."""
+    """Check a network or training section, the common one or a model's."""
     if section.get("build") is not None:
         check_function(section["build"], f"{where}.build", BUILD_ARGUMENTS)
     if isinstance(section.get("optimizer"), dict) and (found := optimizers.conflict(section["optimizer"])):
@@ -255,7 +257,7 @@ def _check_model(model: dict, own: dict, name: str, data: dict) -> None:
 
 
 def _check_loss(loss: str, own: dict, name: str, data: dict) -> None:
-    """Check that a loss suits the task, where the config says which it is."""
+    """Check that a loss suits the task, if the config alone says which task it is."""
     task = "regression" if _regression(data) else data["task"]
     if task != "auto" and (found := losses.conflict(loss, task)):
         place = f"models.{name}.training" if "loss" in own.get("training", {}) else "training"
@@ -286,7 +288,7 @@ def _check_kernel(kernel: dict, where: str) -> None:
 
 
 def _check_path(model: dict, name: str) -> None:
-    """Check that a model's path, if it has one, can be trained side by side."""
+    """Check that the strengths of a model's path, if it has one, can be trained side by side."""
     path = strengths.path_of(model["penalty"])
     if path is None:
         if model["select"] != "min":
@@ -314,7 +316,7 @@ def _check_path(model: dict, name: str) -> None:
 
 
 def _check_proximal(model: dict, where: str) -> None:
-    """Check that a proximal step knows how the optimizer scales its own."""
+    """Check that the optimizer of a model with proximal steps is one whose step sizes are known."""
     kernel, optimizer = model["penalty"]["kernel"], model["training"]["optimizer"]
     if not kernel["proximal"] and not kernel["group"]:
         return

@@ -1,4 +1,4 @@
-"""Hold a value against the schema of config.yaml: keys, types, limits, and one-line messages about them."""
+"""Check values against the schema of config.yaml: keys, types and limits, with one-line messages."""
 
 import copy
 import difflib
@@ -24,7 +24,7 @@ KINDS = {dict: "object", list: "array", str: "string", bool: "boolean", type(Non
 
 @functools.cache
 def load() -> dict:
-    """The schema, each `$ref` replaced by what it names. Not to be changed by the caller."""
+    """The schema, with each `$ref` replaced by its definition. The caller must not change it."""
     schema = yaml.load(SCHEMA.read_bytes(), getattr(yaml, "CSafeLoader", yaml.SafeLoader))
     definitions = schema.pop("$defs")
 
@@ -41,7 +41,7 @@ def load() -> dict:
 
 
 def defaults(schema: dict) -> dict:
-    """The default of every key of a mapping, in the schema's order; a mapping's own keys inside it."""
+    """The default of every key of a mapping, in the schema's order; nested mappings included."""
     return {
         key: defaults(leaf) if "properties" in leaf else copy.deepcopy(leaf["default"])
         for key, leaf in schema["properties"].items()
@@ -53,10 +53,10 @@ def check_keys(value: object, schema: dict, where: str = "", place: str = "") ->
     """Refuse keys that the schema does not know, at every level of a config.
 
     Args:
-        value: what the config holds there.
-        schema: what the schema says of it.
-        where: its dotted key, for the message.
-        place: the same with NAME for the name of a model.
+        value: a part of the config.
+        schema: the part of the schema for it.
+        where: its dotted key, for messages.
+        place: the same with NAME in place of a model's name.
 
     Raises:
         RegfoldError: at the first such key; it says which key was probably meant.
@@ -77,7 +77,7 @@ def check_keys(value: object, schema: dict, where: str = "", place: str = "") ->
 
 
 def _meant(key: str, known: dict, where: str, place: str) -> str:
-    """Which key was probably meant by an unknown one: one beside it, or the same one at another place."""
+    """Which key was probably meant by an unknown one: a similar one, or the same one in another section."""
     places = {}
     for name, parent in _places(load(), ""):
         places.setdefault(name, []).append(parent)
@@ -108,18 +108,18 @@ def _places(schema: dict, place: str) -> Iterator[tuple[str, str]]:
 
 
 def check(given: object, schema: dict, where: str = "") -> object:
-    """Check a value whose keys are known, and turn text such as "1e-4" into numbers where numbers belong.
+    """Check types and limits, and turn text such as "1e-4" into numbers where numbers are expected.
 
     Args:
-        given: what the config holds there. A section without content counts as an empty mapping.
-        schema: what the schema says of it.
-        where: its dotted key, for the message.
+        given: a part of the config whose keys are known. An empty section counts as an empty mapping.
+        schema: the part of the schema for it.
+        where: its dotted key, for messages.
 
     Returns:
         a new value: integers as int, other numbers as float, keys in the schema's order, no defaults added.
 
     Raises:
-        RegfoldError: at the first value, in the config's order, that is not what the schema says.
+        RegfoldError: at the first value, in the config's order, that the schema does not allow.
     """
     if given is None and schema.get("type") == "object":
         given = {}
@@ -171,7 +171,7 @@ def _as_number(value: object, schema: dict) -> object:
 
 
 def _is_of(value: object, schema: dict) -> bool:
-    """Whether a value is of a type that the schema allows. Booleans, NaN and infinity are no numbers."""
+    """Whether a value is of a type that the schema allows. Booleans, NaN and infinity are not numbers."""
     kinds = types(schema)
     if type(value) is int:
         return "integer" in kinds or "number" in kinds
@@ -181,7 +181,7 @@ def _is_of(value: object, schema: dict) -> bool:
 
 
 def _wrong(given: object, value: object, schema: dict) -> str:
-    """What is wrong with a value, `given` being how the config has it, and what is expected."""
+    """What is wrong with a value (in the config: `given`), and what is expected."""
     if type(value) in (int, float):
         alternatives = schema.get("anyOf", [schema])
         schema = next((one for one in alternatives if {"integer", "number"} & set(types(one))), schema)
@@ -196,7 +196,7 @@ def _wrong(given: object, value: object, schema: dict) -> str:
 
 
 def branch(schema: dict, value: object) -> dict | None:
-    """Of a schema with alternatives the one for this kind of value, or None."""
+    """The alternative of a schema for this type of value, or None; the schema itself if it has none."""
     if "anyOf" not in schema:
         return schema
     return next((one for one in schema["anyOf"] if _is_of(value, one)), None)

@@ -1,6 +1,6 @@
-"""The values of split.method, and what they have in common; splits/splitters.py has their rules."""
+"""The values of split.method and their groups; splits/splitters.py has their rules."""
 
-# What each is called in the report.
+# The name of each in the report.
 METHODS = {
     "kfold": "cross-validation",
     "stratified": "stratified cross-validation",
@@ -15,7 +15,7 @@ GROUPED = ("group", "stratified_group")
 STRATIFIED = ("stratified", "stratified_group")
 # Those that need split.column.
 WITH_COLUMN = (*GROUPED, "time", "column")
-# Why a method is never repeated.
+# Methods that are never repeated, and why.
 SINGLE = {
     "time": "time runs in one order only",
     "column": "the column fixes the folds",

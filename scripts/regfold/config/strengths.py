@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from regfold.errors import RegfoldError
 
-# Digits of a strength on a path: the last bit of a power differs between machines.
+# Significant digits of a strength on a path, since the last bit of a power differs between machines.
 DIGITS = 6
 
 
@@ -14,8 +14,8 @@ class Path:
     """The path of a model.
 
     Attributes:
-        name: what varies, as a dotted key of the penalty section: kernel.l2, dropout, ...
-        strengths: in the order of the config, all different.
+        name: the setting that varies, as a dotted key of the penalty section: kernel.l2, dropout, ...
+        strengths: its values, in the order of the config, all different.
     """
 
     name: str
@@ -23,17 +23,17 @@ class Path:
 
 
 def path_of(penalty: dict) -> Path | None:
-    """The path in a model's resolved penalty section; None where every strength is one number."""
+    """The path in a model's resolved penalty section; None if every strength is one number."""
     return next((Path(name, value) for name, value in _leaves(penalty) if isinstance(value, list)), None)
 
 
 def selects(config: dict) -> dict[str, str]:
-    """model -> how a strength is chosen, of a resolved config's models that have a path."""
+    """model -> its `select`, for the models of a resolved config that have a path."""
     return {name: model["select"] for name, model in config["models"].items() if path_of(model["penalty"])}
 
 
 def at(penalty: dict, strengths: float | list[float]) -> dict:
-    """A resolved penalty section with one or some of its path's strengths in the place of the path."""
+    """A resolved penalty section in which one strength, or some, of its path replace the path."""
     return _with(penalty, path_of(penalty).name, strengths)
 
 
@@ -49,10 +49,10 @@ def norms(penalty: dict, part: str) -> tuple[float, float]:
 
 
 def expand(penalty: dict, where: str) -> dict:
-    """A penalty section in which `{path: ...}` is the list of strengths that it stands for.
+    """A penalty section in which `{path: ...}` is replaced by its list of strengths.
 
     Raises:
-        RegfoldError: if a path is not one, or if there are two.
+        RegfoldError: if the limits of a path do not make one, or there are two paths.
     """
     found = [name for name, value in _leaves(penalty) if isinstance(value, dict | list)]
     if len(found) > 1:
@@ -68,7 +68,7 @@ def expand(penalty: dict, where: str) -> dict:
 
 
 def _with(penalty: dict, name: str, value: float | list[float]) -> dict:
-    """A penalty section with another value of a setting, given by its dotted key."""
+    """A penalty section with another value of the setting at a dotted key."""
     part, _, key = name.rpartition(".")
     return penalty | ({part: penalty[part] | {key: value}} if part else {key: value})
 
@@ -87,7 +87,7 @@ def _geometric(from_: float, to_: float, steps_: int, where: str) -> list[float]
 
 
 def _leaves(penalty: dict) -> Iterator[tuple[str, object]]:
-    """The dotted key and the value of every setting; `{path: ...}` is a value."""
+    """The dotted key and the value of every setting; `{path: ...}` counts as a value."""
     for part, value in penalty.items():
         if isinstance(value, dict) and "path" not in value:
             yield from ((f"{part}.{key}", leaf) for key, leaf in value.items())

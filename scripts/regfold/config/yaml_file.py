@@ -1,4 +1,4 @@
-"""A config file as it is written: what YAML cannot read, or would take for something else without a word."""
+"""A config file as text: what YAML cannot read, or would silently read as something else."""
 
 import json
 import re
@@ -10,22 +10,22 @@ import yaml
 from regfold.config.messages import join, prefix
 from regfold.errors import RegfoldError, quote
 
-# Python reads no longer ones from text without being asked to.
+# Python's own limit of the digits of an integer in text.
 MOST_DIGITS = 4300
 PLAIN_INTEGER = re.compile(r"[+-]?(0|[1-9][0-9]*)")
 
 
 def check(path: str) -> None:
-    """Hold a config file against what YAML makes of it, at every level.
+    """Check a config file for mistakes that are lost once YAML is read, at every level.
 
     Raises:
-        RegfoldError: if it cannot be read, a key is given twice in one mapping, an alias stands inside of
-            what it stands for, or a number is not in plain decimal digits (to YAML 1.1, 1:30 is 90 and 010
+        RegfoldError: if it cannot be read, a key is given twice in one mapping, an alias refers to a node
+            that contains it, or a number is not in plain decimal digits (in YAML 1.1, 1:30 is 90 and 010
             is 8).
     """
     try:
         text = Path(path).read_text(encoding="utf-8")
-        root = yaml.compose(text, yaml.SafeLoader)  # the one in C crashes where nesting is very deep
+        root = yaml.compose(text, yaml.SafeLoader)  # the C loader crashes on very deep nesting
     except OSError as error:
         raise RegfoldError(f"{path}: cannot be read: {error.strerror}") from None
     except UnicodeDecodeError:
@@ -41,7 +41,7 @@ def check(path: str) -> None:
 
 
 def _is_json(text: str) -> bool:
-    """Snakemake reads a config as JSON if it can, where tabs may stand that YAML does not allow."""
+    """Whether a text is JSON, as which Snakemake reads a config first: it may hold tabs, unlike YAML."""
     try:
         json.loads(text)
     except (ValueError, RecursionError):
@@ -56,14 +56,14 @@ def _place(error: yaml.YAMLError) -> str:
 
 
 def _problems(root: yaml.Node | None) -> Iterator[tuple[str, str]]:
-    """Lines, and what is wrong there, in the file's order; a node with several aliases is looked at once."""
+    """(line, problem) in the file's order; a node with several aliases is visited once."""
     done, inside, waiting = set(), set(), [(root, "", False)] if root else []
     while waiting:
         node, where, is_end = waiting.pop()
         if is_end:
             inside.remove(node)
         elif node in inside:
-            yield _line(node), f"{prefix(where)}an alias stands inside of what it stands for; expected values"
+            yield _line(node), f"{prefix(where)}an alias refers to what contains it; expected values"
         elif node not in done:
             done.add(node)
             inside.add(node)

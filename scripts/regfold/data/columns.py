@@ -11,17 +11,18 @@ import pyarrow.compute as pc
 
 from regfold.data.decimals import DECIMAL, first, first_text, is_grouped, numbers
 from regfold.data.notes import Note
-from regfold.data.table import Table, check_finite
+from regfold.data.table import MOST_NAMED, Table, check_finite
 from regfold.errors import RegfoldError, quote
+from regfold.formatting import first_few
 
-# A column of text with more levels than this, and more than half as many as rows, is taken for names.
+# A column of text with more levels than this, and more than half as many as rows, is refused as names.
 MOST_LEVELS = 200
 NUMBER = re.compile(DECIMAL["."], re.ASCII)
 # ISO dates, times, and both.
 _DATE = r"\d{4}-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])"
 _TIME = r"([01]\d|2[0-3]):[0-5]\d(:[0-5]\d([.,]\d+)?)?"
 DATE_OR_TIME = rf"^({_DATE}([T ]{_TIME} ?(Z|[+-]\d\d(:?\d\d)?)?)?|{_TIME})$"
-# How other programs spell a missing value, in small letters.
+# How other programs write a missing value, in lower case.
 DOUBTFUL = {"nan", "n/a", "#n/a", "na", "<na>", "nat", "null", "none", "-", "?"}
 
 
@@ -32,11 +33,11 @@ class Column:
     Args:
         name: the column's name.
         kind: numeric or categorical.
-        levels: categorical: the levels' texts in order, None (missing) last where it occurs; numeric: None.
+        levels: categorical: the levels' texts in order, None (missing) last if it occurs; numeric: None.
         values: numeric: float32 (n,), NaN where missing; categorical: int32 (n,) positions in `levels`, -1
             for a level that is not among them.
         n_missing: the number of cells without a value.
-        date_of: the column of dates that the values were made of, see dates.py; None for all others.
+        date_of: the column of dates that the values were derived from, see dates.py; otherwise None.
     """
 
     name: str
@@ -53,7 +54,7 @@ class Column:
 
 
 def feature_names(table: Table, data: dict, split_column: str | None) -> tuple[list[str], dict[str, str]]:
-    """The columns that are features, and why each other column is none.
+    """The columns that are features, and for each other column why it is not one.
 
     Args:
         table: the table.
@@ -61,7 +62,8 @@ def feature_names(table: Table, data: dict, split_column: str | None) -> tuple[l
         split_column: split.column of the config.
 
     Raises:
-        RegfoldError: if the config names a column that does not exist or is not a feature, or none is left.
+        RegfoldError: if the config names a column that does not exist, lists one that is not a feature as
+            categorical or dates, or no feature is left.
     """
     reasons = {name: "the data frame's index" for name, kind in table.kinds.items() if kind == "index"}
     for key, names, reason in (
@@ -85,16 +87,13 @@ def feature_names(table: Table, data: dict, split_column: str | None) -> tuple[l
                 )
     features = [name for name in table.names if name not in reasons]
     if not features:
-        raise RegfoldError(
-            f"{table.path}: no feature column is left: "
-            + ", ".join(f"{quote(name)} ({reasons[name]})" for name in table.names[:8])
-            + (", ..." if len(table.names) > 8 else "")
-        )
+        named = first_few([f"{quote(name)} ({reasons[name]})" for name in table.names], MOST_NAMED)
+        raise RegfoldError(f"{table.path}: no feature column is left: {named}")
     return features, {name: reasons[name] for name in table.names if name in reasons}
 
 
 def read_column(table: Table, name: str, categorical: Collection[str] | None) -> tuple[Column, list[Note]]:
-    """Read one feature column, and say what a reader should know of it.
+    """Read one feature column, and return it with notes for the user.
 
     Args:
         table: the table.
@@ -103,7 +102,7 @@ def read_column(table: Table, name: str, categorical: Collection[str] | None) ->
             columns).
 
     Raises:
-        RegfoldError: if the column can be no feature as it is; it names the column, the row and the way out.
+        RegfoldError: if the column cannot be a feature as it is; it names column, row and remedy.
     """
     where = f"{table.path}: column {quote(name)}"
     values = table.values(name)
@@ -166,10 +165,10 @@ def read_categorical(name: str, values: pa.ChunkedArray, levels: list[str | None
 
 
 def sorted_labels(labels: Iterable[str]) -> list[str]:
-    """Distinct levels, classes or names of folds: those that are numbers by their value, then texts.
+    """Distinct levels, classes or names of folds in order: numbers by their value, then texts.
 
-    Equal numbers are in the order of their texts. Which of two labels comes first depends on these two alone,
-    so that a label that comes or goes never moves the others.
+    Equal numbers are ordered as texts. The order of two labels depends on these two alone, so that adding or
+    removing a label never reorders the others.
     """
 
     def place(label: str) -> tuple[bool, Decimal, str]:
@@ -180,7 +179,7 @@ def sorted_labels(labels: Iterable[str]) -> list[str]:
 
 
 def check_thousands(table: Table, name: str, values: pa.ChunkedArray) -> None:
-    """Refuse a column of a text file in which most cells are numbers, and some have thousands separators.
+    """Refuse a column of a text file if most of its cells are numbers and some have thousands separators.
 
     Raises:
         RegfoldError: it names the column and the row.
@@ -203,12 +202,12 @@ def hold_times(kind: str | None, labels: list[str]) -> bool:
 
 
 def doubtful(labels: Iterable[str]) -> list[str]:
-    """The levels or classes that other programs write for a missing value."""
+    """The levels or classes that other programs use for a missing value."""
     return [label for label in labels if label.lower() in DOUBTFUL]
 
 
 def exact(number: str) -> Decimal:
-    """The value of a text that is a number: float64 takes whole numbers beyond 2**53 for their neighbours."""
+    """The exact value of a text that is a number: float64 rounds whole numbers beyond 2**53."""
     try:
         return Decimal(number)
     except InvalidOperation:  # an exponent of 19 digits or more
@@ -216,26 +215,26 @@ def exact(number: str) -> Decimal:
 
 
 def share_of_numbers(labels: list[str], decimal: str) -> float:
-    """Which share of the texts reads as numbers."""
+    """The share of the texts that are numbers."""
     return pc.mean(pc.match_substring_regex(pa.array(labels, pa.string()), DECIMAL[decimal])).as_py()
 
 
 def _check_levels(table: Table, name: str, values: pa.ChunkedArray, levels: list[str]) -> list[Note]:
-    """Refuse a column of text that is most likely names, or numbers with a slip; else give notes."""
+    """Refuse a column of text that is most likely names, or numbers with a typo; else return notes."""
     where = f"{table.path}: column {quote(name)}"
     many = len(levels) > MOST_LEVELS and len(levels) > len(table) / 2
     if len(levels) > 2 and share_of_numbers(levels, table.decimal) > 0.5:
         row = first_text(values, table.decimal)
-        slip = f"{table.row(row)}: {table.cell(name, row)} is not a number"
+        typo = f"{table.row(row)}: {table.cell(name, row)} is not a number"
         if many:
             raise RegfoldError(
-                f"{where}, {slip}, but most cells are; if it means missing, add it to data.missing, or list "
+                f"{where}, {typo}, but most cells are; if it means missing, add it to data.missing, or list "
                 "the column in data.categorical or data.exclude"
             )
         return [
             Note(
                 name,
-                f"is categorical with {len(levels)} levels, though most of them are numbers: {slip}; if it "
+                f"is categorical with {len(levels)} levels, though most of them are numbers: {typo}; if it "
                 "means missing, add it to data.missing",
                 "are categorical, though most of their levels are numbers; if the other levels mean missing, "
                 "add them to data.missing",
@@ -256,14 +255,14 @@ def _check_levels(table: Table, name: str, values: pa.ChunkedArray, levels: list
                 "columns in data.exclude",
             )
         ]
-    spoken = [
+    texts = [
         f"the level {quote(level)}; if it means missing, add it to data.missing" for level in doubtful(levels)
     ]
-    return [Note(name, f"has {level}", f"have {level}") for level in spoken]
+    return [Note(name, f"has {text}", f"have {text}") for text in texts]
 
 
 def _notes_on_numbers(table: Table, name: str, found: np.ndarray) -> list[Note]:
-    """What a reader should know of a numeric column: it loses values as float32, or only counts the rows."""
+    """Notes on a numeric column that loses values as float32, or that only counts the rows."""
     sample = found[np.linspace(0, len(found) - 1, min(len(found), 10_000)).astype(np.int64)]
     sample = sample[~np.isnan(sample)]
     distinct = len(np.unique(sample))
@@ -279,12 +278,12 @@ def _notes_on_numbers(table: Table, name: str, found: np.ndarray) -> list[Note]:
                 f"lose detail: different values are one as float32 {remedy} them, or leave them out",
             )
         ]
-    if len(found) >= 10 and np.ptp(found - table.rows) == 0:  # of rows that were dropped, the numbers are too
+    if len(found) >= 10 and np.ptp(found - table.rows) == 0:  # table.rows has gaps where rows were dropped
         return [
             Note(
                 name,
                 "counts the rows; if it is not a feature, list it in data.exclude or data.id",
-                "count the rows; if they are no features, list them in data.exclude",
+                "count the rows; if they are not features, list them in data.exclude",
             )
         ]
     return []

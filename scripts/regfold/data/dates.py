@@ -10,8 +10,8 @@ from regfold.data.columns import Column, read_numeric
 from regfold.data.table import Table
 from regfold.errors import RegfoldError, quote
 
-# A day that the calendar does not have, such as 2021-02-30, is found where it is cast.
-# An ISO date, with or without a time. The time zone counts for nothing: the date is the one that is written.
+# An ISO date, with or without a time. The time zone is ignored: the date is the one that is written. A day
+# that does not exist, such as 2021-02-30, is found later, by the cast.
 ISO = (
     r"^(?P<date>\d{4}-\d\d-\d\d)"
     r"(?:[T ](?P<time>\d\d:\d\d(?::\d\d)?)(?:[.,]\d+)? ?(?:Z|[+-]\d\d(?::?\d\d)?)?)?$"
@@ -20,12 +20,12 @@ SECONDS = 86_400
 
 
 def names(column: str) -> list[str]:
-    """The names of the numeric columns that are made of a column of dates."""
+    """The names of the numeric columns that are derived from a column of dates."""
     return [f"{column}_{part}" for part in ("year", "month", "weekday", "dayofyear", "days")]
 
 
 def read(table: Table, name: str) -> list[Column]:
-    """The numeric columns of a column of dates, NaN where the date is missing.
+    """The numeric columns that are derived from a column of dates, NaN where the date is missing.
 
     Weekdays count from Monday, 1, to Sunday, 7. The days since 1970-01-01 have the time of day as a fraction.
 
@@ -34,7 +34,7 @@ def read(table: Table, name: str) -> list[Column]:
         name: the column that holds the dates.
 
     Raises:
-        RegfoldError: if a cell is not an ISO date, or the table has a column of a name that would be made.
+        RegfoldError: if a cell is not an ISO date, or the table already has a column of a derived name.
     """
     where = f"{table.path}: column {quote(name)} (data.dates)"
     for made in names(name):
@@ -58,7 +58,7 @@ def read(table: Table, name: str) -> list[Column]:
 
 
 def _moments(values: pa.ChunkedArray) -> pa.ChunkedArray | None:
-    """Cells as times of whole seconds, null where missing; None if one is not an ISO date."""
+    """Cells as timestamps in whole seconds, null where missing; None if one is not an ISO date."""
     parts = pc.extract_regex(values, ISO)
     if parts.null_count > values.null_count:
         return None

@@ -1,4 +1,4 @@
-"""Numbers in text, with a decimal point or a decimal comma: which of the two a table has, and the values."""
+"""Numbers in text, with a decimal point or a decimal comma: which of the two a table uses, and the values."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ import pyarrow.compute as pc
 
 from regfold.errors import RegfoldError, quote
 
-# A cell that reads as a finite decimal number, by the decimal mark.
+# A cell that is a finite decimal number, by the decimal mark.
 DECIMAL = {
     ".": r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$",
     ",": r"^[+-]?(\d+,?\d*|,\d+)([eE][+-]?\d+)?$",
@@ -19,7 +19,7 @@ GROUPED = {
     ".": "^[+-]?[1-9]\\d{0,2}([, \u00a0\u202f'’]\\d{3})+(\\.\\d*)?$",
     ",": "^[+-]?[1-9]\\d{0,2}([. \u00a0\u202f'’]\\d{3})+(,\\d*)?$",
 }
-# What may be either: 1,234 is 1.234 or 1234.
+# Ambiguous: 1,234 is 1.234 or 1234.
 UNCERTAIN = {mark: rf"^[+-]?[1-9]\d{{0,2}}[{mark}]\d{{3}}$" for mark in DECIMAL}
 
 
@@ -28,9 +28,9 @@ class Evidence:
     """A column that most likely holds numbers with a decimal mark.
 
     Args:
-        where: the column and the row of a cell with the mark, for messages.
+        where: column and row of a cell with the mark, for messages.
         cell: that cell.
-        is_certain: whether the mark of this cell separates no thousands.
+        is_certain: whether the mark in this cell cannot be a thousands separator.
     """
 
     where: str
@@ -41,7 +41,7 @@ class Evidence:
 def numbers(values: pa.ChunkedArray, decimal: str) -> np.ndarray | None:
     """Trimmed cells as float64 (n,), NaN where missing; None if a cell is not a number.
 
-    'nan' and 'inf' count as numbers here: `check_finite` refuses them.
+    'nan' and 'inf' count as numbers here; `check_finite` refuses them later.
     """
     if decimal == ",":
         if pc.any(pc.match_substring(values, ".")).as_py():
@@ -54,7 +54,7 @@ def numbers(values: pa.ChunkedArray, decimal: str) -> np.ndarray | None:
 
 
 def numbers_of_either_mark(values: pa.ChunkedArray) -> np.ndarray | None:
-    """`numbers` of a column of which it is not known whether it has a decimal point or a comma."""
+    """`numbers` of a column whose decimal mark is not known."""
     return next((found for mark in DECIMAL if (found := numbers(values, mark)) is not None), None)
 
 
@@ -64,7 +64,7 @@ def first(mask: pa.ChunkedArray) -> int:
 
 
 def first_text(values: pa.ChunkedArray, decimal: str) -> int:
-    """The position of the first cell that is there and is no finite decimal number, or -1."""
+    """The position of the first cell that is neither missing nor a finite decimal number, or -1."""
     return first(pc.invert(pc.match_substring_regex(values, DECIMAL[decimal])))
 
 
@@ -78,16 +78,16 @@ def decimal_mark(
 ) -> str:
     """The decimal mark of a text table.
 
-    It is a comma where the separator is `;` (what spreadsheets write where the comma is the decimal mark),
-    most cells of a column are numbers with a comma, and no column has decimal points. With another separator
-    such cells may be pairs or thousands: where other columns have decimal points, the mark is the point;
-    where none has, the user is asked.
+    It is a comma if the separator is `;` (which spreadsheets write in locales with a decimal comma), most
+    cells of some column are numbers with a comma, and no column has decimal points. With another separator
+    such cells may be pairs or thousands: if other columns have decimal points, the mark is the point;
+    otherwise the user is asked.
 
     Args:
         path: the table, for messages.
         separator: what separates its cells.
         text: all columns, as written.
-        values_of: gives a column's trimmed cells, null where missing.
+        values_of: returns a column's trimmed cells, null where missing.
 
     Returns:
         `.` or `,`
@@ -121,7 +121,7 @@ def decimal_mark(
 
 def _evidence(text: pa.Table, values_of: Callable[[str], pa.ChunkedArray], mark: str) -> Iterator[Evidence]:
     for name in text.column_names:
-        # Of a table without commas in its cells, every column is done with here; this costs next to nothing.
+        # A fast way out: most tables have no comma inside their cells.
         buffers = [chunk.buffers()[2] for chunk in text[name].chunks]
         if not any(mark.encode() in buffer.to_pybytes() for buffer in buffers if buffer):
             continue

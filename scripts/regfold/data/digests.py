@@ -1,4 +1,4 @@
-"""A digest of each row's content, so that it is known which rows changed."""
+"""A digest of each row's content, by which a change of rows is noticed."""
 
 import hashlib
 from collections.abc import Sequence
@@ -12,17 +12,17 @@ CHUNK_BYTES = 32 << 20
 def row_digests(features: np.ndarray, schema: dict, target: np.ndarray) -> np.ndarray:
     """The digest of each row's numbers, levels and target.
 
-    It depends on nothing but the row and the kinds of the columns: not on other rows or the levels that
-    they have, not on the columns' names, not on the order of rows.
+    It depends on the row and the kinds of the columns alone: not on other rows or their levels, not on the
+    names of columns, not on the order of rows.
 
     Args:
-        features: float32 (n, width), the design matrix; every categorical block has its 1.
+        features: float32 (n, width), the design matrix; every categorical block has exactly one 1.
         schema: the schema that describes it.
         target: classification: int32 (n,) positions in schema["classes"]; regression: float64 (n, targets).
 
     Returns:
-        uint8 (n, 16): BLAKE2b of the row's canonical bytes. These have one length in a table: a prefix that
-        tells the kinds apart, 4 bytes for a number, 16 (the digest of its text) for a level or class, 8 for
+        uint8 (n, 16): BLAKE2b of the row's canonical bytes, whose length is the same for all rows: a prefix
+        that encodes the kinds, 4 bytes for a number, 16 (the digest of its text) for a level or class, 8 for
         each target of a regression.
     """
     kinds = "".join(entry["kind"][0] for entry in schema["columns"])
@@ -63,8 +63,8 @@ def row_digests(features: np.ndarray, schema: dict, target: np.ndarray) -> np.nd
 
 
 def identical_rows(digests: np.ndarray) -> np.ndarray:
-    """A number from 0 for each row, int64 (n,), the same one for rows with equal digests, uint8 (n, 16)."""
-    # As texts of 16 bytes: numpy sorts them far sooner than rows of a matrix.
+    """A number from 0 for each row, int64 (n,), equal for rows with equal digests, uint8 (n, 16)."""
+    # As texts of 16 bytes, which NumPy sorts much faster than rows of a matrix.
     texts = np.ascontiguousarray(digests).view(f"S{DIGEST_SIZE}").ravel()
     return np.unique(texts, return_inverse=True)[1]
 
@@ -74,20 +74,23 @@ def _digest(content: bytes) -> bytes:
 
 
 def _label_digests(labels: Sequence[str | None]) -> np.ndarray:
-    """uint8 (labels, 16): each label's digest; a mark tells the missing one from every text."""
+    """uint8 (labels, 16): each label's digest; a prefix tells the missing one from every text."""
     digests = [_digest(b"missing" if label is None else b"text:" + label.encode()) for label in labels]
     return np.frombuffer(b"".join(digests), np.uint8).reshape(-1, DIGEST_SIZE)
 
 
 def _canonical(numbers: np.ndarray) -> np.ndarray:
-    """Floats (n, k) as bytes, little-endian, with one NaN and one zero."""
+    """Floats (n, k) as bytes, little-endian, with a single NaN and a single zero."""
     numbers = (numbers + numbers.dtype.type(0)).astype(numbers.dtype.newbyteorder("<"))
     numbers[np.isnan(numbers)] = np.nan
     return np.ascontiguousarray(numbers).view(np.uint8)
 
 
 def _runs(columns: Sequence[dict]) -> list[tuple[int, int, bool]]:
-    """Matrix columns that are copied together: runs of numeric columns, and categorical blocks."""
+    """(start, stop, is categorical) of matrix columns that are copied together.
+
+    These are runs of numeric columns, and the columns of each categorical one.
+    """
     runs: list[tuple[int, int, bool]] = []
     for entry in columns:
         start, stop = entry["start"], entry["start"] + entry["width"]

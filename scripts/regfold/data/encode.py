@@ -1,4 +1,4 @@
-"""Columns to one float32 matrix: numbers as they are, one column for each level of a category."""
+"""Encode columns as one float32 matrix: numbers as they are, one column for each level of a category."""
 
 import functools
 from collections.abc import Callable, Sequence
@@ -11,7 +11,7 @@ from regfold.data.columns import Column, read_categorical, read_numeric
 from regfold.data.decimals import first_text, numbers
 from regfold.data.table import Table, check_finite
 from regfold.errors import RegfoldError, quote
-from regfold.formatting import first_few
+from regfold.formatting import counted, first_few
 
 
 def describe(columns: Sequence[Column]) -> list[dict]:
@@ -34,7 +34,7 @@ def describe(columns: Sequence[Column]) -> list[dict]:
 
 
 def check_size(path: str, columns: Sequence[Column], n_rows: int) -> None:
-    """Check that the design matrix of `n_rows` rows fits into the memory at hand, before it is made.
+    """Check that the design matrix of `n_rows` rows fits into free memory, before it is built.
 
     Raises:
         RegfoldError: if it does not; it names the widest columns.
@@ -56,12 +56,12 @@ def matrix(columns: list[Column], order: np.ndarray) -> np.ndarray:
     """The design matrix of columns that were read.
 
     Args:
-        columns: they are emptied one after another, so that their memory is free again.
+        columns: the list is emptied, so that the memory of each column is free once it is encoded.
         order: int64 (n,), the position in the columns of each row of the matrix.
 
     Returns:
         float32 (n, width): a numeric column as it is, NaN where missing; for a categorical column one column
-        a level, 1 where the row has it; all 0 for a level that is unknown.
+        per level, 1 where the row has it; all 0 for an unknown level.
     """
     out = np.zeros((len(order), sum(column.width for column in columns)), np.float32)
     start = 0
@@ -82,16 +82,16 @@ def encode(table: Table, schema: dict, note: Callable[[str], object] = lambda te
     """Encode new rows as a saved network takes them.
 
     Args:
-        table: the new rows, in any order of columns; columns beside the schema's are ignored.
+        table: the new rows, with columns in any order; columns that the schema lacks are ignored.
         schema: the schema (schema.json) of the table that the network was trained on.
-        note: called with a line each on cells that are missing, on cells with a level that the schema
-            lacks, and on columns that the schema's table lacks, where there are any.
+        note: called with one line each about missing cells, cells with a level that the schema lacks, and
+            columns that the schema's table lacks, if there are any.
 
     Returns:
-        float32 (n, schema["width"]), in the table's order; a level that the schema lacks is all 0.
+        float32 (n, schema["width"]), in the table's order; all 0 for a level that the schema lacks.
 
     Raises:
-        RegfoldError: if a column is not there, or a cell of it is not a number or date where one is expected.
+        RegfoldError: if a column is missing, or a cell is not a number or date where one is expected.
     """
     columns, missing, unseen, first = [], {}, {}, ""
     date_columns = functools.cache(lambda name: {column.name: column for column in dates.read(table, name)})
@@ -130,7 +130,7 @@ def encode(table: Table, schema: dict, note: Callable[[str], object] = lambda te
         what = f"levels that {schema['path']} does not have"
         note(f"{table.path}: {_cells(unseen)}: {what}, the first in {first}")
     if extra := sorted(set(table.names) - set(schema["table_columns"]), key=table.names.index):
-        what = f"{len(extra):,} column{'s' * (len(extra) > 1)} that {schema['path']} does not have"
+        what = f"{counted(len(extra), 'column')} that {schema['path']} does not have"
         note(f"{table.path}: {what}, not used: {_named(extra)}")
     check_size(table.path, columns, len(table))
     return matrix(columns, np.arange(len(table)))
@@ -138,8 +138,8 @@ def encode(table: Table, schema: dict, note: Callable[[str], object] = lambda te
 
 def _cells(counts: dict[str, int]) -> str:
     """`3 cells of columns 'a', 'b'`, from the number of cells in each column."""
-    total = sum(counts.values())
-    return f"{total:,} cell{'s' * (total > 1)} of column{'s' * (len(counts) > 1)} {_named(list(counts))}"
+    total = counted(sum(counts.values()), "cell")
+    return f"{total} of column{'s' * (len(counts) > 1)} {_named(list(counts))}"
 
 
 def _named(names: list[str]) -> str:

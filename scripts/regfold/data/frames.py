@@ -1,4 +1,4 @@
-"""A pandas data frame as the table that its file would be."""
+"""A pandas data frame as a `Table`, as if it had been read from a file."""
 
 import numpy as np
 import pandas as pd
@@ -8,14 +8,15 @@ from regfold.data import read_typed
 from regfold.data.table import Table
 from regfold.errors import RegfoldError, quote
 
-# What a data frame is called in a message, in the place of a file.
+# The name of a data frame in messages, in place of a file's.
 FRAME = "frame"
 
 
 def table(frame: pd.DataFrame, missing: list[str]) -> Table:
-    """The rows of a data frame, (n, columns), as text.
+    """The rows of a data frame, (n, columns), as text; the index is left out.
 
     Args:
+        frame: the data frame.
         missing: the texts that mean a missing cell.
 
     Raises:

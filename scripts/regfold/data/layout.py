@@ -1,4 +1,4 @@
-"""What the columns of the matrix stand for, as digests: in the whole table, and in some of its rows."""
+"""The meaning of the matrix' columns, as digests: for the whole table, and for a subset of its rows."""
 
 import hashlib
 import json
@@ -9,10 +9,10 @@ CHUNK = 1 << 16
 
 
 def inputs_of(columns: list[dict]) -> dict[str, list[int]]:
-    """The matrix columns of each column of the table: all levels of a category, all that was made of a date.
+    """column of the table -> its matrix columns: the levels of a category, the parts of a date.
 
     Args:
-        columns: the schema's.
+        columns: schema["columns"].
     """
     found: dict[str, list[int]] = {}
     for entry in columns:
@@ -22,7 +22,7 @@ def inputs_of(columns: list[dict]) -> dict[str, list[int]]:
 
 
 class Layout:
-    """The matrix' columns, and which level of each categorical column every row has.
+    """The meaning of the matrix' columns, and which level of each categorical column every row has.
 
     Args:
         schema: the table's schema.
@@ -31,7 +31,8 @@ class Layout:
 
     def __init__(self, schema: dict, features: np.ndarray):
         self.schema = schema
-        self.levels = {  # the column's place in the schema: the rows' positions in its levels, int32 (n,)
+        # The column's position in the schema -> the rows' positions in its levels, int32 (n,).
+        self.levels = {
             place: np.empty(len(features), np.int32)
             for place, entry in enumerate(schema["columns"])
             if entry["kind"] == "categorical"
@@ -44,16 +45,16 @@ class Layout:
                 codes[begin : begin + CHUNK] = block.argmax(axis=1)
 
     def of_table(self) -> str:
-        """A digest of all columns, their names, levels and order, and of the outputs: what a cell goes by."""
+        """A digest of all columns (names, kinds, levels, order) and of the outputs."""
         parts = ("name", "kind", "levels")
         return self._digest([[entry[part] for part in parts] for entry in self.schema["columns"]])
 
     def of_rows(self, rows: np.ndarray) -> tuple[str, int]:
-        """How the rows, bool (n,), are encoded, whatever levels other rows have.
+        """How rows, bool (n,), are encoded, independent of the levels that only other rows have.
 
         Returns:
-            a digest of the columns' kinds, of the levels that occur in these rows, and of what the outputs
-            stand for (task, classes, targets), each in its order; and how many matrix columns that makes.
+            a digest of the columns' kinds, the levels that occur in these rows, and the outputs (task,
+            classes, number of targets), each in its order; and the number of matrix columns that they use.
         """
         columns, width = [], 0
         for place, entry in enumerate(self.schema["columns"]):

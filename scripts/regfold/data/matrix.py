@@ -1,16 +1,16 @@
-"""A large matrix in memory once: rows taken from a file into an array that TensorFlow can use as it is."""
+"""Rows of a matrix on disk, read into an array that TensorFlow can share: large data is in memory once."""
 
 from pathlib import Path
 
 import numpy as np
 
-# Bytes; what TensorFlow demands of the start of an array that it is to share.
+# In bytes: the alignment that TensorFlow needs to share an array's memory.
 ALIGNMENT = 64
 CHUNK = 1 << 16
 
 
 def empty(shape: tuple[int, ...], dtype: type = np.float32) -> np.ndarray:
-    """An array without content that starts at a multiple of ALIGNMENT bytes."""
+    """An uninitialized array whose memory starts at a multiple of ALIGNMENT bytes."""
     size = int(np.prod(shape)) * np.dtype(dtype).itemsize
     buffer = np.empty(size + ALIGNMENT, np.uint8)
     start = -buffer.ctypes.data % ALIGNMENT
@@ -18,7 +18,7 @@ def empty(shape: tuple[int, ...], dtype: type = np.float32) -> np.ndarray:
 
 
 def padded_length(n_rows: int) -> int:
-    """`n_rows`, or up to 3 % more: the same number for folds that differ by a row or two."""
+    """`n_rows` rounded up by at most 3 %, so that folds that differ by a row or two have equal shapes."""
     step = 1 << max(0, n_rows.bit_length() - 6)
     return -(-n_rows // step) * step
 
@@ -32,14 +32,14 @@ def padded(values: np.ndarray, n_rows: int) -> np.ndarray:
 
 
 def take_rows(path: str | Path, rows: np.ndarray, n_rows: int | None = None) -> np.ndarray:
-    """Rows of a matrix in a .npy file, float32 (len(rows), width), in the order asked for.
+    """Rows of a matrix in a .npy file, float32 (n_rows, width), in the given order.
 
-    The file is mapped anew for each part, so that what was read of it does not add up in memory.
+    The file is mapped again for each chunk, so that the pages that were read do not add up in memory.
 
     Args:
         path: the matrix.
         rows: the rows' indices.
-        n_rows: length of the result, where that is to be more: zeros follow the rows.
+        n_rows: length of the result, which is padded with rows of zeros; by default len(rows).
     """
     taken = empty((n_rows or len(rows), np.load(path, mmap_mode="r").shape[1]))
     taken[len(rows) :] = 0
@@ -51,7 +51,7 @@ def take_rows(path: str | Path, rows: np.ndarray, n_rows: int | None = None) -> 
 
 
 def take_columns(rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
-    """Some columns of float32 rows, as an array of their own."""
+    """Some columns of float32 rows, copied to an array of their own."""
     taken = empty((len(rows), len(columns)))
     for start in range(0, len(rows), CHUNK):
         part = slice(start, start + CHUNK)

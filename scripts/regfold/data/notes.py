@@ -1,4 +1,4 @@
-"""What a reader should know of the table's columns, one line for many columns of one kind."""
+"""Notes for the user about the table's columns; notes of one kind on many columns become one line."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -12,12 +12,12 @@ MOST_NAMES = 3
 
 @dataclass(frozen=True)
 class Note:
-    """What a reader should know of one column.
+    """A note about one column.
 
     Args:
         column: the column's name.
-        one: what is said of it, behind `column 'x'`.
-        many: what is said behind `columns 'x', 'y' and 7 more`; the same for all notes of one kind.
+        one: the text after `column 'x'`.
+        many: the text after `columns 'x', 'y' and 7 more`; the same for all notes of one kind.
     """
 
     column: str
@@ -26,7 +26,7 @@ class Note:
 
 
 def lines(path: str, notes: Iterable[Note]) -> list[str]:
-    """The notes on the table at `path` as text: a line each, but one alone for many of one kind."""
+    """The notes on the table at `path` as text: one line each, but a single line for many of one kind."""
     by_kind: dict[str, list[Note]] = {}
     for note in notes:
         by_kind.setdefault(note.many, []).append(note)

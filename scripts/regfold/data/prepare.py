@@ -18,8 +18,9 @@ from regfold.data.table import Table, read
 from regfold.data.target import check_losses, drop_missing, read_target
 from regfold.data.weight_column import read_weights
 from regfold.errors import RegfoldError, nearest, quote
+from regfold.formatting import counted
 
-# The keys of the data section that say how the table's file is written.
+# The keys of the data section that describe the table's file format.
 FORM = ("separator", "decimal", "encoding", "sheet")
 
 
@@ -29,8 +30,8 @@ def prepare(
     """Read the table, check it against the config, encode it, and write what all later steps need.
 
     Written are table.parquet, features.npy, target.npy, weights.npy, digests.npy, rows.parquet and
-    schema.json, the schema last. Rows are in canonical order, by data.id where set, else the table's;
-    table.parquet has the table's.
+    schema.json, the schema last. Rows are in canonical order (by data.id if set, else the table's order), but
+    table.parquet is in the table's order.
 
     Args:
         data: the resolved data section of the config.
@@ -42,8 +43,8 @@ def prepare(
         the schema.
 
     Raises:
-        RegfoldError: if the table and the config do not fit, the table does not fit into memory, or a file
-            cannot be written.
+        RegfoldError: if the table is not what the config says, it does not fit into memory, or a file cannot
+            be written.
     """
     try:
         return _prepare(data, split_column, out_dir, losses or {})
@@ -68,8 +69,8 @@ def _prepare(data: dict, split_column: str | None, out_dir: str | Path, losses: 
     rows, table_columns, form = _rows(table, order), table.names, table.form
     columns, found = [], []
     categorical = None if data["categorical"] == "auto" else frozenset(data["categorical"])
-    # The table's file comes into its place only if all columns are good; but it is written first, because the
-    # text is three times as large as the matrix: what was read of it leaves the memory, step by step.
+    # The text is three times as large as the matrix, so it is written first and dropped from memory step by
+    # step while the columns are read. The file replaces an older one only once all columns are read.
     with files.atomic(out_dir / "table.parquet") as temporary:
         _write_parquet(temporary, _filled(table.text))
         step = 1 + len(names) // 16
@@ -118,7 +119,7 @@ def _prepare(data: dict, split_column: str | None, out_dir: str | Path, losses: 
 
 
 def _identical(digests: np.ndarray) -> list[str]:
-    """A note that says how many rows are not the only ones of their content."""
+    """A note on how many rows equal another one, if there are any."""
     group = identical_rows(digests)
     n_identical = int((np.bincount(group)[group] > 1).sum())
     if not n_identical:
@@ -134,14 +135,14 @@ def with_ids(table: Table, name: str | None) -> Table:
 
 
 def canonical_order(table: Table, name: str | None) -> np.ndarray:
-    """The position of each row in the canonical order: by number if all ids are integers, else as text.
+    """The canonical order of the rows: by the number if all ids are integers, else by the id as text.
 
     Args:
         table: the table with its ids.
         name: the id column; None for the table's own order.
 
     Returns:
-        int64 (n,)
+        int64 (n,), the table's position of the canonical order's first row, second row, and so on.
 
     Raises:
         RegfoldError: if an id is missing, or names two rows.
@@ -153,11 +154,9 @@ def canonical_order(table: Table, name: str | None) -> np.ndarray:
     if len(absent):
         raise RegfoldError(f"{where}: no id in {table.row_list(absent)}; expected one for every row")
     if pc.all(pc.match_substring_regex(table.ids, r"^[+-]?\d+$")).as_py():
-        # Stable, after the order as text: ids such as 7 and 007 have one order too.
+        # Sorted as text first, so that ids such as 7 and 007 have a defined order.
         as_text = pc.sort_indices(table.ids).to_numpy()
-        integers = [
-            Decimal(table_id) for table_id in table.ids.to_pylist()
-        ]  # int() takes 4,300 digits at most
+        integers = [*map(Decimal, table.ids.to_pylist())]  # int() takes 4,300 digits at most
         order = np.array(sorted(as_text, key=integers.__getitem__), np.int64)
     else:
         order = pc.sort_indices(table.ids).to_numpy().astype(np.int64)
@@ -180,7 +179,7 @@ def _raise_duplicate(table: Table, where: str) -> None:
 
 
 def _filled(text: pa.Table) -> pa.Table:
-    """Cells that a typed file leaves empty as empty text."""
+    """The table with empty text in the cells that a typed file leaves empty."""
     columns = [pc.fill_null(column, "") if column.null_count else column for column in text.columns]
     return pa.table(columns, names=text.column_names)
 
@@ -193,7 +192,7 @@ def _rows(table: Table, order: np.ndarray) -> pa.Table:
 
 
 def _write_parquet(path: Path, table: pa.Table) -> None:
-    # Cells are mostly distinct numbers: dictionaries and statistics would cost time and save nothing.
+    # Cells are mostly distinct numbers: dictionaries and statistics would take time and save no space.
     parquet.write_table(
         table, path, compression="lz4", use_dictionary=False, write_statistics=False, row_group_size=1 << 17
     )
@@ -205,7 +204,11 @@ def _write_array(path: Path, array: np.ndarray) -> None:
 
 
 def expect_classes(schema: dict, models: list[str]) -> None:
-    """Check that models with class weights have classes, where data.task: auto decided it.
+    """Check that models with class weights have classes, which data.task: auto decides from the table.
+
+    Args:
+        schema: the schema.
+        models: the models with class weights.
 
     Raises:
         RegfoldError: if the task is a regression and there is such a model.
@@ -230,11 +233,10 @@ def expect_columns(schema: dict, names: list[str]) -> None:
 
 
 def summary(schema: dict) -> list[str]:
-    """What was found in a table, in lines for the terminal: one, and one for each thing to know."""
-    features = len(schema["columns"])
+    """The table in lines for the terminal: its size and task, and one line for each note."""
     form = f"; {schema['form']}" if schema["form"] else ""
     lines = [
-        f"{schema['path']}: {schema['n_rows']:,} rows, {features:,} feature{'s' if features != 1 else ''} "
+        f"{schema['path']}: {schema['n_rows']:,} rows, {counted(len(schema['columns']), 'feature')} "
         f"({schema['width']:,} columns encoded), {schema['task_reason']}{form}"
     ]
     if schema["n_dropped"]:

@@ -1,7 +1,7 @@
-"""Quotes in CSV and TSV: every one that is opened is closed, and nothing but the cell's end follows it.
+"""Checks of quotes in CSV and TSV: each one is closed, and directly followed by the end of its cell.
 
-The parser reads on where text stands behind a closing quote, and so takes two rows for one: of the lines
-`"5 inch,2` and `"6 inch,4` it makes a single row. Python's csv module in strict mode refuses the same files.
+Arrow's parser accepts text after a closing quote, and so merges rows silently: the lines `"5 inch,2` and
+`"6 inch,4` become a single row. Python's csv module in strict mode refuses the same files.
 """
 
 import re
@@ -14,7 +14,7 @@ BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
 class QuoteScan:
-    """Follows the quotes of a file that is read block by block; a block without any costs one search."""
+    """Follows the quotes of a file that is read block by block; a block without quotes costs one search."""
 
     def __init__(self, separator: str):
         self._ends_a_cell = np.zeros(256, bool)
@@ -23,27 +23,27 @@ class QuoteScan:
         self._held = b"\n"  # the byte before the next block, and quotes between the two
 
     def feed(self, block: bytes) -> None:
-        """Take the file's next bytes; none at its end."""
+        """Take the file's next bytes; b"" at its end."""
         if self._first:
             block, self._first = block.removeprefix(BYTE_ORDER_MARK), False
         if b'"' not in block and not self._held.endswith(b'"'):
             self._held = block[-1:] or self._held
             return
         text = self._held + block
-        # Quotes at the block's end may go on in the next one; at the file's end, a line break.
+        # A run of quotes at the block's end may go on in the next block. The file's end is a line break.
         whole = text.rstrip(b'"') if block else text + b"\n"
         self._held = text[len(whole) - 1 :] if block else b"\n"
         self._follow(np.frombuffer(whole, np.uint8))
 
     def _follow(self, text: np.ndarray) -> None:
-        """Take whole runs of adjacent quotes, none at the beginning or the end of `text`.
+        """Take text in which every run of adjacent quotes is whole: none touches its beginning or end.
 
-        In a quoted cell two quotes are one of its characters, so a run of an odd number ends the cell. A run
-        at a cell's beginning opens it, unless it is even: then it is a whole cell, such as "". Any other run
-        outside of a quoted cell is plain text.
+        Inside a quoted cell two quotes are one character of it, so that a run of odd length ends the cell. A
+        run at the beginning of a cell opens it if its length is odd, and is a whole cell, such as "", if it
+        is even. Any other run outside of a quoted cell is plain text.
         """
         found = np.flatnonzero(text == ord('"'))
-        # Nearly always quotes open and close cells by turns, which is quickly seen.
+        # The common case, checked first: quotes open and close cells in turn.
         opening, closing = found[self._open :: 2], found[1 - self._open :: 2]
         if self._ends_a_cell[text[opening - 1]].all() and self._ends_a_cell[text[closing + 1]].all():
             self._open ^= len(found) % 2 == 1
@@ -51,7 +51,7 @@ class QuoteScan:
         first = np.flatnonzero(np.diff(found, prepend=-1) > 1)
         start, end = found[first], found[[*(first[1:] - 1), -1]] + 1
         odd, opening = (end - start) % 2 == 1, self._ends_a_cell[text[start - 1]]
-        # Behind an odd run within a line no cell is open; each odd run at a cell's beginning changes that.
+        # After an odd run inside a cell none is open; each odd run at the beginning of a cell changes that.
         flips = np.cumsum(odd & opening)
         closed = np.maximum.accumulate(np.where(odd & ~opening, np.arange(len(start)), -1))
         is_open = np.where(closed >= 0, flips - flips[closed], flips + self._open) % 2 == 1
@@ -62,12 +62,12 @@ class QuoteScan:
 
     @property
     def faulty(self) -> bool:
-        """Whether text was found behind a closing quote, or, once the file has ended, an open one."""
+        """Whether text followed a closing quote, or, at the end of the file, a quoted cell is still open."""
         return self._faulty or self._open
 
 
 def first_fault(content: bytes, separator: str) -> str:
-    """The first cell of a text table whose quotes are at fault, in words; empty where there is none."""
+    """The first quoting error of a text table, as text; empty if there is none."""
     s = re.escape(separator).encode()
     quoted = b'"(?:[^"]++|"")*+"'
     cell = b'(?>%b(?=[%b\r\n]|\\Z)|[^"%b\r\n][^%b\r\n]*+|(?!"))' % (quoted, s, s, s)

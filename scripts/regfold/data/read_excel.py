@@ -12,17 +12,18 @@ SUFFIX = ".xlsx"
 
 
 def read(path: str, sheet: str | None) -> tuple[pa.Table, str]:
-    """Read a sheet into columns of strings, and say in words which one, where the file has others as well.
+    """Read a sheet into columns of strings.
 
-    A cell without a value is empty text.
-
-    The first row that is not blank holds the names; blank rows, and blank columns at the right, count for
-    nothing. A number is the shortest text that reads back, a date or a time is in ISO form (a date at
-    midnight without the time), and of a formula the value counts that the spreadsheet program stored.
+    The first row that is not blank holds the names; blank rows, and blank columns at the right, are ignored.
+    A number becomes the shortest text that reads back, a date or a time its ISO form (a date at midnight
+    without the time), a formula the value that the spreadsheet program stored, a blank cell empty text.
 
     Args:
         path: the file.
         sheet: the sheet's name; None for the first one.
+
+    Returns:
+        the columns; and a text that names the sheet if the file has others and none was asked for, else "".
 
     Raises:
         RegfoldError: if openpyxl is not installed; the file is damaged; there is no such sheet; or a cell is
@@ -50,7 +51,7 @@ def read(path: str, sheet: str | None) -> tuple[pa.Table, str]:
     except (OSError, KeyError, ValueError, TypeError, SyntaxError, zipfile.BadZipFile) as error:
         reason = quote(error, 100)[1:-1]
         raise RegfoldError(
-            f"{path}: cannot be read as Excel: {reason}; expected a whole .xlsx file"
+            f"{path}: cannot be read as Excel: {reason}; expected a complete .xlsx file"
         ) from None
     if not rows:
         raise RegfoldError(f"{path}: sheet {quote(chosen)} is empty; expected a header and at least 2 rows")
@@ -70,7 +71,7 @@ def _length(row: Iterable) -> int:
 
 
 def _check_blanks(openpyxl, path: str, sheet: str) -> None:
-    """Refuse a sheet in which a cell is blank only because it is merged, or was never computed."""
+    """Refuse a sheet in which a cell is blank because it is merged, or its formula was never computed."""
     where = f"{path}: sheet {quote(sheet)}"
     formulas = openpyxl.load_workbook(path)[sheet]
     if formulas.merged_cells.ranges:

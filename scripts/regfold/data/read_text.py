@@ -1,4 +1,4 @@
-"""CSV and TSV: every cell as the text that it is, exactly."""
+"""CSV and TSV: every cell as text, exactly as it is written."""
 
 import csv
 import re
@@ -10,17 +10,17 @@ import pyarrow.csv
 from regfold.data import memory, text_file
 from regfold.data.quotes import QuoteScan, first_fault
 from regfold.data.text_file import Form
-from regfold.errors import RegfoldError, quote
+from regfold.errors import RegfoldError, quote, reason
 
-# Bytes of one block of the parser: a row must fit into it, so it grows for very wide tables.
+# Bytes of a parser's block, into which a row must fit: it grows for very wide tables.
 BLOCK_SIZE = 8 << 20
 LARGEST_BLOCK = 1 << 30
 
 
 def read(path: str, separator: str = "auto", encoding: str = "auto") -> tuple[pa.Table, Form]:
-    """Read a CSV or TSV file (also .gz) into columns of strings; give them, and how the file is written.
+    """Read a CSV or TSV file (also .gz) into columns of strings; return them, and the file's format.
 
-    Cells may be quoted with `"` and hold line breaks; blank lines between rows count for nothing.
+    Cells may be quoted with `"` and hold line breaks; blank lines between rows are ignored.
 
     Args:
         path: the file.
@@ -28,8 +28,8 @@ def read(path: str, separator: str = "auto", encoding: str = "auto") -> tuple[pa
         encoding: data.encoding of the config.
 
     Raises:
-        RegfoldError: if the file's form is not certain, or it is not of its encoding,
-            not rectangular, or empty.
+        RegfoldError: if the file's format is ambiguous, or it is not in its encoding, not rectangular, or
+            empty.
     """
     try:
         form = text_file.recognize(path, separator, encoding)
@@ -40,14 +40,13 @@ def read(path: str, separator: str = "auto", encoding: str = "auto") -> tuple[pa
             f"{path}: is not {claimed}; expected another data.encoding, or a table saved as UTF-8"
         ) from None
     except (OSError, EOFError, zlib.error) as error:
-        reason = " ".join((getattr(error, "strerror", None) or str(error)).split())
-        raise RegfoldError(f"{path}: cannot be read: {reason}; expected a whole file") from None
+        raise RegfoldError(f"{path}: cannot be read: {reason(error)}; expected a complete file") from None
 
 
 def _read(path: str, form: Form) -> pa.Table:
     names = _header(path, form)
     if len(set(names)) < len(names) or not all(names):
-        return pa.table([pa.array([], pa.string())] * len(names), names=names)  # the caller names the fault
+        return pa.table([pa.array([], pa.string())] * len(names), names=names)  # the caller reports the fault
     table = _parse(path, names, form)
     if len(names) == 1 and table.num_rows != _parse(path, names, form, skip_blank=False).num_rows:
         raise RegfoldError(
@@ -57,8 +56,8 @@ def _read(path: str, form: Form) -> pa.Table:
     return table
 
 
-class _Followed:
-    """A text file, unpacked, whose quotes are followed while the parser reads it."""
+class _CheckedFile:
+    """A text file, decompressed, whose size and quotes are checked while the parser reads it."""
 
     closed = False
 
@@ -80,10 +79,10 @@ class _Followed:
 
 
 def _check_quotes(path: str, form: Form) -> None:
-    """Refuse a file in which a quoted cell does not end, or does not end with its closing quote."""
+    """Refuse a file in which a quoted cell is never closed, or text follows its closing quote."""
     with text_file.open_utf8(path, form.encoding) as file:
         content = file.read(LARGEST_BLOCK)
-        # Of a larger file the parser's own complaint has to do.
+        # For a larger file the parser's own message has to do.
         fault = "" if file.read(1) else first_fault(content, form.separator)
     if fault:
         raise RegfoldError(f"{path}: {fault}")
@@ -104,7 +103,7 @@ def _header(path: str, form: Form) -> list[str]:
 
 
 def _parse(path: str, names: list[str], form: Form, skip_blank: bool = True) -> pa.Table:
-    """Read in parallel; where that fails, once more row by row, to learn which row is at fault."""
+    """Parse in parallel; if that fails, once more on one thread, which tells the row that is at fault."""
     try:
         table = _parse_blocks(path, names, form, skip_blank, parallel=True)
     except pa.ArrowInvalid:
@@ -114,17 +113,15 @@ def _parse(path: str, names: list[str], form: Form, skip_blank: bool = True) -> 
         except pa.ArrowInvalid as error:
             raise RegfoldError(f"{path}: {_explain(path, form, str(error), names)}") from None
     if table.column_names != names:
-        raise RegfoldError(
-            f"{path}: the header cannot be read for sure; expected plain names, or quoted ones"
-        )
+        raise RegfoldError(f"{path}: the header is ambiguous; expected plain names, or quoted ones")
     return table
 
 
 def _parse_blocks(path: str, names: list[str], form: Form, skip_blank: bool, parallel: bool) -> pa.Table:
-    # The header has to fit into the first block: 4 bytes a character, and as much again for quotes.
+    # The header must fit into the first block: at most 4 bytes a character, and as much again for quotes.
     size = max(BLOCK_SIZE, 8 * sum(len(name) + 1 for name in names))
     while True:
-        file = _Followed(path, form)
+        file = _CheckedFile(path, form)
         try:
             table = pa.csv.read_csv(
                 file,
@@ -141,7 +138,7 @@ def _parse_blocks(path: str, names: list[str], form: Form, skip_blank: bool, par
             return table
         except pa.ArrowInvalid as error:
             if "straddling" not in str(error) or size >= LARGEST_BLOCK:
-                # A header without a line break behind it has no rows, and is no fault of the file.
+                # A header without a line break after it is a table without rows, and no error here.
                 if "Empty CSV file" in str(error):
                     return pa.table([pa.array([], pa.string())] * len(names), names=names)
                 raise
@@ -149,7 +146,7 @@ def _parse_blocks(path: str, names: list[str], form: Form, skip_blank: bool, par
 
 
 def _explain(path: str, form: Form, message: str, names: list[str]) -> str:
-    """The parser's complaint in the user's words. Its row 1 is the header."""
+    """The parser's message in the user's words. The parser counts the header as row 1."""
     row = re.search(r"Row #(\d+)", message)
     where = f"row {int(row[1]) - 2}: " if row else ""
     ragged = re.search(r"Expected (\d+) columns, got (\d+): (.*)", message, re.DOTALL)
@@ -165,7 +162,7 @@ def _explain(path: str, form: Form, message: str, names: list[str]) -> str:
 
 
 def _not_utf8(path: str, form: Form) -> str:
-    """That a table is not UTF-8, and what its first such cell would be as cp1252: only a reader can tell."""
+    """That a table is not UTF-8, with its first such cell read as cp1252: only the user can confirm it."""
     cut = form.separator.encode()
     with text_file.open_bytes(path) as file:
         for line in file:
@@ -175,7 +172,7 @@ def _not_utf8(path: str, form: Form) -> str:
                 cell = line[: error.start].rpartition(cut)[2] + line[error.start :].partition(cut)[0]
                 shown = quote(cell.decode("cp1252", errors="replace").strip('\r\n"'), 30)
                 return (
-                    f"is not UTF-8; if {shown} is what stands there, set data.encoding: cp1252; otherwise "
+                    f"is not UTF-8; if {shown} is the right text, set data.encoding: cp1252; otherwise "
                     "save the table as UTF-8"
                 )
     return "is not UTF-8; expected a table saved as UTF-8"

@@ -1,4 +1,4 @@
-"""Tables whose file knows the columns' types: Parquet, Feather, and those that scikit-learn ships."""
+"""Tables whose columns have types: Parquet, Feather, and those that scikit-learn ships."""
 
 import json
 
@@ -6,13 +6,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.types as types
 
-from regfold.errors import RegfoldError, quote
+from regfold.errors import RegfoldError, quote, reason
 
 SUFFIXES = (".parquet", ".feather")
 
 
 def read(path: str) -> tuple[pa.Table, dict[str, str]]:
-    """Read a Parquet or Feather file; give its columns as text, and each column's kind.
+    """Read a Parquet or Feather file; return its columns as text, and each column's kind, see `as_text`.
 
     Raises:
         RegfoldError: if the file cannot be read, or a column holds lists, structures or bytes.
@@ -30,8 +30,7 @@ def read(path: str) -> tuple[pa.Table, dict[str, str]]:
             table = feather.read_table(path)
     except (pa.ArrowException, OSError) as error:
         wanted = "Parquet" if path.lower().endswith(".parquet") else "Feather"
-        reason = " ".join(str(error).split())[:120]
-        raise RegfoldError(f"{path}: cannot be read as {wanted}: {reason}") from None
+        raise RegfoldError(f"{path}: cannot be read as {wanted}: {reason(error)[:120]}") from None
     return as_text(table, path)
 
 
@@ -44,20 +43,23 @@ def sklearn_table(path: str) -> tuple[pa.Table, dict[str, str]]:
 
 
 def as_text(table: pa.Table, path: str) -> tuple[pa.Table, dict[str, str]]:
-    """Every cell as text: for floats the shortest that reads back, True and False, ISO dates; null stays.
+    """Every cell as text: floats as the shortest text that reads back, True and False, ISO dates.
 
-    NaN in a column of floats becomes null: a typed file has no other way to say "missing" there.
+    Null stays null, and NaN in a column of floats becomes null.
 
     Returns:
-        the columns as strings, and {column: kind}, kind being one of number, text, boolean, category, time,
-        and index (what pandas stored of a data frame's index).
+        the columns as strings, and {column: kind}, where kind is number, text, boolean, category, time, or
+        index (a data frame's index, as pandas stores it).
+
+    Raises:
+        RegfoldError: if a column holds lists, structures or bytes, or cannot be read.
     """
     index, categories = _pandas_metadata(table, path)
     columns, kinds = [], {}
     for name, column in zip(table.column_names, table.columns, strict=True):
         try:
             text, kind = _column_as_text(column, name, path)
-        except pa.ArrowException as error:  # such as a time zone that is not known here
+        except pa.ArrowException as error:  # such as an unknown time zone
             raise RegfoldError(
                 f"{path}: column {quote(name)} ({column.type}) cannot be read: {quote(error, 120)[1:-1]}; "
                 "expected numbers, text, booleans, categories or dates"
@@ -68,9 +70,9 @@ def as_text(table: pa.Table, path: str) -> tuple[pa.Table, dict[str, str]]:
 
 
 def _pandas_metadata(table: pa.Table, path: str) -> tuple[set[str], set[str]]:
-    """The columns that are a data frame's index, and those of categories, by what pandas stored.
+    """The columns that are a data frame's index, and those of categories, by pandas' metadata.
 
-    Parquet itself keeps categories of text; of categories of numbers pandas' metadata alone tells.
+    Parquet itself marks categories of text; categories of numbers are known from the metadata alone.
     """
     try:
         stored = json.loads((table.schema.metadata or {}).get(b"pandas", b"{}"))

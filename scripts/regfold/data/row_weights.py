@@ -1,4 +1,4 @@
-"""How much each row counts (data.weight), from results/prepared/."""
+"""The rows' weights (data.weight), from results/prepared/."""
 
 from pathlib import Path
 
@@ -12,7 +12,7 @@ def read(prepared: Path) -> np.ndarray | None:
 
 
 def row_contents(prepared: Path) -> np.ndarray:
-    """All that a row brings into a cell, uint8 (n, 16 or 24): its digest, and its weight where it has one."""
+    """What a cell depends on in each row, uint8 (n, 16 or 24): its digest and, if weighted, its weight."""
     digests, weights = np.load(prepared / "digests.npy"), read(prepared)
     if weights is None:
         return digests

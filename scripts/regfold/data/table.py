@@ -1,4 +1,4 @@
-"""The user's table as text: every cell as written, and what the file itself knows of its columns."""
+"""The user's table as text: every cell as it is written, and the columns' types if the file has them."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -12,11 +12,15 @@ from regfold.data import read_excel, read_text, read_typed, text_file
 from regfold.data.decimals import decimal_mark
 from regfold.data.oos_names import is_reserved
 from regfold.errors import RegfoldError, nearest, quote
+from regfold.formatting import first_few
+
+# Names of columns, and of rows, in one message.
+MOST_NAMED, MOST_ROWS = 8, 5
 
 
 @dataclass(frozen=True)
 class Table:
-    """Rows of text, and how to name them in a message.
+    """Rows of text, and how messages name them.
 
     Args:
         path: the table's path as the user wrote it.
@@ -27,7 +31,7 @@ class Table:
         rows: int64 (n,), each row's number in the file, from 0.
         ids: each row's id, trimmed, null where missing; None without an id column.
         decimal: the decimal mark of the numbers, `.` or `,`.
-        form: how the file is written, in words, where it is not what its ending promises; else empty.
+        form: the file's format for the terminal, if it is not what the extension suggests; else empty.
     """
 
     path: str
@@ -43,7 +47,7 @@ class Table:
         return self.text.num_rows
 
     def __contains__(self, name: str) -> bool:
-        """Whether a column has this name; unlike a search in `names` it takes as long for any width."""
+        """Whether a column has this name, in constant time, unlike a search in `names`."""
         return self.text.schema.get_field_index(name) >= 0
 
     @property
@@ -52,7 +56,7 @@ class Table:
         return self.text.column_names
 
     def values(self, name: str) -> pa.ChunkedArray:
-        """A column's cells without the blanks around them, null where the value is missing."""
+        """A column's cells without surrounding blanks, null where the value is missing."""
         trimmed = pc.utf8_trim_whitespace(self.text[name])
         if not self.missing:
             return trimmed
@@ -71,14 +75,14 @@ class Table:
         return replace(self, text=self.text.select([name for name in self.names if name not in gone]))
 
     def row(self, position: int) -> str:
-        """A row's name in a message: its number in the file from 0, and its id where there is one."""
+        """A row's name in a message: its number in the file from 0, and its id if there are ids."""
         return f"row {self._name(position)}"
 
     def row_list(self, positions: Sequence[int]) -> str:
         """Rows in a message: the first few by name, and how many more."""
-        names = [self._name(position) for position in positions[:5]]
-        if len(positions) > 5:
-            names.append(f"{len(positions) - 5:,} more")
+        names = [self._name(position) for position in positions[:MOST_ROWS]]
+        if len(positions) > MOST_ROWS:
+            names.append(f"{len(positions) - MOST_ROWS:,} more")
         return f"row {names[0]}" if len(names) == 1 else f"rows {', '.join(names[:-1])} and {names[-1]}"
 
     def cell(self, name: str, position: int) -> str:
@@ -97,7 +101,7 @@ class Table:
         if spaced:
             hint = f"; its name in the header is {quote(spaced[0])}, with the blanks"
         else:
-            shown = ", ".join(map(quote, self.names[:8])) + (", ..." if len(self.names) > 8 else "")
+            shown = first_few([*map(quote, self.names)], MOST_NAMED)
             hint = nearest(name, self.names) or f"; its columns are {shown}"
         is_text = self.path.lower().endswith(tuple(text_file.ENDINGS))
         if is_text and len(self.names) == 1 and any(c in self.names[0] for c in ";,\t|"):
@@ -128,12 +132,12 @@ def read(
     Args:
         path: the file, or `sklearn:NAME` for a table that scikit-learn ships.
         missing: the cells that mean "missing", compared without blanks around them.
-        separator, decimal, encoding, sheet: as data.separator and so on say it in the config.
+        separator, decimal, encoding, sheet: data.separator and so on of the config.
 
     Raises:
-        RegfoldError: if there is no such table, or it is damaged, empty, or not rectangular, or two columns
-            have one name, or a column has none, or one that regfold itself writes; or if it is not certain
-            how a text file is written.
+        RegfoldError: if there is no such table; it is damaged, empty, or not rectangular; two columns have
+            one name, or a column has none, or one that is reserved; or the format of a text file is
+            ambiguous.
     """
     check_table(path, "config.yaml: data.path")
     text_form, form, kinds = None, "", {}

@@ -1,4 +1,4 @@
-"""The target: classification or regression, the classes, and every row's truth."""
+"""The target: the task, the classes, and every row's truth."""
 
 from dataclasses import dataclass
 from itertools import pairwise
@@ -19,18 +19,19 @@ from regfold.data.columns import (
 from regfold.data.decimals import first_text, numbers
 from regfold.data.table import Table, check_finite
 from regfold.errors import RegfoldError, quote
+from regfold.formatting import counted
 
-# Errors are squared in 64-bit numbers, and an error may be 1e38 deviations where a network diverges.
+# Errors are squared as float64, and where a network diverges an error may be 1e38 deviations.
 MOST_TARGET = 1e100
 LEAST_DEVIATION = 1e-100
-# Of a deviation that small beside the mean, 64-bit numbers hold four digits.
+# The least ratio of deviation and mean: at it, float64 still resolves four digits of the deviation.
 LEAST_SPREAD = 1e-12
-# Whole numbers are classes up to this many, if each has this many rows on average.
+# Whole numbers are classes if there are at most so many, with so many rows each on average.
 MOST_NUMERIC_CLASSES = 20
 ROWS_PER_NUMERIC_CLASS = 5
 MOST_CLASSES = 1000
 
-# What a typed file may call a column of classes, and what it is said to hold.
+# The kinds of a typed file's columns that hold classes, and their names in messages.
 KINDS_OF_CLASSES = {"text": "text", "boolean": "booleans", "category": "categories"}
 
 
@@ -40,10 +41,10 @@ class Target:
 
     Args:
         task: classification or regression.
-        reason: what was decided and why, in plain words.
+        reason: the task and why it was chosen, for messages.
         classes: the class labels in order; None for a regression.
         values: classification: int32 (n,) positions in `classes`; regression: float64 (n, number of targets).
-        notes: what a reader should know.
+        notes: lines for the user.
     """
 
     task: str
@@ -54,7 +55,7 @@ class Target:
 
 
 def drop_missing(table: Table, names: list[str], missing_target: str) -> tuple[Table, int]:
-    """Leave out the rows without a target, if the config says so; give the table and how many they were.
+    """Drop the rows without a target, if the config says so; return the table and how many they were.
 
     Raises:
         RegfoldError: if there are such rows and `missing_target` is "error", or fewer than 2 rows are left.
@@ -71,7 +72,7 @@ def drop_missing(table: Table, names: list[str], missing_target: str) -> tuple[T
         )
     if known.sum() < 2:
         left = f" with a target in {_columns(names)}" if len(absent) else ""
-        raise RegfoldError(f"{table.path}: has {_count(int(known.sum()), 'row')}{left}; expected at least 2")
+        raise RegfoldError(f"{table.path}: has {counted(int(known.sum()), 'row')}{left}; expected at least 2")
     return (table.keep(known) if len(absent) else table), len(absent)
 
 
@@ -84,7 +85,7 @@ def read_target(table: Table, names: list[str], task: str) -> Target:
         task: data.task of the config: auto, classification or regression.
 
     Raises:
-        RegfoldError: if they can be no target of that task; it names the column, the row and the way out.
+        RegfoldError: if they cannot be targets of that task; it names column, row and remedy.
     """
     if len(names) > 1:
         if task == "classification":
@@ -112,8 +113,8 @@ def read_target(table: Table, names: list[str], task: str) -> Target:
         for label in doubtful(classes)
     ]
     notes += [
-        f"{table.path}: column {quote(name)}: the class {quote(label)} has one row only: it is never both "
-        "learned and tested"
+        f"{table.path}: column {quote(name)}: the class {quote(label)} has one row only: no fold both trains "
+        "on it and tests it"
         for label in single[:5]
     ]
     if len(single) > 5:
@@ -122,10 +123,10 @@ def read_target(table: Table, names: list[str], task: str) -> Target:
 
 
 def check_losses(table: Table, names: list[str], target: Target, losses: dict[str, str]) -> None:
-    """Check that the losses of models, by model, suit the target.
+    """Check that losses, by model, suit the target.
 
     Raises:
-        RegfoldError: if a loss is of the other task, or the Poisson loss meets a negative number.
+        RegfoldError: if a loss is for the other task, or it is the Poisson loss and a target is negative.
     """
     for model, loss in losses.items():
         where = f"models.{model}: training.loss is {loss}"
@@ -141,7 +142,7 @@ def check_losses(table: Table, names: list[str], target: Target, losses: dict[st
 
 
 def _decide(table: Table, name: str) -> tuple[str, str]:
-    """The task that suits a target column, and what was found in it."""
+    """The task that suits a target column, and a sentence on what it holds."""
     kind = table.kinds.get(name)
     values = table.values(name)
     what = f"target {quote(name)} holds"
@@ -240,7 +241,3 @@ def _check_classes(table: Table, name: str, classes: list[str]) -> None:
 
 def _columns(names: list[str]) -> str:
     return f"column{'s' if len(names) > 1 else ''} {', '.join(map(quote, names))}"
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"

@@ -1,4 +1,4 @@
-"""How a text table is written: its separator and its encoding, as configured or as recognized."""
+"""The format of a text table: separator and encoding, as configured or as recognized."""
 
 import codecs
 import csv
@@ -16,19 +16,19 @@ from regfold.config.messages import listed
 from regfold.errors import RegfoldError, quote
 
 ENDINGS = {".csv": ",", ".csv.gz": ",", ".tsv": "\t", ".tsv.gz": "\t"}
-# By what data.separator calls them.
+# By their names in data.separator.
 SEPARATORS = {",": ",", ";": ";", "tab": "\t", "|": "|"}
-# Rows, the header included, by which a separator is recognized.
+# Rows from which a separator is recognized, the header included.
 SAMPLE_ROWS = 20
-# In these any byte is a letter: a table of another encoding is read without a complaint, and wrongly.
+# In these any byte is a character, so that a table in another encoding would be read silently, and wrongly.
 ONE_BYTE = ("cp1252", "latin-1")
-# Characters of the header; the names of a million columns take some 10 million.
+# In characters: the names of a million columns take about 10 million.
 LARGEST_HEADER = 1 << 26
 
 
 @dataclass(frozen=True)
 class Form:
-    """How a text table is written.
+    """The format of a text table.
 
     Args:
         separator: the character between two cells.
@@ -40,31 +40,31 @@ class Form:
 
 
 def usual_separator(path: str) -> str:
-    """The separator that a file's ending promises."""
+    """The separator that a file's extension suggests."""
     return next(separator for ending, separator in ENDINGS.items() if path.lower().endswith(ending))
 
 
 def open_bytes(path: str) -> IO[bytes]:
-    """The file's bytes, unpacked."""
+    """The file's bytes, decompressed."""
     return gzip.open(path) if path.lower().endswith(".gz") else Path(path).open("rb")
 
 
 def open_utf8(path: str, encoding: str) -> pa.NativeFile:
-    """The file's text as a stream of UTF-8, unpacked."""
-    # Named here, as Arrow knows the ending .gz in small letters only.
+    """The file's text as a stream of UTF-8, decompressed."""
+    # Given explicitly, since Arrow recognizes the extension .gz in lower case only.
     stream = pa.input_stream(path, compression="gzip" if path.lower().endswith(".gz") else None)
     return stream if encoding == "utf-8" else pa.transcoding_input_stream(stream, encoding, "utf-8")
 
 
 def recognize(path: str, separator: str, encoding: str) -> Form:
-    """The form of a text table; what is not `auto` stays as it is.
+    """The format of a text table: `auto` is recognized, any other value is taken as it is.
 
-    UTF-16 is recognized by its byte order mark; all else is read as UTF-8, and refused where it is not. The
-    separator is the one that cuts the first rows into the same number of cells, two or more.
+    UTF-16 is recognized by its byte order mark; everything else is read as UTF-8, and later refused if it is
+    not. The separator is the one that splits the first rows into equally many cells, two or more.
 
     Raises:
-        RegfoldError: if two separators do so; the file holds UTF-16 without a mark; or it is UTF-8, where
-            `encoding` has one byte for a letter.
+        RegfoldError: if two separators do so; the file is UTF-16 without a byte order mark; or it is UTF-8,
+            but `encoding` is an encoding with one byte for each character.
     """
     if encoding == "auto":
         encoding = _encoding(path)
@@ -79,7 +79,7 @@ def recognize(path: str, separator: str, encoding: str) -> Form:
 
 
 def in_words(path: str, form: Form, decimal: str) -> str:
-    """How a text table is written, where that is not what its ending promises; else empty."""
+    """The format of a text table for the terminal; empty if it is what the extension suggests."""
     said = []
     if form.separator != usual_separator(path):
         named = "tabs" if form.separator == "\t" else quote(form.separator)
@@ -92,9 +92,12 @@ def in_words(path: str, form: Form, decimal: str) -> str:
 
 
 def first_rows(path: str, encoding: str) -> Iterator[str]:
-    """A table's lines, as far as a header may reach: a line without an end is never held as a whole.
+    """A table's first lines, up to the largest allowed header; an endless line is never held as a whole.
 
-    Bytes that are not of the encoding become lone surrogates: what is read here goes beyond the header.
+    Bytes that are not UTF-8 become lone surrogates, since the text that is read goes beyond the header.
+
+    Raises:
+        RegfoldError: once more than that is read.
     """
     errors = "surrogateescape" if encoding == "utf-8" else "strict"
     codec = "utf-8-sig" if encoding == "utf-8" else encoding
@@ -105,7 +108,7 @@ def first_rows(path: str, encoding: str) -> Iterator[str]:
             if left <= 0:
                 raise RegfoldError(
                     f"{path}: the header is longer than {LARGEST_HEADER:,} characters; expected the columns' "
-                    "names, and a line break behind them"
+                    "names, then a line break"
                 )
             yield line
 
@@ -124,7 +127,7 @@ def _encoding(path: str) -> str:
 
 
 def _is_utf8(path: str) -> bool:
-    """Whether a file is UTF-8 and not ASCII alone: text of another encoding is so by no likely chance."""
+    """Whether a file is UTF-8 and not just ASCII, which text in another encoding hardly ever is by chance."""
     decoder, is_ascii = codecs.getincrementaldecoder("utf-8")(), True
     try:
         with open_bytes(path) as file:
@@ -137,10 +140,10 @@ def _is_utf8(path: str) -> bool:
 
 
 def _separator(path: str, encoding: str) -> str:
-    """The separator, by what data.separator calls it."""
+    """The separator, by its name in data.separator."""
     usual = next(name for name, character in SEPARATORS.items() if character == usual_separator(path))
     header = next((line for line in first_rows(path, encoding) if line.strip("\r\n")), "")
-    # A separator that does not stand in the header does not cut it: nothing is left to be asked.
+    # A separator that the header does not contain cannot split it, so only the usual one is possible.
     if [name for name, character in SEPARATORS.items() if character in header] == [usual]:
         return usual
     counts = {name: _cells(path, encoding, character) for name, character in SEPARATORS.items()}
@@ -148,19 +151,20 @@ def _separator(path: str, encoding: str) -> str:
     if len(even) > 1:
         raise RegfoldError(
             f"{path}: its cells may be separated by {listed([quote(name) for name in even], 'or')}: each "
-            "cuts the first rows evenly; set data.separator to the one that is right"
+            "splits the first rows evenly; set data.separator to the one that is right"
         )
     if even:
         return even[0]
-    # No separator cuts all rows evenly. Where one alone cuts the header, the row at fault is named later.
-    cutting = [name for name, found in counts.items() if found and found[0] > 1]
-    return cutting[0] if len(cutting) == 1 else usual
+    # No separator splits all rows evenly. If only one splits the header, the row at fault is reported later.
+    splitting = [name for name, found in counts.items() if found and found[0] > 1]
+    return splitting[0] if len(splitting) == 1 else usual
 
 
 def _cells(path: str, encoding: str, separator: str) -> list[int]:
     """The number of cells in each of the first rows, the header first."""
     counts = []
-    with suppress(csv.Error, RegfoldError):  # a cell of more than 128 KiB; rows beyond the largest header
+    # A cell of more than 128 KiB, or more text than the largest header, ends the sample.
+    with suppress(csv.Error, RegfoldError):
         for row in csv.reader(first_rows(path, encoding), delimiter=separator):
             counts += [len(row)] if row else []
             if len(counts) == SAMPLE_ROWS:

@@ -1,4 +1,4 @@
-"""The column that data.weight names: how much each row counts."""
+"""The column of row weights, data.weight."""
 
 import numpy as np
 import pyarrow.compute as pc
@@ -6,13 +6,14 @@ import pyarrow.compute as pc
 from regfold.data.decimals import first_text, numbers
 from regfold.data.table import Table
 from regfold.errors import RegfoldError, quote
+from regfold.formatting import counted
 
-# Weights are added up, and divided by their mean.
+# Sums of weights must stay finite.
 MOST_WEIGHT = 1e100
 
 
 def read_weights(table: Table, name: str | None) -> np.ndarray:
-    """The rows' weights, float64 (n,), from the column of that name; (0,) where none is named.
+    """The rows' weights, float64 (n,), from the column of this name; (0,) for None.
 
     Raises:
         RegfoldError: if a weight is missing or is not a number of at least 0, or fewer than 2 are above 0.
@@ -35,6 +36,6 @@ def read_weights(table: Table, name: str | None) -> np.ndarray:
     n_positive = int(np.count_nonzero(weights))
     if n_positive < 2:
         raise RegfoldError(
-            f"{where}: {n_positive} row{'s' * (n_positive != 1)} with a weight above 0; expected at least 2"
+            f"{where}: {counted(n_positive, 'row')} with a weight above 0; expected at least 2"
         )
     return weights + 0.0

@@ -1,4 +1,4 @@
-"""Columns of text, and data frames, to a CSV file."""
+"""Write columns of text, or a data frame, to a CSV file, atomically."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def write_csv(table: pa.Table, path: str | Path) -> None:
-    """Write columns of text as a CSV, a cell in quotes only where it must be; in one piece or not at all."""
+    """Write columns of text as a CSV; cells are quoted only where necessary."""
     header = ",".join(_quoted(pa.array(table.column_names)).to_pylist())
     with files.atomic(path) as temporary, temporary.open("wb") as file:
         file.write(f"{header}\n".encode())
@@ -23,7 +23,7 @@ def write_csv(table: pa.Table, path: str | Path) -> None:
 
 
 def write_frame(frame: "pd.DataFrame", path: str | Path) -> None:
-    """Write a data frame as a CSV, NaN as an empty cell; in one piece or not at all."""
+    """Write a data frame as a CSV, NaN as an empty cell."""
     with files.atomic(path) as temporary:
         frame.to_csv(temporary, index=False, lineterminator="\n")
 

@@ -1,10 +1,10 @@
-"""What cells are called: (repeat, fold), both from 1, or what is trained on all rows and tests none."""
+"""The names of cells: (repeat, fold), both from 1, or the refit, which is trained on all rows."""
 
 REFIT = (0, 0)
 
 
 def name(repeat: int, fold: int) -> str:
-    """A cell's name, as its folder has it: `2-4`, or `refit`."""
+    """A cell's name in files and folders: `2-4`, or `refit`."""
     return "refit" if (repeat, fold) == REFIT else f"{repeat}-{fold}"
 
 

@@ -1,4 +1,4 @@
-"""In what a cell, by its cell.json, differs from what it would be now."""
+"""How a cell, by its cell.json, differs from what it would be now."""
 
 import json
 
@@ -6,12 +6,25 @@ from regfold.provenance import identity
 
 
 def belongs(cell: dict, description: dict) -> bool:
-    """Whether a cell, by its cell.json, was made from the rows and columns that its fold has now."""
+    """Whether a cell was made from the rows and columns that its fold has now.
+
+    Args:
+        cell: the content of its cell.json.
+        description: the fold's, see Folds.describe.
+    """
     return all(cell["digests"][name] == description[name] for name in identity.DIGESTS)
 
 
 def settings_changed(cell: dict, specification: dict) -> list[str]:
-    """In what a cell's settings, code and library versions differ from those that it would have now."""
+    """How a cell's settings, code and library versions differ from those that it would have now.
+
+    Args:
+        cell: the content of its cell.json.
+        specification: the model's or baseline's, see identity.specifications.
+
+    Returns:
+        one text for each difference.
+    """
     recorded, digests = cell["settings"], cell["digests"]
     why = []
     for part in ("network", "training", "penalty", "baseline"):

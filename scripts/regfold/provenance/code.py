@@ -1,4 +1,4 @@
-"""What a Python file does, as a digest: comments, docstrings and layout are no part of it."""
+"""Digests of Python code that ignore comments, docstrings and layout."""
 
 import ast
 import hashlib
@@ -8,7 +8,7 @@ from pathlib import Path
 
 PACKAGE = Path(__file__).parents[1]
 SCRIPTS = PACKAGE.parent
-# Modules that decide nothing about a result, only where it is made, how it is written and spoken of.
+# Modules that never change a result, only where it is computed, how it is written and how it is reported.
 INFRASTRUCTURE = {
     "errors",
     "files",
@@ -31,27 +31,27 @@ def code_digest(*roots: Path) -> str:
         if path not in found:
             found[path] = source_digest(path)
             waiting += [module_path(name) for name in imported(path) - INFRASTRUCTURE]
-    beside = [
-        hashlib.sha256(other.read_bytes()).hexdigest()
+    templates = [
+        hashlib.sha256(template.read_bytes()).hexdigest()
         for path in sorted(found)
-        for other in sorted(path.parent.glob(f"{path.stem}.*.*"))  # a module's template: page.html.j2
+        for template in sorted(path.parent.glob(f"{path.stem}.*.*"))  # of page.py: page.html.j2
     ]
-    text = json.dumps([sorted(found.values()), beside])
+    text = json.dumps([sorted(found.values()), templates])
     return hashlib.sha256(text.encode()).hexdigest()
 
 
 def module_path(name: str) -> Path:
-    """The file of a module of this package, given as in `training.cell`."""
+    """The file of a module of this package, given by its name such as `training.cell`."""
     return PACKAGE / f"{name.replace('.', '/')}.py"
 
 
 def imported(path: Path) -> set[str]:
-    """The modules of this package that a Python file imports, anywhere in it, as in `training.cell`."""
+    """The names of this package's modules that a Python file imports, anywhere in it."""
     return _read(path)[0]
 
 
 def source_digest(path: Path) -> str:
-    """A digest of what a Python file does: comments, docstrings and layout are no part of it."""
+    """A digest of a Python file that ignores comments, docstrings and layout."""
     return _read(path)[1]
 
 
@@ -59,7 +59,7 @@ def source_digest(path: Path) -> str:
 def _read(path: Path) -> tuple[set[str], str]:
     tree, names = ast.parse(path.read_bytes()), set()
     waiting = [tree]
-    while waiting:  # statements alone: nothing is imported or documented inside an expression
+    while waiting:  # statements only: expressions hold neither imports nor docstrings
         node = waiting.pop()
         if isinstance(node, ast.ImportFrom) and (node.module or "").partition(".")[0] == "regfold":
             module = node.module.partition(".")[2]
@@ -75,14 +75,14 @@ def _read(path: Path) -> tuple[set[str], str]:
 
 
 def structure(tree: ast.AST) -> str:
-    """A syntax tree as text that every version of Python gives for the same code.
+    """A syntax tree as text that is the same for the same code in every version of Python.
 
-    `ast.unparse` and `ast.dump` change from version to version, as the tokens of f-strings do. The nodes do
-    not, but for fields that new syntax brings, which are empty without it. Quotes, redundant brackets, line
-    breaks and trailing commas are no part of the tree, so a formatter changes nothing.
+    The output of `ast.unparse` and `ast.dump` differs between versions, as do the tokens of f-strings. The
+    nodes do not, except for the fields of new syntax, which are empty in code without it. The tree does not
+    contain quotes, redundant brackets, line breaks or trailing commas, so a formatter changes nothing.
     """
     parts, waiting = [], [tree]
-    while waiting:  # a long sum is nested more deeply than Python's own stack
+    while waiting:  # not recursive: a long sum is nested deeper than Python's recursion limit
         node = waiting.pop()
         if isinstance(node, ast.AST):
             fields = {name: value for name, value in ast.iter_fields(node) if value not in (None, [])}
@@ -92,7 +92,7 @@ def structure(tree: ast.AST) -> str:
         elif isinstance(node, list):
             parts.append(f"list {len(node)}")
             waiting += reversed(node)
-        else:  # `repr` depends on a version's Unicode, and has no integer of 5,000 digits
+        else:  # `repr` depends on the version's Unicode tables, and fails for integers of 5,000 digits
             text = f"{node:x}" if isinstance(node, int) else ascii(node)
             parts.append(f"{type(node).__name__} {text}")
     return "\n".join(parts)

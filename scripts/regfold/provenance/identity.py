@@ -11,32 +11,32 @@ from statistics import median
 from regfold.config import baselines, headline
 from regfold.provenance.code import code_digest, module_path, source_digest
 
-# Where the code that trains begins. `processors` decides the number of threads, and with it the last bit.
+# The roots of the code that trains. `processors` decides the number of threads, and with it the last bit.
 TRAINING = ("training.fitting", "training.validation", "runtime.processors")
 LIBRARIES = ("keras", "tensorflow", "numpy")
 BASELINE_LIBRARIES = ("scikit-learn", "numpy", "scipy")
-# Snakemake compares files up to this size by checksum, and larger ones by time.
+# Snakemake compares files up to this size, in bytes, by checksum, and larger ones by time.
 SMALL = 1_000_000
-# A description's digests, which cell.json repeats: of the training rows, of how they are encoded, of what
-# decides which of them are validation rows, of the held-out rows, and of the whole matrix' columns. The first
-# two, and the third with early stopping, decide the network; all, what a cell writes.
+# The digests in a fold's description, repeated in cell.json: of the training rows, of their encoding, of what
+# decides which of them are validation rows, of the held-out rows, and of the whole matrix' columns. The cell
+# depends on all of them, its network on `train`, `encoding` and, with early stopping, `validation`.
 DIGESTS = ("train", "encoding", "validation", "test", "layout")
-# What a fold's description says of its training (repeat and fold decide seeds); the rest is of held-out rows.
-# With early stopping `validation` too: what decides which training rows are validation rows.
+# The entries of a fold's description that decide its networks (repeat and fold decide the seeds); with early
+# stopping `validation` too.
 TRAINED = ("repeat", "fold", "train", "encoding")
-# What changes how a cell's job works and what it writes, but not the network.
+# Settings that change how a cell's job works and what it writes, but not the network.
 NOT_TRAINED = ("checkpoint_seconds", "on_divergence", "cell", "nested", "headline")
 
 
 def specification(model: dict, chosen_by: Sequence[str] = ()) -> dict:
-    """All that the training of one model depends on besides its rows: Snakemake compares it.
+    """Everything that the cells of one model depend on besides their rows; Snakemake compares it.
 
     Args:
         model: the model's resolved settings, with `network`, `training`, `penalty` and `select`.
         chosen_by: the metric that chooses on inner folds, if not the RMSE, see config.headline.
 
     Returns:
-        a dictionary that is the same if and only if the same networks come out.
+        a dictionary; equal ones, on equal rows, give equal cells.
     """
     build = model["network"]["build"]
     training = {name: value for name, value in model["training"].items() if name not in NOT_TRAINED}
@@ -59,12 +59,12 @@ def specification(model: dict, chosen_by: Sequence[str] = ()) -> dict:
 def refit_specification(specification: dict, cells: Sequence[dict]) -> dict:
     """The specification of a model's network that is trained on all rows.
 
-    Where early stopping chose the folds' epochs, it is trained for the median of these, on all rows and on
-    the same schedule of learning rates, as there is nothing left to validate on.
+    With early stopping, no rows are left to validate on: the network is trained for the median of the folds'
+    epochs, on the same schedule of learning rates.
 
     Args:
         specification: the model's.
-        cells: what its folds' cells wrote into their cell.json; of use with early stopping alone.
+        cells: the cell.json of its folds' cells; used with early stopping only.
     """
     training = specification["training"]
     if not training["early_stopping"]:
@@ -77,12 +77,12 @@ def refit_specification(specification: dict, cells: Sequence[dict]) -> dict:
 
 
 def usual_epoch(epochs: Sequence[int]) -> int:
-    """The epoch that stands for those of several networks."""
+    """The median epoch, rounded."""
     return round(median(epochs))
 
 
 def specifications(config: dict) -> dict[str, dict]:
-    """What each model and each baseline of a resolved config depends on besides its rows, by name."""
+    """model or baseline of a resolved config -> its specification."""
     chosen_by = headline.other_than_rmse(config["metrics"])
     models = {name: specification(model, chosen_by) for name, model in config["models"].items()}
     seed = config["split"]["seed"]
@@ -92,7 +92,7 @@ def specifications(config: dict) -> dict[str, dict]:
 
 
 def builds(specifications: dict[str, dict]) -> dict[str, dict]:
-    """What the networks of the user's own depend on, by model, for those models that have one."""
+    """model with network.build -> what its network depends on, for a trial before anything is trained."""
     parts = ("network", "penalty", "build")
     return {
         name: {part: own[part] for part in parts} | {"loss": own["training"]["loss"]}
@@ -102,16 +102,16 @@ def builds(specifications: dict[str, dict]) -> dict[str, dict]:
 
 
 def functions(named: Sequence[str]) -> dict[str, str]:
-    """What functions of the user's own, given as FILE.py:FUNCTION, do: a digest of each one's file."""
+    """user-defined function, FILE.py:FUNCTION -> the digest of its file."""
     return {function: source_digest(Path(function.rpartition(":")[0])) for function in named}
 
 
 def baseline_specification(kind: str, seed: int) -> dict:
-    """All that the fits of one baseline depend on besides their rows: Snakemake compares it.
+    """Everything that the cells of one baseline depend on besides their rows; Snakemake compares it.
 
     Args:
         kind: linear or boosting.
-        seed: of the inner folds, that of the split.
+        seed: the split's, from which the inner folds derive.
     """
     return {
         "baseline": {"kind": kind, "seed": seed},
@@ -121,13 +121,13 @@ def baseline_specification(kind: str, seed: int) -> dict:
 
 
 def state_digest(specification: dict, description: dict, inner: int = 0, seed: int = 1) -> str:
-    """The name of a training's state: all that the training depends on, and nothing of held-out rows.
+    """The name of a training's state: a digest of all that the training depends on, not of held-out rows.
 
     Args:
         specification: the model's, see `specification`.
         description: the fold's, see Folds.describe.
-        inner: the inner fold whose training it is, from 1; 0: the training on all training rows.
-        seed: which of the model's seeds it has, from 1. How many there are changes none of their trainings.
+        inner: the inner fold, from 1; 0 for the training on all training rows.
+        seed: the number of the seed, from 1. It does not matter how many seeds the model has.
     """
     settings = {name: value for name, value in specification.items() if name not in NOT_TRAINED}
     settings["training"] = {name: value for name, value in settings["training"].items() if name != "seeds"}
@@ -139,20 +139,20 @@ def state_digest(specification: dict, description: dict, inner: int = 0, seed: i
 
 
 def digest(data: object) -> str:
-    """SHA-256 of JSON-able data, in hex; the order of keys does not matter."""
+    """SHA-256 of data that JSON can hold, in hex; the order of keys does not matter."""
     text = json.dumps(data, sort_keys=True, separators=(",", ":"), allow_nan=False)
     return hashlib.sha256(text.encode()).hexdigest()
 
 
 def stamp(path: str | None) -> str | None:
-    """What tells a file of the user's from another: Snakemake alone takes no notice of one that is older.
+    """What identifies the content of a user's file, since Snakemake ignores a new file with an older time.
 
     Returns:
         a digest of a file of at most SMALL bytes, size and time of a larger one; None for no file, for a
-        table of scikit-learn's, and for a file that cannot be read, of which the job says so.
+        table of scikit-learn's, and for a file that cannot be read, which the job then reports.
 
     Raises:
-        FileNotFoundError: if another rule has yet to make the file. Snakemake asks again once it has.
+        FileNotFoundError: if another rule has yet to make the file. Snakemake then asks again.
     """
     if path is None or path.startswith("sklearn:"):
         return None
@@ -169,7 +169,7 @@ def stamp(path: str | None) -> str | None:
 
 @cache
 def versions(libraries: tuple[str, ...] = LIBRARIES) -> dict[str, str | None]:
-    """The installed version of each library (that a network depends on); None where it is not installed."""
+    """library -> its installed version, None if it is not installed; by default those that train networks."""
     return {name: _version(name) for name in libraries}
 
 

@@ -1,4 +1,4 @@
-"""For whom the predictions are good: scores_by.csv, each model's scores for each level of a column."""
+"""scores_by.csv: each model's scores for each level of a column."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -17,9 +17,9 @@ from regfold.results.intervals import of_mean
 from regfold.results.metrics import deviations
 from regfold.results.predictions import Predictions
 
-# Of numbers with more different values, each quarter is a level.
+# Numbers with more distinct values are divided into quarters, which are the levels.
 FEW_VALUES = 4
-# A level with fewer rows is small: its score says little.
+# A level with fewer rows is marked as small.
 SMALL = 30
 MISSING = "(missing)"
 KEYS = ["model", "column", "level", "n", "small"]
@@ -30,7 +30,7 @@ class Levels:
     """The levels of a column of the table.
 
     Attributes:
-        names: in order; a missing value is a level of its own, the last.
+        names: in order; missing values are a level of their own, the last.
         codes: int64 (n,), each line's level, as a position in `names`.
     """
 
@@ -39,19 +39,26 @@ class Levels:
 
 
 def of_columns(path: str | Path, columns: Sequence[str], missing: Sequence[str]) -> dict[str, Levels]:
-    """The level of each line of an OOS file, of any model, in some columns of the table; see `levels`."""
+    """column -> the level of each line of an OOS file; see `levels`.
+
+    Args:
+        path: the OOS file of any model.
+        columns: columns of the table.
+        missing: see `levels`.
+    """
     cells = predictions.texts(path, columns) if columns else {}
     return {name: levels(cells[name], missing) for name in columns}
 
 
 def levels(cells: pa.ChunkedArray, missing: Sequence[str]) -> Levels:
-    """The levels of a column's cells as they are in the table, (n,) text.
+    """The levels of a column.
 
-    Numbers with more than FEW_VALUES different values have their quarters as levels, each with its upper end.
+    If it holds numbers with more than FEW_VALUES distinct values, its quarters are the levels, each including
+    its upper end.
 
     Args:
-        cells: the column.
-        missing: the cells that mean "missing", blanks around them aside.
+        cells: (n,) text, the column as it is in the table.
+        missing: the cells that mean "missing", compared without surrounding blanks.
     """
     trimmed = pc.utf8_trim_whitespace(cells)
     is_missing = pc.is_in(trimmed, value_set=pa.array(missing, pa.string())).to_numpy(zero_copy_only=False)
@@ -70,7 +77,7 @@ def levels(cells: pa.ChunkedArray, missing: Sequence[str]) -> Levels:
 
 
 def _labelled(texts: np.ndarray, order: np.ndarray) -> tuple[np.ndarray, list[str]]:
-    """Codes and names of texts, in the order of what they stand for; texts of one number are one level."""
+    """Codes and names of texts, sorted by `order`, their values; texts of equal value are one level."""
     _, first, codes = np.unique(order, return_index=True, return_inverse=True)
     return codes, texts[first].tolist()
 
@@ -98,9 +105,9 @@ def table(
     Returns:
         model, column, level, n (rows, each counted once), small (bool: fewer than SMALL rows), the task's
         metrics over the level's rows (NaN where undefined), and the 95 % interval of each RMSE, `<rmse>_low`
-        and `<rmse>_high` (NaN where there is none), see `intervals.of_mean`. Another headline has its value,
-        if it is the user's own, and its interval behind; no interval if it is no mean over rows, as a level
-        has too few rows in a fold for a value of each.
+        and `<rmse>_high` (NaN if there is none), see `intervals.of_mean`. Another headline follows with its
+        interval, and with its value if it is user-defined. A headline that is not a mean over rows has no
+        interval, since a level has too few rows in each fold.
     """
     known = metrics.of(schema["task"], len(schema["target"]))
     compared = metrics.compared(chosen or known)

@@ -1,9 +1,9 @@
-"""Choice of a strength on a path, and what the choice does to the score that one then reports.
+"""Choice of a strength on a path, and the correction of the chosen strength's score for the choice.
 
-All of it is computed from one matrix of losses, rows x strengths, or, for a metric that is no mean over
-rows, from its values on sets of rows; no network is trained again. The best of many scores is optimistic: it
-was chosen for being so. Two corrections are given: BBC-CV, which repeats the choice on bootstrap samples, and
-that of Tibshirani and Tibshirani, which looks at the folds.
+Everything is computed from a matrix of losses, rows x strengths, or, for a metric that is not a mean over
+rows, from its values on sets of rows; no network is trained again. The best of many scores is optimistic,
+since it was chosen for being the best. Two corrections are given: BBC-CV, which repeats the choice on
+bootstrap samples, and that of Tibshirani and Tibshirani, which compares the strengths within each fold.
 """
 
 from collections.abc import Callable, Iterator
@@ -14,7 +14,8 @@ import numpy as np
 from regfold.results.metrics import RMSE, Metric
 
 BAGS = 1_000
-# Of a metric that is no mean over rows: fewer bags, and at most so many values over so many rows in all.
+# For a metric that is not a mean over rows: fewer bags, and limits on the number of values of the metric and
+# on the rows that all of them are computed from.
 FEWER_BAGS, MOST_VALUES, MOST_ROWS = 200, 5_000, 20_000_000
 BLOCK = 1 << 22  # numbers held at a time
 
@@ -28,8 +29,8 @@ class Corrected:
     high: float
 
 
-# Takes positions of rows, and places of strengths (all, where these are left out); returns a metric's value
-# of each of these strengths on the rows, NaN where it is undefined.
+# Takes positions of rows and, by default all, positions of strengths; returns the metric of each of these
+# strengths on the rows, NaN where it is undefined.
 Values = Callable[..., np.ndarray]
 
 
@@ -44,18 +45,18 @@ def path_scores(
     """The score of every strength, the best, and the choice of the one-standard-error rule.
 
     The one-standard-error rule (Breiman, Friedman, Olshen and Stone, 1984; `lambda.1se` of R's cv.glmnet)
-    takes the strongest penalty whose mean score is within one standard error of the best one's. Of equal
-    scores the strongest penalty is the best. The standard error is that of one cross-validation, whatever the
-    number of repeats, which test the same rows again.
+    takes the strongest penalty whose mean score is within one standard error of the best one's. Among equal
+    scores the strongest penalty wins. The standard error is that of one cross-validation even if there are
+    repeats, since these test the same rows again.
 
     Args:
-        losses: (n, strengths) what the metric is the mean of, see `metrics.row_losses`. A strength with a
-            loss that is not finite has no score and is never chosen.
+        losses: (n, strengths), the losses whose mean is the metric, see `metrics.row_losses`. A strength with
+            a loss that is not finite has no score and is never chosen.
         cells: (n,) int, from 0 without gaps: the cell (repeat and fold) of each row.
         strengths: (strengths,) in any order.
-        folds: cells of one cross-validation.
-        metric: the metric, here one that is a mean over rows.
-        weight: (n,) float64, each row's in the means; None: all the same.
+        folds: number of cells of one cross-validation.
+        metric: a metric that is a mean over rows.
+        weight: (n,) float64, the weight of each row in the means; None: all the same.
 
     Returns:
         arrays (strengths,): <metric> (over all rows), <metric>_fold_mean, <metric>_fold_se, is_min and
@@ -72,9 +73,9 @@ def path_scores(
 def function_scores(
     values: Values, cells: np.ndarray, strengths: np.ndarray, folds: int, metric: Metric
 ) -> dict[str, np.ndarray]:
-    """`path_scores` of a metric that is no mean over rows.
+    """`path_scores` for a metric that is not a mean over rows.
 
-    Where it is undefined in a fold, the fold means are too, and the one-standard-error rule takes the best.
+    If it is undefined in a fold, so is the fold mean, and the one-standard-error rule chooses the best score.
     """
     score, by_cell = _on_all_and_in_cells(values, cells)
     return _scores(metric, score, score, by_cell, _usable(np.isfinite(score), strengths), folds)
@@ -94,7 +95,16 @@ def _scores(
     usable: np.ndarray,
     folds: int,
 ) -> dict[str, np.ndarray]:
-    """What `path_scores` returns, from a score, what it rises with, and the cells' values."""
+    """What `path_scores` returns.
+
+    Args:
+        metric: the metric.
+        score: (strengths,), the pooled score of each strength.
+        ranked: (strengths,), the score, or a monotonic function of it, by which the best is found.
+        by_cell: (cells, strengths), the cells' scores.
+        usable: see `_usable`.
+        folds: number of cells of one cross-validation.
+    """
     mean, se = _over_cells(by_cell, np.ones(len(by_cell), bool), folds)
     marks = {"is_min": np.zeros(len(score), bool), "is_one_se": np.zeros(len(score), bool)}
     if len(usable):
@@ -123,19 +133,19 @@ def bootstrap_bias_corrected(
     Tsamardinos, Greasidou and Borboudakis (2018, "Bootstrapping the out-of-sample predictions for efficient
     and accurate cross-validation", Machine Learning 107): draw units with replacement, choose a strength on
     those in the bag, score it on those outside; the mean of these scores is the corrected score, their
-    quantiles its interval. The mean is that of the losses; a root is taken at the end.
+    quantiles its interval. Means and quantiles are taken of mean losses, a root at the end.
 
     Args:
         losses, cells, strengths, folds, metric, weight: as in `path_scores`; strengths with a loss that is
-            not finite take no part.
-        units: (n,) int, from 0 without gaps: what is independent, a group or a row. (A row that was
-            tested in several repeats is one unit.)
+            not finite are left out.
+        units: (n,) int, from 0 without gaps: the independent unit of each row, which is its group or the row
+            itself (one unit even if several repeats test it).
         select: the rule that chooses, "min" or "one_se".
         seed: of the bags.
         bags: number of bootstrap samples.
 
     Returns:
-        None where there is nothing to choose from, or a single unit.
+        the corrected score; None if no strength has a score, or there is a single unit.
     """
     usable = _usable(np.isfinite(losses).all(axis=0), strengths)
     sizes, sign = np.bincount(units, weight), -1 if metric.greater_is_better else 1
@@ -147,7 +157,7 @@ def bootstrap_bias_corrected(
     rows = max(1, BLOCK // max(len(sizes), len(by_cell) * len(usable) * (select == "one_se")))
     found = []
     for counts in _counts(len(sizes), bags, rows, np.random.default_rng(seed)):
-        # A bag may hold every one of very few units, or no unit that weighs anything.
+        # A bag may hold all of very few units, so that none is outside, or only units of weight 0.
         with np.errstate(invalid="ignore"):
             if select == "one_se":
                 drawn = [counts[:, units[lines]] for lines in by_cell]
@@ -166,12 +176,12 @@ def bootstrap_bias_corrected(
 
 
 def bags_of_function(n: int, n_strengths: int, select: str) -> int:
-    """How many bags BBC-CV draws for a metric that is no mean over rows; 0 where that would take too long.
+    """How many bags BBC-CV draws for a metric that is not a mean over rows; 0 if it would take too long.
 
     Args:
-        n: rows.
-        n_strengths: strengths.
-        select: the rule that chooses. That of one standard error would take a value in each cell, too.
+        n: number of rows.
+        n_strengths: number of strengths.
+        select: the rule that chooses. "one_se" would also need a value in each cell of each bag.
     """
     values = FEWER_BAGS * n_strengths
     return FEWER_BAGS if select == "min" and values <= MOST_VALUES and values * n <= MOST_ROWS else 0
@@ -180,10 +190,10 @@ def bags_of_function(n: int, n_strengths: int, select: str) -> int:
 def function_bias_corrected(
     values: Values, units: np.ndarray, strengths: np.ndarray, seed: int, bags: int, metric: Metric
 ) -> Corrected | None:
-    """`bootstrap_bias_corrected` for the best score of a metric that is no mean over rows.
+    """`bootstrap_bias_corrected` for `select: min` and a metric that is not a mean over rows.
 
-    It is computed in and outside of every bag. A bag in which no strength has a value, or whose choice has
-    none outside, does not count.
+    The metric is computed inside and outside of every bag. Bags in which no strength has a value, or whose
+    choice has none outside, are left out.
     """
     n_units, sign, lines = int(units.max()) + 1, -1 if metric.greater_is_better else 1, np.arange(len(units))
     usable, found = _usable(np.isfinite(values(lines)), strengths), []
@@ -199,7 +209,7 @@ def function_bias_corrected(
 
 
 def _corrected(means: np.ndarray, metric: Metric) -> Corrected:
-    """The mean and the quantiles of the bags' mean losses, or values, and a root at the end."""
+    """Mean and quantiles of the bags' mean losses, or of their values; if the metric is a root, its roots."""
     found = np.array([means.mean(), *np.quantile(means, [0.025, 0.975])])
     return Corrected(*(np.sqrt(found) if metric.root else found).tolist())
 
@@ -211,16 +221,16 @@ def tibshirani_corrected(
     metric: Metric = RMSE,
     weight: np.ndarray | None = None,
 ) -> float:
-    """The score of the best strength, corrected for having been chosen, from the folds alone.
+    """The score of the best strength, corrected for having been chosen, by a comparison within each fold.
 
     Tibshirani and Tibshirani (2009, "A bias correction for the minimum error rate in cross-validation",
     Annals of Applied Statistics 3): with e_k(s) the error of fold k at strength s, the bias is the mean over
-    folds of e_k(chosen) - min_s e_k(s), to be added to the error. The errors are mean losses; a root is taken
-    at the end.
+    folds of e_k(chosen) - min_s e_k(s), which is added to the error. The errors are mean losses; a root is
+    taken at the end.
 
     Args:
         losses: (n, strengths); cells: (n,) int, from 0 without gaps, as in `path_scores`.
-        chosen: the place of the chosen strength.
+        chosen: the position of the chosen strength.
         metric, weight: as in `path_scores`.
     """
     by_cell = _sums(losses, cells, weight) / np.bincount(cells, weight)[:, None]
@@ -231,22 +241,22 @@ def tibshirani_corrected(
 def function_tibshirani_corrected(
     values: Values, cells: np.ndarray, chosen: int, metric: Metric
 ) -> float | None:
-    """`tibshirani_corrected` of a metric that is no mean over rows; None where it is undefined in a fold."""
+    """`tibshirani_corrected` for a metric that is not a mean over rows; None if undefined in a fold."""
     score, by_cell = _on_all_and_in_cells(values, cells)
     found = score[chosen] + _bias(by_cell, chosen, metric)
     return float(found) if np.isfinite(found) else None
 
 
 def _bias(by_cell: np.ndarray, chosen: int, metric: Metric) -> float:
-    """The mean over folds of how much better than the chosen strength the best one is there."""
+    """The mean over folds of the difference between the chosen strength and the fold's best one."""
     best = np.fmax if metric.greater_is_better else np.fmin
     return np.mean(by_cell[:, chosen] - best.reduce(by_cell, axis=1))
 
 
 def _usable(has_score: np.ndarray, strengths: np.ndarray) -> np.ndarray:
-    """The places of the strengths that have a score, strongest first.
+    """The positions of the strengths that have a score, strongest first.
 
-    So the first of equal scores is that of the strongest penalty, as is the first within a standard error.
+    The first of equal scores, and the first within a standard error, then belongs to the strongest penalty.
     """
     strongest_first = np.argsort(-strengths, kind="stable")
     return strongest_first[has_score[strongest_first]]
@@ -255,7 +265,7 @@ def _usable(has_score: np.ndarray, strengths: np.ndarray) -> np.ndarray:
 def _chosen(
     select: str, score: np.ndarray, by_cell: np.ndarray, present: np.ndarray, folds: int
 ) -> np.ndarray:
-    """The place of the lowest score, or of the first strength within one standard error of it.
+    """The position of the lowest score, or of the first strength within one standard error of it.
 
     Args:
         select: "min" or "one_se".
@@ -271,7 +281,7 @@ def _chosen(
 
 
 def _of_cells(sums: np.ndarray, sizes: np.ndarray, metric: Metric) -> np.ndarray:
-    """A metric's values in cells, (..., cells, strengths), from sums of losses; of no use where no row is."""
+    """A metric's values in cells, (..., cells, strengths), from sums of losses; meaningless without rows."""
     means = sums / np.where(sizes > 0, sizes, 1)[..., None]
     return np.sqrt(means) if metric.root else means
 
@@ -281,12 +291,13 @@ def _over_cells(by_cell: np.ndarray, present: np.ndarray, folds: int) -> tuple[n
 
     Args:
         by_cell: (..., cells, strengths); present: (..., cells), which cells have rows.
-        folds: cells of one cross-validation.
+        folds: number of cells of one cross-validation.
     """
     present = present[..., None]
     n = present.sum(axis=-2)
     mean = (by_cell * present).sum(axis=-2) / n
-    with np.errstate(invalid="ignore", divide="ignore"):  # one cell has no spread, infinite losses no mean
+    # Undefined (NaN) for the spread of a single cell and for infinite losses.
+    with np.errstate(invalid="ignore", divide="ignore"):
         squares = np.square((by_cell - mean[..., None, :]) * present).sum(axis=-2)
         return mean, np.sqrt(squares / (n - 1) / folds)
 

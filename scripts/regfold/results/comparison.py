@@ -1,9 +1,9 @@
 """Comparison of two models on the same folds, from the losses of the same out-of-sample rows.
 
-Everything rests on one distribution of the difference: Student's t with the corrected variance of Nadeau and
-Bengio (2003), see `intervals.from_cells`. Read as a sampling distribution it gives interval and p value; read
-as a posterior it is the Bayesian correlated t test (Benavoli, Corani, Demsar and Zaffalon, 2017, "Time for a
-change", JMLR 18), which also says how probable it is that the two do not differ in practice.
+Everything is based on one distribution of the difference: Student's t with the corrected variance of Nadeau
+and Bengio (2003), see `intervals.from_cells`. As a sampling distribution it gives the interval and the p
+value; as a posterior it is the Bayesian correlated t test (Benavoli, Corani, Demsar and Zaffalon, 2017, "Time
+for a change", JMLR 18), which also gives the probability that the two do not differ in practice.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -17,7 +17,7 @@ from scipy.special import stdtr, stdtrit
 from regfold.config.headline import RMSES
 from regfold.formatting import significant
 from regfold.results.intervals import LEVEL, Estimate, from_cells, sizes
-from regfold.results.metrics import RMSE, Metric
+from regfold.results.metrics import RMSE, Metric, finite_or_none
 
 COLUMNS = (
     "model_a",
@@ -36,7 +36,7 @@ MOST_REPEATS = 100
 
 
 def columns(metric: str) -> tuple[str, ...]:
-    """Where comparison.csv has a metric's numbers, in the order of COLUMNS; an RMSE has the fixed names."""
+    """The columns of comparison.csv for a metric, in the order of COLUMNS; an RMSE has the fixed names."""
     numbers = COLUMNS[2:]
     if metric in RMSES:
         return numbers
@@ -54,14 +54,14 @@ def of_scores(
 
     Args:
         scores: scores.csv, see `scores.table`.
-        metrics: the RMSE by which models are compared, and the headline behind it where that is another
-            metric; both are columns of scores.csv.
+        metrics: the RMSE by which models are compared, then the headline if it is another metric; both are
+            columns of scores.csv.
         method: `split.method`.
         rope: region of practical equivalence, relative to the metric.
         optimistic: the models whose strength was chosen for its score on the rows that are compared.
 
     Returns:
-        a line per pair: the models, `columns` of each metric, and `sentence`, which is of the last one.
+        a line per pair: the models, `columns` of each metric, and `sentence`, which is about the last one.
     """
     cells, found = dict(iter(scores.groupby("model", sort=False))), []
     first = next(iter(cells.values()))
@@ -86,11 +86,12 @@ class Difference:
     """How two models' scores differ: a's minus b's.
 
     Args:
-        estimate: of the difference, None where the folds do not allow one.
-        folds: cells of one cross-validation.
-        overlap: test rows for each training row of a cell.
+        score_a, score_b: the scores.
+        estimate: of the difference; None if the folds do not allow one.
+        folds: number of cells of one cross-validation.
+        overlap: n_test / n_train of the cells.
         rope: half the width of the region of practical equivalence, in the score's units.
-        greater_is_better: whether a is better where the difference is above 0, not below.
+        greater_is_better: whether a is better if the difference is above 0, not below.
     """
 
     score_a: float
@@ -119,16 +120,16 @@ class Difference:
         return float(2 * _below(self.estimate, 0.0, -abs(self.difference))) if self.difference else 1.0
 
     def probabilities(self) -> tuple[float, float, float]:
-        """That a is better, that both are equivalent in practice, that b is better."""
+        """The probabilities that a is better, that both are equivalent in practice, that b is better."""
         lower = _below(self.estimate, self.difference, -self.rope)
         higher = _below(self.estimate, -self.difference, -self.rope)
         a_better, b_better = (higher, lower) if self.greater_is_better else (lower, higher)
         return a_better, 1 - lower - higher, b_better
 
     def repeats_needed(self, level: float) -> int | None:
-        """Repeats of the cross-validation at which an interval around this difference would exclude 0.
+        """The number of repeats at which an interval around this difference would exclude 0.
 
-        None if more than 100: repeats take away only that part of the variance which the split makes.
+        None if more than 100: repeats reduce only the part of the variance that comes from the split.
         """
         cells = self.folds * np.arange(1, MOST_REPEATS + 1)
         current = 1 / (self.estimate.df + 1) + self.overlap
@@ -153,17 +154,17 @@ def compare(
     rope: float,
     metric: Metric = RMSE,
 ) -> Difference:
-    """Compare two models by a metric, from what it is in the same cells.
+    """Compare two models by a metric, from its values in the same cells.
 
-    The RMSE is no mean over rows, but close to its value A it is, to first order, the mean of
-    A + (error^2 - A^2) / (2 A) (the delta method); the corrected t is that of these values' differences. A
-    metric that is not made of a mean over rows is compared by the mean of its values in the cells.
+    The RMSE is not a mean over rows, but near its value A it is, to first order, the mean of
+    A + (error^2 - A^2) / (2 A) (the delta method); the corrected t is computed from the differences of these
+    values. A metric that is neither a mean over rows nor its root is compared by its mean over the cells.
 
     Args:
-        means_a, means_b: (J,) of the cells, which tested the same rows for both models: the metric, or the
-            mean squared error if the metric is its root.
-        n_test, n_train: (J,) the cells' rows.
-        folds: cells of one cross-validation.
+        means_a, means_b: (J,) values in the cells, which test the same rows for both models: the metric, or
+            the mean squared error if the metric is its root.
+        n_test, n_train: (J,) the cells' rows, see `intervals.from_cells`.
+        folds: number of cells of one cross-validation.
         rope: region of practical equivalence, relative to the size of the mean of both scores.
         metric: the metric.
     """
@@ -189,7 +190,7 @@ def _linearized(means: np.ndarray, rmse: float) -> np.ndarray:
 def holm(p_values: np.ndarray) -> np.ndarray:
     """p values corrected for their number (Holm, 1979, Scandinavian Journal of Statistics 6).
 
-    Whoever rejects those below 5 % rejects any one wrongly in at most 5 % of studies.
+    Rejecting those below 5 % gives one wrong rejection or more in at most 5 % of studies.
 
     Args:
         p_values: (m,), in any order.
@@ -214,17 +215,17 @@ def pairs(
     """Every pair of models compared, in the order of models.
 
     Args:
-        models: model -> (J,) of its cells, see `compare`, in one order of cells for all models.
+        models: model -> (J,) values in its cells, see `compare`; the order of cells is the same for all.
         n_test, n_train: (J,) the cells' rows.
-        folds: cells of one cross-validation.
+        folds: number of cells of one cross-validation.
         rope: region of practical equivalence, relative to the metric.
         method: `split.method`; folds in the order of time are not exchangeable and allow no interval.
         optimistic: the models whose strength was chosen for its score on these rows; sentences say so.
-        metric: by which they are compared.
+        metric: the metric by which they are compared.
 
     Returns:
         a line per pair: COLUMNS and `sentence`. The p value is corrected for the number of pairs; low and
-        high are the pair's own 95 % interval. They and the probabilities are None where there is no interval.
+        high are the pair's own 95 % interval. All of these and the probabilities are None if there is none.
     """
     differences = {
         (a, b): compare(models[a], models[b], n_test, n_train, folds, rope, metric)
@@ -234,7 +235,8 @@ def pairs(
     p_values = holm(np.array([differences[pair].p_value() for pair in tested]))
     lines = []
     for pair, difference in differences.items():
-        values = [*pair, *map(_finite, (difference.score_a, difference.score_b, difference.difference))]
+        scores = difference.score_a, difference.score_b, difference.difference
+        values = [*pair, *map(finite_or_none, scores)]
         if pair in tested:
             p_value = float(p_values[tested.index(pair)])
             values += [*difference.interval(), p_value, *difference.probabilities()]
@@ -250,10 +252,6 @@ def pairs(
     return lines
 
 
-def _finite(value: float) -> float | None:
-    return value if np.isfinite(value) else None
-
-
 def _why_not(difference: Difference, method: str, metric: Metric) -> str:
     if not np.isfinite(difference.difference):
         undefined = f"the {metric.label} of a fold is undefined"
@@ -264,7 +262,7 @@ def _why_not(difference: Difference, method: str, metric: Metric) -> str:
 def _sentence(
     a: str, b: str, difference: Difference, p_value: float, rope: float, n_pairs: int, metric: Metric
 ) -> str:
-    """The result of one pair in words."""
+    """The result of one pair as a sentence."""
     size = significant(abs(difference.difference), 2)
     equivalent = difference.probabilities()[1]
     label = RMSE.label if metric.root else metric.label

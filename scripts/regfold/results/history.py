@@ -13,10 +13,10 @@ def read_history(path: str | Path, strength: float | None = None) -> dict[str, n
 
     Args:
         path: the file.
-        strength: of a path, whose lines are to be read.
+        strength: for a model with a path, the strength whose lines are returned.
 
     Raises:
-        RegfoldError: if it is damaged: empty, or a line has more or fewer cells, or a cell is not a number.
+        RegfoldError: if it is damaged: empty, a line has more or fewer cells, or a cell is not a number.
     """
     try:
         with Path(path).open(newline="", encoding="utf-8") as file:

@@ -1,4 +1,4 @@
-"""importance.csv: what each column is worth to a model, and which columns say much the same."""
+"""importance.csv: the permutation importance of each column, and which columns are correlated."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -14,7 +14,7 @@ TEXTS = ("model", "column", "correlated")
 SEPARATOR = "; "
 TOP = 5
 CORRELATED = 0.9
-# Rows from which correlations are taken, and matrix columns of a block of them.
+# Correlations are computed from so many rows, for so many matrix columns at a time.
 MOST_ROWS, BLOCK = 2_000, 1_000
 
 
@@ -24,7 +24,7 @@ def table(
     """A line for each model and column, the most important ones first.
 
     Args:
-        paths: of the models' results/importance/<model>.csv, see permutation_importance.measure.
+        paths: the models' results/importance/<model>.csv, see permutation_importance.measure.
         scores: scores.csv, see `scores.table`.
         features: the design matrix, a .npy file.
         schema: the prepared table's schema.json.
@@ -46,7 +46,7 @@ def table(
         )
         of_model = scores[scores["model"] == model].set_index(["repeat", "fold"])
         wide = measured.pivot(index=["repeat", "fold"], columns="column", values="importance")
-        wide = wide[measured["column"].unique()]  # in the table's order, which decides where two are equal
+        wide = wide[measured["column"].unique()]  # in the table's order, which breaks ties
         counts = sizes(of_model.loc[wide.index])
         ranks = wide.rank(axis=1, ascending=False, method="first")
         for column in wide:
@@ -67,14 +67,14 @@ def table(
 
 
 def correlations(features: str | Path, inputs: Mapping[str, Sequence[int]]) -> dict[str, list[str]]:
-    """The columns that correlate above 0.9 with each column, by name, where there are any.
+    """column -> the columns that correlate above 0.9 with it; columns without any are left out.
 
-    The correlation of two columns is the largest one in size of an input of one with an input of the other,
-    over some 2,000 rows; a missing number is the mean.
+    The correlation of two columns is the largest absolute correlation between a matrix column of one and a
+    matrix column of the other, over about 2,000 rows; missing numbers are replaced by the mean.
 
     Args:
         features: the design matrix, a .npy file.
-        inputs: the matrix columns of each column, see layout.inputs_of.
+        inputs: column -> its matrix columns, see layout.inputs_of.
     """
     matrix = np.load(features, mmap_mode="r")
     rows = matrix[:: max(1, len(matrix) // MOST_ROWS)].astype(np.float64)

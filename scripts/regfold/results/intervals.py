@@ -1,10 +1,10 @@
 """Confidence intervals of a model's score, from the losses of its out-of-sample rows.
 
 The mean squared error is a mean over rows, so it has a standard error; the RMSE has none of its own. The
-interval is made for the logarithm of the mean squared error and brought back through the root: squared errors
-are skewed to the right, and on this scale the interval covers better in small tables and never goes below 0.
-Other metrics that are means over rows have theirs in the same way, shares on the scale of the log odds.
-How often each interval covers is measured by tests/benchmarks/coverage.py.
+interval is computed for the logarithm of the mean squared error and transformed back through the root:
+squared errors are skewed to the right, and on this scale the interval covers better in small tables and never
+goes below 0. Other metrics that are means over rows have intervals in the same way, shares on the scale of
+the log odds. How often each interval covers is measured by tests/benchmarks/coverage.py.
 """
 
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from scipy.special import expit, logit, stdtrit
 from regfold.results.metrics import LOSS, SHARE, SKILL, Metric
 
 LEVEL = 0.95
-# The interval from rows is an asymptotic one. With fewer, that from folds covers better (docs/statistics.md).
+# The interval from rows is asymptotic. With fewer rows the one from folds covers better (docs/statistics.md).
 MANY_UNITS = 1_000
 
 
@@ -35,7 +35,7 @@ class Estimate:
 
 @dataclass(frozen=True)
 class Interval:
-    """Bounds of a score and the method in words; or no bounds, and the reason in words."""
+    """Bounds of a score, and the method as text; or None for both, and the reason as text."""
 
     low: float | None
     high: float | None
@@ -43,7 +43,7 @@ class Interval:
 
 
 def sizes(cells: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
-    """How much some lines of scores.csv count, `n_test` and `n_train` of `from_cells`: (J,) each."""
+    """`n_test` and `n_train` of `from_cells`, (J,) each, from the cells' lines in scores.csv."""
     return cells.get("weight", cells["n_test"]).to_numpy(), cells["n_train"].to_numpy()
 
 
@@ -53,14 +53,14 @@ def from_rows(losses: np.ndarray, units: np.ndarray, weight: np.ndarray | None =
     The all-pairs variance estimator of Bayle et al. (2020, "Cross-validation confidence intervals for test
     error", NeurIPS 33): the variance of all losses around their common mean, as if the rows had not shared
     their training rows. Losses of one group are summed first (the cluster-robust variance of a mean; Cameron
-    and Miller, 2015, J. Human Resources 50). In place of their factor 1/n and normal quantile it has
-    1/(n - 1) and Student's, to which they tend. A weighted mean is a ratio of two sums: it is linearized, and
-    varies as the mean of w (loss - mean) / mean(w) (Cochran, 1977, "Sampling techniques").
+    and Miller, 2015, J. Human Resources 50). Their factor 1/n and normal quantile are replaced by 1/(n - 1)
+    and Student's, which are equivalent for large n. A weighted mean is a ratio of two sums, which is
+    linearized: it varies as the mean of w (loss - mean) / mean(w) (Cochran, 1977, "Sampling techniques").
 
     Args:
         losses: (n,) float64.
-        units: (n,) int, from 0 without gaps: the group of each loss, or its row where rows are independent.
-        weight: (n,) float64, each loss's in the mean; None: all the same.
+        units: (n,) int, from 0 without gaps: the group of each loss, or its row if rows are independent.
+        weight: (n,) float64, the weight of each loss in the mean; None: all the same.
     """
     weight = np.ones(len(losses)) if weight is None else weight
     mean = np.average(losses, weights=weight)
@@ -77,13 +77,13 @@ def from_cells(means: np.ndarray, n_test: np.ndarray, n_train: np.ndarray) -> Es
 
         Var = s^2 (1/J + n_test/n_train),   J - 1 degrees of freedom.
 
-    The second term stands for the training rows that the cells share. Cells weigh as much as they have rows;
-    with cells of one size this is the formula above.
+    The second term accounts for the training rows that the cells share. Cells are weighted by their number of
+    rows; for cells of equal size this is the formula above.
 
     Args:
         means: (J,) mean loss of each cell, or the difference of two models' mean losses.
-        n_test, n_train: (J,) the cells' rows; of weighted rows n_test is the sum of their weights, whose mean
-            over all cells is 1.
+        n_test, n_train: (J,) the numbers of the cells' rows; with data.weight n_test is the sum of the rows'
+            weights, whose mean over all rows is 1.
     """
     weights = n_test / np.sum(n_test)
     mean, concentration = weights @ means, weights @ weights  # the latter is 1/J for equal weights
@@ -95,8 +95,9 @@ def from_cells(means: np.ndarray, n_test: np.ndarray, n_train: np.ndarray) -> Es
 def bounds(estimate: Estimate, metric: Metric, level: float = LEVEL) -> tuple[float, float]:
     """The bounds of a metric, from its estimated mean, on a scale on which they stay within its limits.
 
-    A loss: mean * exp(-+ t * se / mean), then the root if there is one; 0 and 0 where there is no error. Of
-    what is at most 1 the distance to 1 is such a loss; a share has the scale of its log odds (delta method).
+    A loss: mean * exp(-+ t * se / mean), then the root if the metric is one; 0 and 0 if the mean is 0. For a
+    metric that is at most 1, such as R², its distance to 1 is such a loss. A share: on the scale of its log
+    odds (delta method).
     """
     mean, half = estimate.mean, estimate.half_width(level)
     if metric.limits == SHARE:
@@ -126,16 +127,16 @@ def of_mean(
     method: str,
     weight: np.ndarray | None = None,
 ) -> Interval:
-    """The interval of a metric that is a mean over rows, justified for the way in which rows were split.
+    """The interval of a metric that is a mean over rows, by the method that the split justifies.
 
     Args:
         metric: the metric.
-        losses: (n,) what it is the mean of, see `metrics.row_losses`.
-        units: (n,) int, from 0 without gaps: what is independent, as in `from_rows`.
+        losses: (n,) the losses whose mean it is, see `metrics.row_losses`.
+        units: (n,) int, from 0 without gaps: the independent unit of each loss, as in `from_rows`.
         means, n_test, n_train: (J,) of the cells, as in `from_cells`.
         repeats: the number of cross-validations.
         method: `split.method`.
-        weight: (n,) float64, each loss's, as in `from_rows`.
+        weight: (n,) float64, the weight of each loss, as in `from_rows`.
     """
     if not np.isfinite(losses).all():
         why = (
@@ -152,11 +153,12 @@ def of_mean(
 def of_folds(
     metric: Metric, values: np.ndarray, n_test: np.ndarray, n_train: np.ndarray, method: str
 ) -> Interval:
-    """The interval of the folds' mean of a metric that is no mean over rows.
+    """The interval of the mean over folds of a metric that is not a mean over rows.
 
     Args:
         metric: the metric.
-        values, n_test, n_train: (J,) the cells' values, NaN where undefined, and rows, as in `from_cells`.
+        values: (J,) its values in the cells, NaN where undefined.
+        n_test, n_train: (J,) of the cells, as in `from_cells`.
         method: `split.method`.
     """
     if not np.isfinite(values).all():
@@ -167,7 +169,7 @@ def of_folds(
 def _over_cells(
     metric: Metric, means: np.ndarray, n_test: np.ndarray, n_train: np.ndarray, method: str, what: str = ""
 ) -> Interval:
-    """The interval from the spread of the cells, if they have one; `what` it is of, in words."""
+    """The interval from the spread of the cells, if they have one; `what` begins the method's text."""
     if method == "time":
         return Interval(None, None, "time splits have no exchangeable folds")
     if len(means) == 1:

@@ -24,15 +24,15 @@ class Metric:
         label: as in the report.
         function: takes truth and prediction, (n, outputs) float64 both (classes: one-hot and probabilities;
             regression: the targets' own units), and the rows' weights, (n,) float64 above 0, or None, and
-            returns a number, not finite where it is undefined.
+            returns a number, not finite if it is undefined.
         greater_is_better: whether a better prediction has a greater value.
-        standardized: whether the function gets truth and prediction divided by each target's standard
-            deviation over the tested rows; of use, and computed, for several targets alone.
-        row_loss: of a metric that is a mean over rows: takes truth and prediction (if standardized, the
-            deviations too) and returns what the mean is of, (n,) float64, not finite where it is undefined.
-            None for other metrics.
-        root: whether the metric is the square root of that mean.
-        limits: what the metric (the mean, before the root) is never below and never above.
+        standardized: whether truth and prediction are divided by each target's standard deviation over the
+            tested rows before the function is called; such a metric is computed for several targets only.
+        row_loss: for a metric that is a mean over rows: takes truth and prediction (if standardized, the
+            deviations too) and returns the rows' losses, (n,) float64, not finite where undefined. None for
+            other metrics.
+        root: whether the metric is the square root of the mean.
+        limits: the least and the greatest value of the metric (of the mean, before the root).
     """
 
     name: str
@@ -54,7 +54,7 @@ def rmse(truth: np.ndarray, prediction: np.ndarray, weight: np.ndarray | None = 
 
 
 def log_loss(truth: np.ndarray, prediction: np.ndarray, weight: np.ndarray | None = None) -> float:
-    """Mean negative logarithm of the true class's probability; undefined for what is no probability."""
+    """Mean negative logarithm of the true class's probability; undefined unless all are probabilities."""
     if not are_probabilities(prediction).all():
         return math.nan
     labels = range(truth.shape[1])
@@ -62,7 +62,7 @@ def log_loss(truth: np.ndarray, prediction: np.ndarray, weight: np.ndarray | Non
 
 
 def brier(truth: np.ndarray, prediction: np.ndarray, weight: np.ndarray | None = None) -> float:
-    """Brier score (1950); undefined for what is no probability.
+    """Brier score (1950); undefined unless all predictions are probabilities.
 
     Two classes: the mean squared error of one class's probability, from 0 to 1. More classes: the mean over
     rows of the sum over classes, from 0 to 2.
@@ -74,7 +74,7 @@ def brier(truth: np.ndarray, prediction: np.ndarray, weight: np.ndarray | None =
 
 
 def roc_auc(truth: np.ndarray, prediction: np.ndarray, weight: np.ndarray | None = None) -> float:
-    """One class against the rest, mean over classes; undefined unless all classes are among the rows."""
+    """Mean over classes of the area under the curve of one class against the rest; needs rows of each."""
     return metrics.roc_auc_score(truth, prediction, average="macro", sample_weight=weight)
 
 
@@ -85,7 +85,7 @@ def accuracy(truth: np.ndarray, prediction: np.ndarray, weight: np.ndarray | Non
 
 
 def balanced_accuracy(truth: np.ndarray, prediction: np.ndarray, weight: np.ndarray | None = None) -> float:
-    """Mean over the classes among the rows of the share of a class's rows that were given it."""
+    """Mean recall over the classes that occur in the rows."""
     codes = truth.argmax(axis=1), prediction.argmax(axis=1)
     return metrics.balanced_accuracy_score(*codes, sample_weight=weight)
 
@@ -113,19 +113,19 @@ def absolute_errors(truth: np.ndarray, prediction: np.ndarray) -> np.ndarray:
 
 
 def log_losses(truth: np.ndarray, prediction: np.ndarray) -> np.ndarray:
-    """What `log_loss` is the mean of, (n,); finite, as scikit-learn's, where the truth has no probability."""
+    """The losses whose mean is `log_loss`, (n,); clipped as in scikit-learn, so finite at probability 0."""
     of_truth = np.maximum((truth * prediction).sum(axis=1), np.finfo(np.float64).eps)
     return np.where(are_probabilities(prediction), -np.log(of_truth), math.nan)
 
 
 def brier_losses(truth: np.ndarray, prediction: np.ndarray) -> np.ndarray:
-    """What `brier` is the mean of, (n,)."""
+    """The losses whose mean is `brier`, (n,)."""
     squares = np.square(prediction - truth).sum(axis=1) / (2 if truth.shape[1] == 2 else 1)
     return np.where(are_probabilities(prediction), squares, math.nan)
 
 
 def hits(truth: np.ndarray, prediction: np.ndarray) -> np.ndarray:
-    """What `accuracy` is the mean of, (n,): 1 where the most probable class is the true one, else 0."""
+    """The values whose mean is `accuracy`, (n,): 1 where the most probable class is the true one, else 0."""
     right = truth.argmax(axis=1) == prediction.argmax(axis=1)
     return np.where(np.isfinite(prediction).all(axis=1), right, math.nan)
 
@@ -158,7 +158,7 @@ def of(task: str, n_targets: int = 1) -> tuple[Metric, ...]:
 
 
 def reported(task: str, n_targets: int, named: Sequence[str]) -> tuple[Metric, ...]:
-    """All metrics of a study: those of the task, and the user's own, which are loaded.
+    """All metrics of a study: those of the task, and user-defined ones, whose files are run.
 
     Args:
         task: the task.
@@ -166,10 +166,10 @@ def reported(task: str, n_targets: int, named: Sequence[str]) -> tuple[Metric, .
         named: the config's list.
 
     Returns:
-        those that the list names, in its order, then the others.
+        those that the list names, in its order, then the others of the task.
 
     Raises:
-        RegfoldError: if the list names a metric of the other task, or a file cannot be run.
+        RegfoldError: if the list names a metric of the other task, or a file fails.
     """
     known = {metric.name: metric for metric in of(task, n_targets)}
     chosen = []
@@ -184,7 +184,7 @@ def reported(task: str, n_targets: int, named: Sequence[str]) -> tuple[Metric, .
 
 
 def inner(name: str) -> InnerMetric:
-    """A known metric as training takes it, to choose on inner folds."""
+    """A known metric in the form that training uses to choose a strength on inner folds."""
     metric = next(metric for known in METRICS.values() for metric in known if metric.name == name)
 
     def of_rows(truth: np.ndarray, prediction: np.ndarray, weight: np.ndarray | None) -> float:
@@ -194,7 +194,7 @@ def inner(name: str) -> InnerMetric:
 
 
 def _own(named: str) -> Metric:
-    """A metric of the user's own, given as FILE.py:FUNCTION."""
+    """A user-defined metric, given as FILE.py:FUNCTION."""
     where = f"metrics: {quote(named)}"
     function = functions.load(named, "metrics")
 
@@ -219,7 +219,7 @@ def try_own(
     truth: np.ndarray,
     weight: np.ndarray | None = None,
 ) -> None:
-    """Call each function of the user's own with predictions as cells have them, the truth of other rows.
+    """Try every metric before anything is trained, on the truth and on made-up predictions.
 
     Args:
         named: the config's list.
@@ -230,23 +230,23 @@ def try_own(
         weight: (n,) float64; None without data.weight.
 
     Raises:
-        RegfoldError: if the list does not suit the task, or a function fails or returns no number.
+        RegfoldError: if the list does not suit the task, or a function fails or does not return a number.
     """
     chosen = reported(task, n_targets, named)
     if task == "classification":
         truth = np.eye(n_outputs)[truth]
     mean = truth.mean(axis=0)
     score(chosen, truth, 0.9 * np.roll(truth, 1, axis=0) + 0.1 * mean, deviations(truth), weight)
-    # The headline is computed of the constant answer, too.
+    # The headline is also computed for the constant prediction.
     score(chosen[:1], truth, np.tile(mean, (len(truth), 1)), deviations(truth), weight)
 
 
 def row_losses(
     metric: Metric, truth: np.ndarray, prediction: np.ndarray, deviation: np.ndarray | float = 1.0
 ) -> np.ndarray:
-    """What a metric that is a mean over rows is the mean of, float64 (n,); arguments as of `score`.
+    """The losses of rows whose mean is the metric (before the root, if it has one), float64 (n,).
 
-    The greater is the better where that is so of the metric.
+    Greater is better if that is so for the metric. Arguments as for `score`.
     """
     return metric.row_loss(truth, prediction, *[deviation] * metric.standardized)
 
@@ -255,20 +255,20 @@ def ranking(chosen: Sequence[Metric]) -> Metric:
     """The metric by which strengths are chosen and models ranked and compared.
 
     Args:
-        chosen: all metrics of a study, see `reported`: the first one, and if that is the RMSE, for several
-            targets the one in which each counts the same.
+        chosen: all metrics of a study, see `reported`. The first one ranks; if that is the RMSE and there are
+            several targets, the standardized RMSE, in which each target counts the same.
     """
     return chosen[0] if chosen[0].function is not rmse else compared(chosen)[-1]
 
 
 def compared(chosen: Sequence[Metric]) -> tuple[Metric, ...]:
-    """The metrics that have intervals: the RMSEs, and last the one that ranks models, see `ranking`."""
+    """The metrics that have intervals: the RMSEs; the last one is that which ranks models, see `ranking`."""
     order = sorted((metric for metric in chosen if metric.function is rmse), key=lambda m: m.standardized)
     return (*order, chosen[0]) if chosen[0].function is not rmse else tuple(order)
 
 
 def deviations(truth: np.ndarray) -> np.ndarray:
-    """Each output's standard deviation over the tested rows, float64 (outputs,); 1 for a constant one."""
+    """Each output's standard deviation over the tested rows, float64 (outputs,); 1 for a constant output."""
     deviation = truth.std(axis=0)
     return np.where(np.ptp(truth, axis=0) > 0, deviation, 1.0)
 
@@ -280,15 +280,15 @@ def score(
     deviation: np.ndarray | float = 1.0,
     weight: np.ndarray | None = None,
 ) -> dict[str, float]:
-    """Metrics on a set of rows; NaN where undefined, and for all of them if a prediction is not finite.
+    """Metrics on a set of rows; NaN where undefined, and NaN for all if any prediction is not finite.
 
-    A row of weight 2 counts as two equal rows, one of weight 0 as none.
+    A row of weight 2 counts as two equal rows, a row of weight 0 as none.
 
     Args:
         chosen: the metrics.
         truth: (n, outputs) float64; one-hot for classes, the targets' own units in a regression.
         prediction: (n, outputs) float64; probabilities, or the targets' own units.
-        deviation: (outputs,), what standardized metrics divide truth and prediction by; never weighted.
+        deviation: (outputs,), the divisor of truth and prediction in standardized metrics; never weighted.
         weight: (n,) float64, each row's; None: all the same.
     """
     finite = np.isfinite(prediction).all()
@@ -297,7 +297,7 @@ def score(
     if not finite or not len(truth):
         return {metric.name: math.nan for metric in chosen}
     values = {}
-    # What scikit-learn warns of, an undefined value, stands in the result.
+    # scikit-learn warns of undefined values, which the result shows as NaN.
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         for metric in chosen:
@@ -311,3 +311,8 @@ def are_probabilities(prediction: np.ndarray) -> np.ndarray:
     """Which rows, bool (n,), of class predictions are probabilities: from 0 to 1, with a sum of 1."""
     within = ((prediction >= 0) & (prediction <= 1)).all(axis=1)
     return within & np.isclose(prediction.sum(axis=1), 1, rtol=0, atol=1e-4)
+
+
+def finite_or_none(value: float) -> float | None:
+    """A value for JSON, which has no NaN."""
+    return float(value) if math.isfinite(value) else None

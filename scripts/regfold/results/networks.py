@@ -1,4 +1,4 @@
-"""Networks as they were saved: those of a model's cells, and with classes of the user's own."""
+"""Load saved networks: those of a model's cells, also with user-defined layer classes."""
 
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -7,7 +7,7 @@ from pathlib import Path
 import keras
 
 from regfold.config import functions
-from regfold.errors import RegfoldError, quote
+from regfold.errors import RegfoldError, quote, reason
 from regfold.training import cell_files
 
 
@@ -17,11 +17,11 @@ def of_cells(
     """Load the network of each cell, which takes encoded rows, see network.assemble.
 
     Args:
-        folders: the cells'.
-        chosen: (repeat, fold) -> the place of the chosen strength, of a model with a path; {} of others.
+        folders: the cells' folders.
+        chosen: for a model with a path, (repeat, fold) -> the position of the chosen strength; otherwise {}.
 
-    Returns:
-        (repeat, fold) and the network, with the chosen strength, for each cell.
+    Yields:
+        (repeat, fold), and the network, of the chosen strength.
 
     Raises:
         RegfoldError: if a file is missing or damaged.
@@ -34,19 +34,24 @@ def of_cells(
 
 
 def own_classes(build: str) -> dict[str, type]:
-    """The classes of the file that is given as FILE.py:FUNCTION, by name; the file is run."""
+    """name -> class, for all classes in the file of FILE.py:FUNCTION, which is run."""
     module = sys.modules[functions.load(build, "network.build").__module__]
     return {name: value for name, value in vars(module).items() if isinstance(value, type)}
 
 
 def load_network(path: Path, own: dict[str, type], place: int | None) -> keras.Model:
-    """Load a network, which may have layers of the classes `own` that are not registered with Keras.
+    """Load a network.
 
-    Of a path's networks, which stand side by side in one file, it is the one at `place`.
+    Args:
+        path: the file.
+        own: name -> user-defined class, for layers whose classes are not registered with Keras.
+        place: for the networks of a path, which share one file, the position of the strength; None: no path.
+
+    Raises:
+        RegfoldError: if Keras cannot load it.
     """
     try:
         network = keras.models.load_model(path, custom_objects=own, compile=False)
         return network if place is None else keras.Model(network.input, network.output[:, place])
     except (TypeError, ValueError) as error:
-        reason = " ".join(str(error).split())
-        raise RegfoldError(f"{path}: Keras cannot load it: {quote(reason, 300)[1:-1]}") from error
+        raise RegfoldError(f"{path}: Keras cannot load it: {quote(reason(error), 300)[1:-1]}") from error

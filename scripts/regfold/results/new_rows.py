@@ -1,4 +1,4 @@
-"""The target predict: the rows of a new table, predicted with every model of a study."""
+"""The target `predict`: predict the rows of a new table with every model of a study."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -10,6 +10,7 @@ import pyarrow.compute as pc
 from regfold.data.table import Table
 from regfold.data.write_text import write_csv
 from regfold.errors import RegfoldError, quote
+from regfold.formatting import counted
 from regfold.results import predictor
 
 
@@ -19,16 +20,16 @@ def predict(
     """Predict new rows with saved models of one study.
 
     Args:
-        folders: the models', under results/models/.
+        folders: the models' folders, under results/models/.
         table: the new rows, with the study's feature columns in any order.
-        note: called with each line on what a reader should know.
+        note: called with each line of notes for the user.
 
     Returns:
-        model -> the columns to write behind the table's own, see Predictor.predict.
+        model -> the columns to write after the table's own, see Predictor.predict.
 
     Raises:
-        RegfoldError: if a column is missing or is not what it is in the study's table, has the name of a
-            prediction's column, or a saved model is damaged.
+        RegfoldError: if a column is missing, is of another type than in the study's table, or has the name of
+            a prediction's column; or a saved model is damaged.
     """
     features, predicted = None, {}
     for model in map(predictor.load, folders):
@@ -42,7 +43,7 @@ def predict(
         for flag in model.metadata["flags"]:
             note(f"model {name}, refit: {flag}")
         predicted[name] = model.predict_encoded(features)
-        # The predictions alone: an interval is infinite where the study's rows are few.
+        # Only the predictions: intervals are infinite if the study has few rows.
         first = 1 if schema["classes"] else 0
         values = list(predicted[name].values())[first : first + len(schema["classes"] or schema["target"])]
         if not np.isfinite(values).all():
@@ -61,5 +62,5 @@ def write(predicted: dict[str, dict[str, np.ndarray]], table: Table, folder: Pat
     for model, columns in predicted.items():
         path = folder / f"{model}.csv"
         write_csv(pa.table(own | {name: pa.array(v).cast(pa.string()) for name, v in columns.items()}), path)
-        lines.append(f"{path}: {len(table):,} row{'s' * (len(table) != 1)} predicted")
+        lines.append(f"{path}: {counted(len(table), 'row')} predicted")
     return lines

@@ -1,6 +1,6 @@
 """The row contract: every line of an out-of-sample file carries its own row's cells, truth and prediction."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,10 +12,11 @@ from regfold import files
 from regfold.data import row_weights
 from regfold.data.oos_names import KEYS, LABEL, STRENGTH, output_names
 from regfold.errors import RegfoldError, quote
+from regfold.formatting import first_few
 from regfold.provenance import changes
 from regfold.training import cell_files
 
-# Rows in a message.
+# Rows in one message.
 MOST_NAMED = 10
 OUTDATED = "made from other rows, columns or levels than the table has now; run again"
 
@@ -48,7 +49,12 @@ class Prepared:
 
 
 def read_prepared(folder: Path, assignment: Path | None = None) -> Prepared:
-    """Read results/prepared/ and the assignment of rows to folds, which is there too unless it is named."""
+    """Read results/prepared/.
+
+    Args:
+        folder: the folder.
+        assignment: the file that assigns rows to folds; by default the one in the folder.
+    """
     rows = parquet.read_table(folder / "rows.parquet")
     return Prepared(
         folder=folder,
@@ -71,10 +77,10 @@ def merge(
     """Join every prediction to its own row.
 
     Args:
-        prepared: the table and who tests what.
-        cells: for each (repeat, fold) the digests of the rows that it predicted, uint8 (n_test, 16), and
-            their predictions, (n_test, n_outputs), both in canonical order; see `read_predictions`.
-        strengths: for each (repeat, fold) the strength that was chosen, of a model with a path.
+        prepared: the table, and which fold tests each row.
+        cells: (repeat, fold) -> the digests of the rows that it predicted, uint8 (n_test, 16), and their
+            predictions, (n_test, n_outputs), both in canonical order; see `read_predictions`.
+        strengths: for a model with a path, (repeat, fold) -> the chosen strength.
 
     Returns:
         the file's content as text: the table's columns, then oos_row, oos_repeat, oos_fold, with a path
@@ -82,7 +88,7 @@ def merge(
         order.
 
     Raises:
-        RegfoldError: if the cells do not predict exactly the rows that they are to test, by their contents.
+        RegfoldError: unless every cell predicts exactly the rows that its fold tests, by their contents.
     """
     return pa.concat_tables(
         _lines(prepared, repeat, rows, fold, values, strengths)
@@ -99,7 +105,7 @@ def joined(
 
     Args:
         prepared, cells: see `merge`.
-        n_strengths: of predictions (n_test, n_strengths, n_outputs), those of a whole path.
+        n_strengths: for predictions of a whole path, (n_test, n_strengths, n_outputs), its length.
 
     Yields:
         the repeat; the rows that it tests, int64 (n,), canonical indices; the fold of each, int32 (n,); their
@@ -136,7 +142,10 @@ def wrong_rows(
     predicted: np.ndarray,
     n_strengths: int | None = None,
 ) -> str:
-    """In what a cell's predictions are not those of the rows that its fold tests; empty where all is well."""
+    """Why a cell's predictions are not those of the rows that its fold tests; empty if they are.
+
+    Arguments as for `joined`, of one cell.
+    """
     tested = np.flatnonzero(prepared.assignment[repeat - 1] == fold)
     expected = len(tested), *_shape(prepared, n_strengths)
     if predicted.shape != expected or len(digests) != len(tested):
@@ -145,10 +154,9 @@ def wrong_rows(
     other = tested[(digests != prepared.digests[tested]).any(axis=1)]
     if not len(other):
         return ""
-    names = ", ".join(quote(name.as_py()) for name in prepared.names.take(pa.array(other[:MOST_NAMED])))
-    more = f" and {len(other) - MOST_NAMED:,} more" if len(other) > MOST_NAMED else ""
+    names = first_few([quote(name) for name in prepared.names.take(pa.array(other)).to_pylist()], MOST_NAMED)
     what = "id" if prepared.schema["id"] else "row"
-    return f"{what} {names}{more}: predicted from other cells than the table has"
+    return f"{what} {names}: predicted from other contents than the table has now"
 
 
 def _lines(
@@ -189,37 +197,45 @@ def truth(prepared: Prepared, rows: np.ndarray) -> np.ndarray:
 
 
 def _text(values: np.ndarray) -> pa.Array:
-    """Numbers as the shortest text that reads back to the same number."""
+    """Numbers as the shortest text from which the same number is read."""
     return pa.array(values).cast(pa.string())
 
 
 def read_cells(
-    prepared: Prepared, folders: list[Path]
+    prepared: Prepared, folders: Sequence[Path]
 ) -> dict[tuple[int, int], tuple[np.ndarray, np.ndarray]]:
-    """The rows' digests and the predictions of a model's cells, by (repeat, fold); see `read_cell`."""
-    cells = {}
+    """(repeat, fold) -> the rows' digests and predictions, of a model's cells; raises as `each_cell`."""
+    return {key: (digests, predicted) for key, _, digests, predicted in each_cell(prepared, folders)}
+
+
+def each_cell(
+    prepared: Prepared, folders: Sequence[Path]
+) -> Iterator[tuple[tuple[int, int], dict, np.ndarray, np.ndarray]]:
+    """Read a model's cells.
+
+    Yields:
+        (repeat, fold); the content of cell.json, see `read_metadata`; the digests of the cell's rows and
+        their predictions, see `read_predictions`.
+
+    Raises:
+        RegfoldError: if a file is missing or damaged, or a cell does not belong to its fold.
+    """
     for folder in folders:
         description = prepared.folder.parent / "folds" / f"{folder.name}.json"
         expected = files.read_json(description, remove=description.parent)
-        cells[expected["repeat"], expected["fold"]] = read_cell(folder, expected)
-    return cells
-
-
-def read_cell(folder: Path, expected: dict) -> tuple[np.ndarray, np.ndarray]:
-    """A cell's predictions, see `read_metadata` and `read_predictions`."""
-    read_metadata(folder, expected)
-    return read_predictions(folder)
+        key = expected["repeat"], expected["fold"]
+        yield key, read_metadata(folder, expected), *read_predictions(folder)
 
 
 def read_metadata(folder: Path, expected: dict) -> dict:
-    """A cell's cell.json, once its files are found to be what the cell wrote for this fold.
+    """The content of a cell's cell.json, after a check of the cell's files against it.
 
     Args:
         folder: the cell's folder.
         expected: the fold's description (results/folds/<repeat>-<fold>.json).
 
     Raises:
-        RegfoldError: if a file is missing or damaged, or the cell is not of this fold.
+        RegfoldError: if a file is missing or damaged, or the cell does not belong to this fold.
     """
     metadata = cell_files.read(folder)
     if not changes.belongs(metadata, expected):
@@ -228,6 +244,9 @@ def read_metadata(folder: Path, expected: dict) -> dict:
 
 
 def read_predictions(folder: Path) -> tuple[np.ndarray, np.ndarray]:
-    """The digests of the rows that a cell predicted, uint8 (n_test, 16), and their predictions."""
+    """The digests of the rows that a cell predicted, uint8 (n_test, 16), and their predictions.
+
+    These are (n_test, n_outputs) or, with a path, (n_test, n_strengths, n_outputs).
+    """
     with np.load(folder / "predictions.npz") as archive:
         return archive["digest"], archive["prediction"]

@@ -1,7 +1,7 @@
-"""Models with a path of strengths: which one is chosen, and what their files hold.
+"""Models with a path of strengths: the choice of a strength, and the files of a path.
 
-path/<model>.csv has a line per strength, oos_path/<model>.parquet the predictions of each, one row group per
-strength; both by strength, ascending.
+path/<model>.csv has one line per strength, oos_path/<model>.parquet the predictions of each strength, in one
+row group per strength; both ascending by strength.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -24,7 +24,8 @@ from regfold.results.predictions import Predictions
 
 NESTED = "nested"
 MARKS = ("is_min", "is_one_se")
-# What a cell.json says of one training, and of a path of each; of_seeds where there are several seeds.
+# Entries of cell.json that describe one training, and in its `path` are lists with one entry per strength;
+# `of_seeds` only if there are several seeds.
 OF_STRENGTH = (
     "epochs",
     "best_epoch",
@@ -44,9 +45,9 @@ class Cell:
     """A cell of a model with a path.
 
     Attributes:
-        digests: uint8 (n_test, 16), the rows that it predicted.
+        digests: uint8 (n_test, 16), of the rows that it predicted.
         predicted: (n_test, strengths, outputs), their predictions.
-        path: what cell.json says of each strength.
+        path: the entry `path` of cell.json.
         train_weight: the sum of its training rows' weights; without weights their number.
     """
 
@@ -58,12 +59,12 @@ class Cell:
 
 @dataclass(frozen=True)
 class Choice:
-    """What was chosen on a path.
+    """The choice on a path.
 
     Attributes:
         strengths: float64 (strengths,), in the cells' order.
-        chosen: (repeat, fold) -> the place of the cell's chosen strength; the same for all unless nested.
-        table: path/<model>.csv.
+        chosen: (repeat, fold) -> the position of the chosen strength; the same for all cells unless nested.
+        table: the content of path/<model>.csv.
     """
 
     strengths: np.ndarray
@@ -73,10 +74,10 @@ class Choice:
 
 @dataclass(frozen=True)
 class Scored:
-    """A model with a path, for its part of summary.json.
+    """What summary.json needs of a model with a path.
 
     Attributes:
-        name: which strength is a path, such as kernel.l2.
+        name: the setting that varies, such as kernel.l2.
         select: the rule that chose.
         strengths: float64 (strengths,), ascending.
         predictions: oos_path/<model>.parquet.
@@ -89,18 +90,15 @@ class Scored:
 
 
 def read_cells(prepared: oos.Prepared, folders: Sequence[Path]) -> dict[Key, Cell]:
-    """A path model's cells, by (repeat, fold).
+    """The cells of a model with a path, by (repeat, fold).
 
     Raises:
-        RegfoldError: if a file is missing or damaged, or a cell is not of its fold, see `oos.read_cell`; or
-            the cells are of different paths.
+        RegfoldError: if a file is missing or damaged, or a cell does not belong to its fold.
     """
-    predictions = oos.read_cells(prepared, list(folders))
-    metadata = [files.read_json(folder / "cell.json") for folder in folders]
     cells = {}
-    for folder, key, about in zip(folders, predictions, metadata, strict=True):
-        cells[key] = cell(about, *predictions[key])
-        if problem := wrong(prepared, key, cells[key]):
+    for folder, (key, metadata, *own) in zip(folders, oos.each_cell(prepared, folders), strict=True):
+        cells[key] = cell(metadata, *own)
+        if problem := oos.wrong_rows(prepared, *key, *own, len(metadata["path"]["strengths"])):
             raise RegfoldError(f"{folder}: {problem}")
     return cells
 
@@ -111,23 +109,18 @@ def cell(metadata: Mapping, digests: np.ndarray, predicted: np.ndarray) -> Cell:
     return Cell(digests, predicted, metadata["path"], weight)
 
 
-def wrong(prepared: oos.Prepared, key: Key, found: Cell) -> str:
-    """In what a cell's predictions are not those of its fold's rows; see `oos.wrong_rows`."""
-    return oos.wrong_rows(prepared, *key, found.digests, found.predicted, len(found.path["strengths"]))
-
-
 def choose(
     prepared: oos.Prepared, cells: Mapping[Key, Cell], select: str, named: Sequence[str] = ()
 ) -> Choice:
-    """Choose a strength by the score that ranks models, and score all of them.
+    """Choose a strength by the metric that ranks models, and score all strengths.
 
-    Where no strength has a score, the strongest penalty is taken.
+    If no strength has a score, the strongest penalty is chosen.
 
     Args:
-        prepared: the table and who tests what.
+        prepared: the table, and which fold tests each row.
         cells: all of a model's cells, see `read_cells`.
         select: min, one_se (see `choice.path_scores`) or nested: each cell has chosen on its inner folds.
-        named: the config's list of metrics; the first one decides, see `metrics.ranking`.
+        named: the config's list of metrics, which decides the metric, see `metrics.ranking`.
 
     Raises:
         RegfoldError: if the cells are of different paths.
@@ -177,7 +170,7 @@ def _same_strengths(cells: Mapping[Key, Cell]) -> list[float]:
 def _losses(
     metric: metrics.Metric, truth: np.ndarray, by_strength: Iterable[np.ndarray], deviation: np.ndarray
 ) -> np.ndarray:
-    """(n, strengths): what a metric that is a mean over rows is the mean of, from (n, outputs) of each."""
+    """`metrics.row_losses` for every strength, (n, strengths), from the predictions (n, outputs) of each."""
     return np.stack([metrics.row_losses(metric, truth, one, deviation) for one in by_strength], axis=1)
 
 
@@ -188,7 +181,14 @@ def _values(
     deviation: np.ndarray,
     weight: np.ndarray | None,
 ) -> rules.Values:
-    """A metric's values of some strengths on some rows, from predictions (n, strengths, outputs)."""
+    """A function that computes a metric for some strengths on some rows, see `choice.Values`.
+
+    Args:
+        metric: the metric.
+        truth: (n, outputs).
+        predicted: (n, strengths, outputs).
+        deviation, weight: see `metrics.score`.
+    """
 
     def values(rows: np.ndarray, places: Sequence[int] = range(predicted.shape[1])) -> np.ndarray:
         found = (predicted[rows, place].astype(np.float64) for place in places)
@@ -200,7 +200,7 @@ def _values(
 
 
 def _of_training(cells: Sequence[Cell]) -> dict[str, np.ndarray]:
-    """The pooled RMSE of training rows, and mean counts over cells, (strengths,) each; NaN for none."""
+    """`rmse_train` (pooled), `nonzero` and `inputs` (means over cells), (strengths,) each; NaN if unknown."""
     paths, weights = [one.path for one in cells], [one.train_weight for one in cells]
     mse = np.square(np.array([path["rmse_train"] for path in paths], np.float64))
     return {
@@ -219,15 +219,15 @@ def merge(prepared: oos.Prepared, cells: Mapping[Key, Cell], choice: Choice) -> 
 
 
 def chosen_predictions(cells: Mapping[Key, Cell], choice: Choice) -> dict[Key, tuple[np.ndarray, np.ndarray]]:
-    """Each cell's digests and predictions of its chosen strength, as `oos.merge` takes them."""
+    """Each cell's digests and its predictions of the chosen strength, as `oos.merge` takes them."""
     return {key: (one.digests, one.predicted[:, choice.chosen[key]]) for key, one in cells.items()}
 
 
 def predictions(prepared: oos.Prepared, cells: Mapping[Key, Cell]) -> Iterator[pa.Table]:
-    """The content of oos_path/<model>.parquet, a table for each strength, ascending.
+    """The content of oos_path/<model>.parquet, one table for each strength, ascending.
 
     Columns: row (text), repeat, fold (int32), as in folds.csv, and strength (float64); then truth and
-    predictions, named and typed as in the out-of-sample file. Lines as there.
+    predictions, with names and types as in the out-of-sample file, and its order of lines.
     """
     strengths = _same_strengths(cells)
     own = {key: (one.digests, one.predicted) for key, one in cells.items()}
@@ -254,27 +254,27 @@ def write_predictions(path: str | Path, tables: Iterator[pa.Table]) -> None:
 
 
 def write_table(path: str | Path, table: pd.DataFrame) -> None:
-    """Write path/<model>.csv; what is undefined or not finite is empty."""
+    """Write path/<model>.csv; values that are undefined or not finite are empty."""
     write_frame(finite(table), path)
 
 
 def finite(table: pd.DataFrame) -> pd.DataFrame:
-    """What can be read back of path/<model>.csv: NaN for what is not finite."""
+    """The table as it is read back from path/<model>.csv: NaN for values that are not finite."""
     return table.replace([np.inf, -np.inf], np.nan)
 
 
 def read_table(path: str | Path) -> pd.DataFrame:
-    """path/<model>.csv: float64, but is_min and is_one_se bool."""
+    """Read path/<model>.csv: float64 columns, but is_min and is_one_se bool."""
     return pd.read_csv(path).astype({"strength": np.float64} | dict.fromkeys(MARKS, bool))
 
 
 def scored(
     selects: Mapping[str, str], predictions: Sequence[str | Path], cells: Sequence[Mapping]
 ) -> dict[str, Scored]:
-    """What the summary needs of the models with a path.
+    """model -> what summary.json needs of it, for the models with a path.
 
     Args:
-        selects: model -> its rule, of the models with a path.
+        selects: model -> its rule, for the models with a path.
         predictions: their oos_path/<model>.parquet.
         cells: the content of cell.json of all models' cells.
     """
@@ -287,10 +287,11 @@ def scored(
 
 
 def of_chosen(cell: dict, strength: float | None) -> dict:
-    """The content of a cell's cell.json, of a path as if it had trained the chosen strength alone.
+    """The content of a cell's cell.json as if the cell had trained the chosen strength alone.
 
     Args:
-        strength: the chosen one; None without a path.
+        cell: the content.
+        strength: the chosen one; None without a path, where the content stays as it is.
     """
     if strength is None:
         return cell
@@ -308,33 +309,34 @@ def corrected(
     units: np.ndarray,
     split: dict,
 ) -> dict:
-    """What choosing on the rows that are then scored does to the score, for summary.json.
+    """A model's score corrected for the choice of a strength on the rows that are scored, for summary.json.
 
     Args:
         path: the model's.
         found: its out-of-sample predictions, of the chosen strength.
         compared: the metrics that have intervals, see `metrics.compared`; the last one chose the strength.
-        deviation: (outputs,), what a standardized metric divides errors by.
-        units: (n,) int, from 0 without gaps: what is independent, a group or a row, whatever its repeats.
+        deviation: (outputs,), see `metrics.score`.
+        units: (n,) int, from 0 without gaps: the independent unit of each line, which is its group or its row
+            (one unit even if several repeats test it).
         split: the resolved split section.
 
     Returns:
         path, strengths (ascending), select, chosen_strength (nested: of each cell, by repeat and fold), and
-        of the metric `_naive` (the score of the chosen strength), `_corrected`, `_low` and `_high` (BBC-CV)
-        and `_tt` (Tibshirani and Tibshirani), each None where it is not justified; `interval`, the method or
-        the reason in words. With a nested choice, in which no held-out row takes part, there is nothing to
-        correct: `_corrected` is the score, and its interval that of any model.
+        for the metric `_naive` (the score of the chosen strength), `_corrected`, `_low` and `_high` (BBC-CV)
+        and `_tt` (Tibshirani and Tibshirani), each None if it is not justified; `interval`, the method or
+        the reason as text. A nested choice uses no held-out row, so there is nothing to correct:
+        `_corrected` is the score, and its interval that of any model.
     """
     metric, name = compared[-1], compared[-1].name
-    about = {"path": path.name, "strengths": path.strengths.tolist(), "select": path.select}
     score = metrics.score([metric], found.truth, found.prediction, deviation, found.weight)[name]
-    score = score if np.isfinite(score) else None
-    figures = {f"{name}_naive": score, f"{name}_corrected": None, f"{name}_tt": None}
+    score = metrics.finite_or_none(score)
+    figures = {"path": path.name, "strengths": path.strengths.tolist(), "select": path.select}
+    figures |= {f"{name}_naive": score, f"{name}_corrected": None, f"{name}_tt": None}
     if path.select == NESTED:
         each = [float(found.strength[rows[0]]) for *_, rows in found.cells()]
-        return about | figures | {"chosen_strength": each, f"{name}_naive": None, f"{name}_corrected": score}
+        return figures | {"chosen_strength": each, f"{name}_naive": None, f"{name}_corrected": score}
     figures |= dict.fromkeys(f"{one.name}_{end}" for one in compared for end in ("low", "high"))
-    figures |= about | {"chosen_strength": float(found.strength[0])}
+    figures["chosen_strength"] = float(found.strength[0])
     if score is None:
         undefined = f"no strength has a {metric.label} over all rows"
         why = "no strength has finite predictions in all folds" if metric.root else undefined
@@ -342,45 +344,61 @@ def corrected(
     cells = np.empty(len(found.truth), np.int64)
     for number, (*_, rows) in enumerate(found.cells()):
         cells[rows] = number
-    by_strength, bags = _read_predictions(path.predictions, found.truth.shape[1]), rules.BAGS
+    by_strength = _read_predictions(path.predictions, found.truth.shape[1])
     if metric.row_loss:
         scored = _losses(metric, found.truth, by_strength, deviation)
         tibshirani = partial(rules.tibshirani_corrected, weight=found.weight)
     else:
         scored = _values(metric, found.truth, np.stack([*by_strength], axis=1), deviation, found.weight)
         tibshirani = rules.function_tibshirani_corrected
-        bags = rules.bags_of_function(len(cells), len(path.strengths), path.select)
     if path.select == "min":
         chosen = int(np.flatnonzero(path.strengths == found.strength[0])[0])
         figures[f"{name}_tt"] = tibshirani(scored, cells, chosen, metric)
+    bbc_cv, figures["interval"] = _bbc_cv(path, found, metric, scored, units, cells, split)
+    if bbc_cv:
+        names = f"{name}_corrected", f"{name}_low", f"{name}_high"
+        figures |= dict(zip(names, (bbc_cv.score, bbc_cv.low, bbc_cv.high), strict=True))
+    return figures
+
+
+def _bbc_cv(
+    path: Scored,
+    found: Predictions,
+    metric: metrics.Metric,
+    scored: np.ndarray | rules.Values,
+    units: np.ndarray,
+    cells: np.ndarray,
+    split: dict,
+) -> tuple[rules.Corrected | None, str]:
+    """The score corrected by BBC-CV, and the method as text; or None, and the reason.
+
+    Args:
+        path, found, metric, units, split: see `corrected`.
+        scored: what `_losses` or, for a metric that is not a mean over rows, `_values` returned.
+        cells: (n,) int, from 0 without gaps: the cell of each line.
+    """
     if split["method"] == "time":
-        return figures | {"interval": "the rows of time splits cannot be drawn anew, as BBC-CV does"}
-    if not bags:
-        why = f"BBC-CV would have to compute the {metric.label} too often"
-        return figures | {"interval": why}
-    n_units, seed = int(units.max()) + 1, split["seed"]
+        return None, "BBC-CV cannot resample the rows of time splits"
+    n_units, rule = int(units.max()) + 1, (path.strengths, len(np.unique(found.fold)), path.select)
     if metric.row_loss:
-        rule = path.strengths, len(np.unique(found.fold)), path.select
-        honest = rules.bootstrap_bias_corrected(scored, units, cells, *rule, seed, bags, metric, found.weight)
+        bags = rules.BAGS
+        options = split["seed"], bags, metric, found.weight
+        score = rules.bootstrap_bias_corrected(scored, units, cells, *rule, *options)
+    elif bags := rules.bags_of_function(len(cells), len(path.strengths), path.select):
+        score = rules.function_bias_corrected(scored, units, path.strengths, split["seed"], bags, metric)
     else:
-        honest = rules.function_bias_corrected(scored, units, path.strengths, seed, bags, metric)
-    if honest is None:
-        undefined = f"the {metric.label} of every bag is undefined"
-        return figures | {
-            "interval": "a single group cannot be drawn anew, as BBC-CV does" if n_units == 1 else undefined
-        }
+        return None, f"BBC-CV would have to compute the {metric.label} too often"
+    if score is None and n_units == 1:
+        return None, "BBC-CV cannot resample a single group"
+    if score is None:
+        return None, f"the {metric.label} of every bag is undefined"
     kind = "rows" if n_units == len(set(found.row)) else "groups"
     fewer = f", {bags} bags" * (bags != rules.BAGS)
-    return figures | {
-        f"{name}_corrected": honest.score,
-        f"{name}_low": honest.low,
-        f"{name}_high": honest.high,
-        "interval": f"BBC-CV over {n_units:,} {kind}{fewer}; Tsamardinos et al., 2018",
-    }
+    return score, f"BBC-CV over {n_units:,} {kind}{fewer}; Tsamardinos et al., 2018"
 
 
 def _read_predictions(path: Path, n_outputs: int) -> Iterator[np.ndarray]:
-    """The predictions of each strength, ascending, of the lines of an out-of-sample file: (n, outputs)."""
+    """The predictions (n, outputs) of each strength, ascending; lines as in the out-of-sample file."""
     source = parquet.ParquetFile(path)
     names = source.schema_arrow.names[-n_outputs:]
     for place in range(source.num_row_groups):

@@ -1,4 +1,4 @@
-"""The out-of-sample predictions as users get them: the `oos_` columns of one OOS file, as arrays."""
+"""Read an OOS file, as users get it: its `oos_` columns as arrays."""
 
 import csv
 from collections.abc import Iterator, Mapping, Sequence
@@ -27,8 +27,9 @@ class Predictions:
         fold: (n,) int64, from 1.
         truth: (n, outputs) float64; one-hot for classes, the target's own units in a regression.
         prediction: (n, outputs) float64; probabilities, or the target's own units.
-        strength: (n,) float64, the strength that predicted it; None for a model without a path.
-        weight: (n,) float64, the row's weight (data.weight) over the mean of all lines; None without weights.
+        strength: (n,) float64, the strength whose network predicted it; None for a model without a path.
+        weight: (n,) float64, the row's weight (data.weight) divided by the mean of all lines; None without
+            weights.
     """
 
     row: np.ndarray
@@ -40,7 +41,7 @@ class Predictions:
     weight: np.ndarray | None = None
 
     def strength_of(self, repeat: int, fold: int) -> float | None:
-        """The strength that predicted a cell's rows; None for a model without a path."""
+        """The strength whose network predicted a cell's rows; None for a model without a path."""
         if self.strength is None:
             return None
         return float(self.strength[(self.repeat == repeat) & (self.fold == fold)][0])
@@ -50,7 +51,7 @@ class Predictions:
         return None if self.weight is None else self.weight[rows]
 
     def cells(self) -> Iterator[tuple[int, int, np.ndarray]]:
-        """(repeat, fold, positions of its rows) for each cell, by repeat and fold."""
+        """(repeat, fold, positions of its lines) for each cell, by repeat and fold."""
         order = np.lexsort((self.fold, self.repeat))
         pairs = np.stack([self.repeat[order], self.fold[order]], axis=1)
         starts = np.flatnonzero(np.any(np.diff(pairs, axis=0, prepend=-1) != 0, axis=1))
@@ -60,9 +61,9 @@ class Predictions:
 
 
 def groups(path: str | Path, split: dict) -> np.ndarray | None:
-    """The group of each line under the split, int64 (n,) from 0 without gaps; None where rows stand alone.
+    """The group of each line under the split, int64 (n,) from 0 without gaps; None if rows are independent.
 
-    Folds that a column names are groups too, as rows of one hospital or one day are alike.
+    Under `column` the folds are groups too, since rows of one hospital or one day are alike.
 
     Args:
         path: the OOS file of any model.
@@ -75,15 +76,19 @@ def groups(path: str | Path, split: dict) -> np.ndarray | None:
 
 
 def texts(path: str | Path, names: Sequence[str]) -> pa.Table:
-    """Columns of the table's own, as text, from the OOS file of any model."""
+    """Some of the table's own columns, as text, from the OOS file of any model."""
     return _read(path, dict.fromkeys(names, pa.string()))
 
 
 def read(path: str | Path, schema: dict) -> Predictions:
-    """Reads truth and prediction from one OOS file, and of the table's own columns that of the weights.
+    """Read truth, predictions and, with data.weight, the weights from one OOS file.
+
+    Args:
+        path: the file.
+        schema: the prepared table's schema.json.
 
     Raises:
-        RegfoldError: the file lacks a column that the prepared table asks for.
+        RegfoldError: if the file lacks a column that the schema requires.
     """
     truth, prediction = output_names(schema)
     types = dict(zip(KEYS, (pa.string(), pa.int64(), pa.int64()), strict=True))
@@ -107,7 +112,7 @@ def read(path: str | Path, schema: dict) -> Predictions:
 
 
 def _weights(path: str | Path, column: str) -> np.ndarray:
-    """The weight of each line over their mean, from the column of weights, of which each cell is a number."""
+    """The weight of each line divided by their mean, from the column of weights."""
     weights = numbers_of_either_mark(pc.utf8_trim_whitespace(texts(path, [column])[column]))
     return weights / weights.mean()
 
@@ -122,7 +127,7 @@ def _read(path: str | Path, types: Mapping[str, pa.DataType]) -> pa.Table:
     try:
         return pa.csv.read_csv(
             path,
-            read_options=pa.csv.ReadOptions(block_size=1 << 26),  # a line may be so long at most
+            read_options=pa.csv.ReadOptions(block_size=1 << 26),  # in bytes, the longest possible line
             parse_options=pa.csv.ParseOptions(newlines_in_values=True),
             convert_options=pa.csv.ConvertOptions(column_types=types, include_columns=list(types)),
         )

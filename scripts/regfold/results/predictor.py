@@ -1,4 +1,4 @@
-"""A saved model that predicts new rows: what its networks say, and how sure it is."""
+"""A saved model that predicts new rows, with prediction intervals or sets of classes."""
 
 import os
 import warnings
@@ -22,14 +22,12 @@ from regfold.provenance import cell_names
 from regfold.results import conformal, saved_model
 from regfold.results.networks import load_network, own_classes
 
-# Between the labels of a set of classes; one inside a label has a backslash before it.
+# Separates the labels of a set of classes; inside a label it is escaped by a backslash.
 SEPARATOR = "|"
 
 
 def load(folder: str | os.PathLike) -> "Predictor":
-    """Load a model that a study saved, a folder under results/models/.
-
-    Where the study has a network.build, its file is run.
+    """Load a saved model, a folder under results/models/. If the model has a network.build, its file is run.
 
     Raises:
         RegfoldError: if the folder is not a saved model, or a file in it is missing or damaged.
@@ -58,11 +56,11 @@ class Predictor:
     """Predicts raw rows with a model's networks.
 
     Attributes:
-        metadata: what the model is, see saved_model.save.
-        networks: by (repeat, fold), in this order, and by cell_names.REFIT the one of all rows.
-        scores: float64, of every tested row, once a repeat, out of sample: absolute errors (n, n_targets), or
-            the true class's probability (n,).
-        cells: int64 (n,), which network had not seen the row, as a position in `networks`.
+        metadata: the content of model.json, see saved_model.save.
+        networks: by (repeat, fold), in this order, and by cell_names.REFIT the one trained on all rows.
+        scores: float64, out-of-sample scores of the study's rows, once for each repeat: absolute errors
+            (n, n_targets), or the true class's probability (n,).
+        cells: int64 (n,), the network that the row was held out from, as a position in `networks`.
     """
 
     metadata: dict
@@ -75,18 +73,18 @@ class Predictor:
         return f"<regfold model {self.metadata['model']!r}: {', '.join(map(quote, schema['target']))}>"
 
     def predict(self, frame: pd.DataFrame) -> pd.DataFrame:
-        """Predict new rows. What is missing, unknown or not used in `frame` is counted in warnings.
+        """Predict new rows. Warnings count missing cells, unknown levels and unused columns.
 
         Args:
-            frame: the table's own columns, raw, in any order; no target is needed. (n, columns)
+            frame: (n, columns), the feature columns as in the study's table, in any order; no target needed.
 
         Returns:
-            the columns that `snakemake predict` writes behind a file's own, with the frame's index, (n, ...):
-            pred, pred_low and pred_high, with _<target> behind where there are several targets; for classes
-            pred_label, pred_<class> and pred_set. Without bounds and sets under split.method time.
+            the columns that `snakemake predict` appends to a file's own, with the frame's index: pred,
+            pred_low and pred_high (several targets: each with the suffix _<target>); for classes pred_label,
+            pred_<class> and pred_set. No bounds and no sets under split.method time.
 
         Raises:
-            RegfoldError: if a column is missing, or a number column holds text.
+            RegfoldError: if a column is missing, or a numeric column holds text.
         """
         table = frames.table(frame, self.metadata["missing"])
         notes: list[str] = []
@@ -96,7 +94,7 @@ class Predictor:
         return pd.DataFrame(self.predict_encoded(features), index=frame.index)
 
     def encode(self, table: Table, note: Callable[[str], object]) -> np.ndarray:
-        """New rows as networks take them, see `encode`; notes too on what cannot be said of them."""
+        """Encode new rows, see `encode.encode`; also notes that intervals or sets are left out."""
         schema = self.metadata["schema"]
         features = encode(table, schema, note)
         if not self.with_bounds:
@@ -107,9 +105,9 @@ class Predictor:
     def predict_encoded(self, features: np.ndarray) -> dict[str, np.ndarray]:
         """Predict encoded rows, float32 (n, width): column -> (n,) values, see `predict`.
 
-        The prediction is that of the network trained on all rows where there is one, else the mean of the
-        folds' networks. Intervals and sets always come from the folds' networks, whose errors on rows that
-        they had not seen are known.
+        The prediction is that of the network trained on all rows if there is one, else the mean of the folds'
+        networks. Intervals and sets always come from the folds' networks, whose out-of-sample errors are
+        known.
         """
         schema = self.metadata["schema"]
         outputs = {key: forward(network, features) for key, network in self.networks.items()}
@@ -130,7 +128,7 @@ class Predictor:
                     conformal.cv_plus(scores, self.cells, each[:, :, j], *bounds)
                     for j, scores in enumerate(self.scores.T)
                 ]
-                # The truth of a model of counts is never below 0, so no interval need be.
+                # Counts are never below 0, so their intervals need not be either.
                 least = 0.0 if self.metadata.get("loss") == "poisson" else -np.inf
                 values += [*(np.maximum(low, least) for low, _ in ends), *(high for _, high in ends)]
         return dict(zip(column_names(schema, self.with_bounds), values, strict=True))
@@ -144,8 +142,12 @@ class Predictor:
 def column_names(schema: dict, with_bounds: bool) -> list[str]:
     """The names of the columns that are predicted.
 
+    Args:
+        schema: the schema of the study's table.
+        with_bounds: whether there are intervals or sets.
+
     Raises:
-        RegfoldError: if a class or a target would give two of them one name.
+        RegfoldError: if the name of a class or target makes two of them equal.
     """
     if schema["task"] == "classification":
         names = ["pred_label", *(f"pred_{label}" for label in schema["classes"])]

@@ -1,8 +1,9 @@
-"""What a reader must know before believing the scores, in sentences, from summary.json alone.
+"""Sentences about the scores that the report and the terminal share, from summary.json alone.
 
-They stand in the report and on the terminal, where Snakemake's own process reads them: so this needs nothing
-but the standard library.
+Snakemake's own process prints them on the terminal, so this module needs the standard library alone.
 """
+
+from dataclasses import dataclass
 
 from regfold.formatting import significant
 
@@ -14,30 +15,46 @@ RULES = {
 }
 
 
-def greater_is_better(summary: dict) -> bool:
-    """Whether that is so of the metric that ranks models."""
-    ranked_by = summary["ranked_by"]
-    return any(one["greater_is_better"] for one in summary["metrics"] if one["name"] == ranked_by)
+@dataclass(frozen=True)
+class Headline:
+    """The metric that ranks the models, as summary.json describes it; `metrics.Metric` has its function."""
+
+    name: str
+    label: str
+    greater_is_better: bool
+
+    @property
+    def best(self) -> str:
+        return "highest" if self.greater_is_better else "lowest"
+
+    @property
+    def worse(self) -> str:
+        return "lower" if self.greater_is_better else "higher"
+
+    @property
+    def sign(self) -> int:
+        """The factor that turns the metric into a loss."""
+        return -1 if self.greater_is_better else 1
 
 
-def best(summary: dict) -> str:
-    """How the best score stands out, in a word."""
-    return "highest" if greater_is_better(summary) else "lowest"
+def ranking(summary: dict) -> Headline:
+    """The metric that ranks the models of a summary.json."""
+    return next(Headline(**one) for one in summary["metrics"] if one["name"] == summary["ranked_by"])
 
 
 def reported(result: dict, metric: str) -> float | None:
-    """A model's score as it is to be cited: corrected for the choice of a strength, where there is a path.
+    """A model's score as it should be cited: with a path, corrected for the choice of a strength.
 
     Args:
         result: the model's part of summary.json.
-        metric: which score.
+        metric: the name of the score.
     """
     corrected = result.get(f"{metric}_corrected")
     return result[metric] if corrected is None else corrected
 
 
 def choice(result: dict, summary: dict) -> str:
-    """How a strength was chosen, and what that does to the score; "" for a model without a path.
+    """How a strength was chosen, and the effect on the score; "" for a model without a path.
 
     Args:
         result: the model's part of the summary.
@@ -49,9 +66,9 @@ def choice(result: dict, summary: dict) -> str:
     if result["select"] == "nested":
         extent = " to ".join(f"{strength:.4g}" for strength in sorted({min(chosen), max(chosen)}))
         return f"{name} {extent} of {n} strengths, chosen in each fold on its training rows alone"
-    text = f"{name} {chosen:.4g}, {RULES[result['select']].format(best=best(summary))} of {n} strengths"
-    ranked_by = summary["ranked_by"]
-    naive, corrected = result[f"{ranked_by}_naive"], result[f"{ranked_by}_corrected"]
+    metric = ranking(summary)
+    text = f"{name} {chosen:.4g}, {RULES[result['select']].format(best=metric.best)} of {n} strengths"
+    naive, corrected = result[f"{metric.name}_naive"], result[f"{metric.name}_corrected"]
     if naive is not None:
         text += f"; {significant(naive)} there is {OPTIMISTIC if result['select'] == 'min' else OWN_ROWS}"
     if corrected is not None:
@@ -60,7 +77,7 @@ def choice(result: dict, summary: dict) -> str:
 
 
 def end_of_path(result: dict) -> list[str]:
-    """Where the chosen strength is at an end of its path, beyond which there may be a better one."""
+    """A warning if the chosen strength is at an end of its path, beyond which there may be a better one."""
     if "path" not in result or result["select"] == "nested":
         return []
     chosen, strengths = result["chosen_strength"], result["strengths"]
@@ -71,14 +88,14 @@ def end_of_path(result: dict) -> list[str]:
 
 
 def no_better_than_constant(result: dict, summary: dict) -> list[str]:
-    """Where a model is no better than the mean (the class frequencies) of the training rows.
+    """Warnings if a model is no better than the mean (the class frequencies) of the training rows.
 
     Args:
         result: the model's part of the summary.
         summary: summary.json.
     """
-    found = []
-    parts = [("", summary["ranked_by"], -1 if greater_is_better(summary) else 1, result)]
+    found, headline = [], ranking(summary)
+    parts = [("", headline.name, headline.sign, result)]
     parts += [(f" of target {name}", "rmse", 1, scores) for name, scores in result.get("targets", {}).items()]
     for where, metric, sign, scores in parts:
         value, constant = reported(scores, metric), scores[f"{metric}_of_constant"]
@@ -91,7 +108,7 @@ def no_better_than_constant(result: dict, summary: dict) -> list[str]:
 
 
 def duplicates(summary: dict) -> list[str]:
-    """How many held-out rows were in training too, as another row with the same content, and the remedy."""
+    """A warning if held-out rows equal training rows of their fold, with the remedy."""
     found = summary["duplicates"]
     if not found["n_in_training"]:
         return []

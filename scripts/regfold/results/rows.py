@@ -1,4 +1,4 @@
-"""rows.csv: each row's mean prediction, its error, and whether its truth is to be doubted."""
+"""rows.csv: each row's mean prediction, its error, and whether its truth is suspect."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -19,8 +19,8 @@ TEXTS = ("row", "label")
 def table(schema: dict, predictions: Mapping[str, Predictions], coverage: float) -> pd.DataFrame:
     """A line per tested row, the worst predicted first.
 
-    Columns that stand for one model end in `:<model>`, and behind that `:<target>` where there are several
-    targets; a model's name has no colon. Predictions are means over the repeats that test the row.
+    Columns of one model end in `:<model>`, followed by `:<target>` if there are several targets; a model's
+    name has no colon. Predictions are means over the repeats that test the row.
 
     Args:
         schema: the prepared table's schema.json.
@@ -28,14 +28,14 @@ def table(schema: dict, predictions: Mapping[str, Predictions], coverage: float)
         coverage: `predict.coverage`; a residual beyond the conformal bound at it makes a row suspect.
 
     Returns:
-        row (text), tests (repeats that test it), the truth (`y`, or `label`), `error` (mean over models, see
-        `_regression` and `_classification`; NaN where no prediction is finite), `suspects` (for how many
-        models the row is suspect), then of each model
+        row (text), tests (number of repeats that test it), the truth (`y`, or `label`), `error` (mean over
+        models, see `_regression` and `_classification`; NaN if no prediction is finite), `suspects` (the
+        number of models for which the row is suspect), then for each model
 
-        - regression: `pred`, `residual` (truth minus prediction), `spread`, the standard deviation of the
-          prediction over the repeats (NaN for one), and `suspect` (bool);
-        - classes: `label` (the most probable class, "" where not finite), `p_true` (the probability of the
-          truth), `spread`, that of the latter, and `suspect`.
+        - regression: `pred`, `residual` (truth minus prediction), `spread` (the standard deviation of the
+          prediction over the repeats; NaN for a single one), and `suspect` (bool);
+        - classes: `label` (the most probable class; "" if not finite), `p_true` (the probability of the
+          truth), `spread` (its standard deviation over the repeats), and `suspect`.
     """
     first = next(iter(predictions.values()))
     codes, names = pd.factorize(first.row)
@@ -69,8 +69,8 @@ def _endings(targets: list[str]) -> list[str]:
 def _regression(schema: dict, oos: Predictions, codes: np.ndarray, start: np.ndarray, coverage: float):
     """Columns of one model, errors, and which rows are suspect: residuals beyond the conformal bound.
 
-    The error is the size of the residual, in the target's units; of several targets the root mean square of
-    the residuals, each in standard deviations of the target's true values.
+    The error is the absolute residual, in the target's units; for several targets the root mean square of the
+    residuals, each in standard deviations of the target's true values.
     """
     mean, spread = _over_repeats(oos.prediction, codes)
     residual, columns = oos.truth[start] - mean, {}
@@ -79,7 +79,7 @@ def _regression(schema: dict, oos: Predictions, codes: np.ndarray, start: np.nda
         of_target = {"pred": mean, "residual": residual, "spread": spread}
         columns |= {f"{what}{ending}": values[:, i] for what, values in of_target.items()}
         size = np.abs(residual[:, i])
-        # Never true of NaN: what is not finite says that a network diverged, and nothing of the row.
+        # False for NaN: a prediction that is not finite tells about the network, not about the row.
         suspect |= size > conformal.bound(size[np.isfinite(size)], coverage)
     if len(schema["target"]) == 1:
         return columns, np.abs(residual[:, 0]), suspect
@@ -102,11 +102,11 @@ def _classification(schema: dict, oos: Predictions, codes: np.ndarray, start: np
 def label_issues(labels: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
     """Which labels are probably wrong, by confident learning: bool (n,).
 
-    A row belongs confidently to a class if its probability is at least the mean probability of that class
-    among the rows that are labelled so. A label is an issue if the row belongs confidently to another class,
-    or to several, and its own label is not the most probable one. Northcutt, Jiang and Chuang, "Confident
-    learning: estimating uncertainty in dataset labels", JAIR 70 (2021), section 3.1, with the details of
-    cleanlab's `find_label_issues(filter_by="confident_learning")`.
+    A row belongs confidently to a class if the class's probability for it is at least the mean of that
+    probability over the rows with this label. A label is an issue if the row belongs confidently to another
+    class, or to several, and its own label is not the most probable one. Northcutt, Jiang and Chuang,
+    "Confident learning: estimating uncertainty in dataset labels", JAIR 70 (2021), section 3.1, with the
+    details of cleanlab's `find_label_issues(filter_by="confident_learning")`.
 
     Args:
         labels: (n,) class codes.
@@ -123,7 +123,7 @@ def label_issues(labels: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
 
 
 def _over_repeats(values: np.ndarray, codes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and standard deviation (NaN of one number), (rows, k) each, of (n, k) numbers by row."""
+    """Mean and standard deviation (NaN for a single number) by row, (rows, k) each, of (n, k) numbers."""
     counts = np.bincount(codes)
     mean = np.stack([np.bincount(codes, column) / counts for column in values.T], axis=1)
     squares = np.square(values - mean[codes])
@@ -133,14 +133,14 @@ def _over_repeats(values: np.ndarray, codes: np.ndarray) -> tuple[np.ndarray, np
 
 
 def write(path: str | Path, frame: pd.DataFrame) -> None:
-    """Write rows.csv; what is undefined is empty."""
+    """Write rows.csv; undefined values are empty."""
     text = pa.Table.from_pandas(frame, preserve_index=False)
     columns = [pc.fill_null(column.cast(pa.string()), "") for column in text.columns]
     write_csv(pa.table(columns, names=text.column_names), path)
 
 
 def read(path: str | Path, most: int | None = None) -> pd.DataFrame:
-    """rows.csv as `table` returned it, or its first lines alone."""
+    """rows.csv as `table` returned it, or only its first `most` lines."""
     frame = pd.read_csv(path, dtype=str, keep_default_na=False, nrows=most)
     for name in frame.columns:
         what = name.partition(":")[0]

@@ -1,6 +1,6 @@
-"""A model in a folder of its own: all that predictions from raw columns need, and nothing of Snakemake.
+"""Save a model to a folder of its own, with all that predictions from raw columns need, for `predictor.load`.
 
-`predictor.load` reads what is written here. Networks are copied and not loaded, so nothing here needs Keras.
+Networks are copied and not loaded, so this module does not need Keras.
 """
 
 import shutil
@@ -16,7 +16,7 @@ from regfold.provenance import cell_names, identity
 from regfold.results import oos
 
 METADATA, SCORES = "model.json", "scores.npz"
-# Of the table's schema, what encoding new rows and naming their predictions takes.
+# The entries of the table's schema that are needed to encode new rows and to name their predictions.
 SCHEMA = ("path", "task", "target", "classes", "columns", "table_columns", "width")
 MOST_NAMED = 8
 
@@ -27,21 +27,21 @@ def network_file(key: tuple[int, int]) -> str:
 
 
 def build_file(build: str) -> Path:
-    """The file of FILE.py:FUNCTION. It keeps its name: Keras finds the classes of its layers by it."""
+    """The file of FILE.py:FUNCTION. Its copy keeps the name, by which Keras finds the layers' classes."""
     return Path(build.rpartition(":")[0])
 
 
 def save(
     prepared: oos.Prepared, model: str, settings: dict, out: Path, chosen_by: Sequence[str] = ()
 ) -> None:
-    """Copy a model's networks, and write what goes with them.
+    """Save a model: its networks, model.json, the scores for intervals and sets, and a README.
 
     Args:
-        prepared: what prepare_data and split_folds wrote of the study's table.
+        prepared: what prepare_data and split_folds wrote.
         model: the model's name.
         settings: `missing` (of the data section), `method` (of the split section), `coverage` (of the predict
-            section), and the model's `refit`, `build` (FILE.py:FUNCTION or null), `loss` and `select` (null
-            without a path of strengths; with one the chosen strength predicts).
+            section), and the model's `refit`, `build` (FILE.py:FUNCTION or None), `loss` and `select` (None
+            without a path; with a path the chosen strength predicts).
         out: the folder to write.
         chosen_by: the metric that chooses, see `paths.choose`.
 
@@ -83,7 +83,7 @@ def save(
     }
     with files.atomic(out / "README.md") as temporary:
         temporary.write_text(_readme(metadata, len(prepared.target)), encoding="utf-8")
-    # Last: a folder that has it is whole.
+    # Written last: a folder with this file is complete.
     digests = {name: files.sha256(out / name) for name in written}
     files.write_json(out / METADATA, metadata | {"files": digests})
 
@@ -92,7 +92,7 @@ def damaged(folder: Path, metadata: dict) -> list[str]:
     """The files of a saved model that are missing, or not what its model.json says.
 
     Args:
-        folder: the saved model's.
+        folder: the saved model's folder.
         metadata: the content of its model.json.
     """
     return [
@@ -105,7 +105,7 @@ def damaged(folder: Path, metadata: dict) -> list[str]:
 def _predictions(
     prepared: oos.Prepared, folders: list[Path], select: str | None, chosen_by: Sequence[str]
 ) -> tuple[dict, dict]:
-    """Each cell's rows and predictions, as `oos.merge` takes them, and the place of its chosen strength."""
+    """Each cell's rows and predictions, as for `oos.merge`, and the position of its chosen strength."""
     if select is None:
         return oos.read_cells(prepared, folders), {}
     from regfold.results import paths  # with scikit-learn, which predictions do not need
@@ -116,7 +116,7 @@ def _predictions(
 
 
 def _scores(schema: dict, truth: np.ndarray, predicted: np.ndarray) -> np.ndarray:
-    """What intervals and sets go by: (n, n_targets) absolute errors, or (n,) the true class's probability."""
+    """The scores for intervals, (n, n_targets) absolute errors, or for sets, (n,) the truth's probability."""
     if schema["classes"]:
         return predicted[np.arange(len(truth)), truth].astype(np.float64)
     return np.abs(truth - predicted)

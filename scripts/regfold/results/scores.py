@@ -1,6 +1,5 @@
-"""Scores of every cell (scores.csv) and of every model as a whole (summary.json), as pandas has tables."""
+"""Scores of every cell (scores.csv) and of every model as a whole (summary.json)."""
 
-import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -32,20 +31,20 @@ def table(
     Args:
         schema: the prepared table's schema.json.
         predictions: model -> its OOS predictions, in the order of models.
-        cells: what the cells wrote into their cell.json, in any order.
-        chosen: metrics, see `metrics.reported`; of the task's own ones there is a column anyway.
+        cells: the cells' cell.json, in any order.
+        chosen: metrics, see `metrics.reported`; those of the task are included anyway.
 
     Returns:
-        columns model, repeat, fold, n_train, n_test, epochs (none of a baseline), the task's metrics
-        (NaN where undefined or not finite) and flags (text, "" for none); of weighted rows last weight, the
-        sum of the cell's, whose mean over all rows is 1.
+        columns model, repeat, fold, n_train, n_test, epochs (missing for a baseline), the metrics (NaN where
+        undefined or not finite) and flags (text, "" for none); with data.weight also weight, the sum of the
+        held-out rows' weights, whose mean over all rows is 1.
 
     Raises:
-        RegfoldError: OOS files and cells do not belong together.
+        RegfoldError: if OOS files and cells do not belong together.
     """
     known = metrics.of(schema["task"], len(schema["target"]))
     chosen = (*known, *(metric for metric in chosen if metric not in known))
-    ranking = metrics.ranking(known)  # what a cell is flagged by, whatever the headline
+    ranking = metrics.ranking(known)  # cells are flagged by the RMSE, even if the headline is another metric
     by_name = {(cell["model"], cell["repeat"], cell["fold"]): cell for cell in cells}
     lines = []
     for model, oos in predictions.items():
@@ -78,7 +77,7 @@ def table(
 
 
 def _odd_predictions(task: str, prediction: np.ndarray) -> list[str]:
-    """What is wrong with a cell's held-out predictions by themselves."""
+    """Flags for a cell's held-out predictions: not finite, or not probabilities."""
     finite = np.isfinite(prediction).all(axis=1)
     if not finite.all():
         return [f"held-out predictions are not finite in {(~finite).sum()} of {len(finite)} rows"]
@@ -91,10 +90,10 @@ def _odd_predictions(task: str, prediction: np.ndarray) -> list[str]:
 
 
 def far_above(values: Sequence[float]) -> list[str | None]:
-    """For each fold's score, lower being better, how far it is above the others of its model, or None.
+    """For each fold's score (lower is better) a text if it is far above those of the other folds, else None.
 
     Far above: more than 3 scaled MADs above the median, and at least 1.5 times the median, of at least 4
-    folds. (The MAD is scaled so that it estimates a normal distribution's standard deviation.)
+    folds. (The MAD is scaled so that it estimates the standard deviation of a normal distribution.)
     """
     numbers = np.asarray(values, dtype=float)
     finite = numbers[np.isfinite(numbers)]
@@ -110,7 +109,7 @@ def far_above(values: Sequence[float]) -> list[str | None]:
 
 
 def write(path: str | Path, scores: pd.DataFrame) -> None:
-    """Write scores.csv. Undefined values are empty; a cell whose predictions are not finite has `nan`."""
+    """Write scores.csv: an undefined metric is empty, those of a diverged cell are `nan`."""
     names = scores.columns.difference([*CELL, *COUNTS, "flags", "weight"])
     text = scores.astype(dict.fromkeys(names, object))
     text.loc[scores["rmse"].isna(), names] = "nan"
@@ -118,7 +117,7 @@ def write(path: str | Path, scores: pd.DataFrame) -> None:
 
 
 def write_comparison(path: str | Path, summary: dict) -> None:
-    """Write comparison.csv from what `summary` returned."""
+    """Write comparison.csv from the content of summary.json."""
     names = dict.fromkeys([*comparison.COLUMNS, *comparison.columns(summary["ranked_by"])])
     write_frame(pd.DataFrame(summary["comparison"], columns=list(names)), path)
 
@@ -148,24 +147,27 @@ def summary(
 ) -> dict:
     """Scores of each model as a whole: pooled over all rows, outputs and repeats, and over its folds.
 
-    A pooled value, a fold mean and a fold deviation exist (are not None) only where every cell has the value:
-    a fold that diverged is never averaged away. The constant that a model has to beat is what a fold could
-    know: the mean (the class frequencies) of its training rows.
+    A pooled value, a fold mean and a fold deviation are None unless every cell has the value: a fold that
+    diverged is never averaged away. Each fold's constant prediction, which a model has to beat, is the mean
+    (the class frequencies) of its training rows.
 
     Args:
         schema: the prepared table's schema.json.
         predictions: model -> its OOS predictions.
         scores: what `table` returned.
-        known: what the training rows of each (repeat, fold) say without a network.
+        known: (repeat, fold) -> what its training rows alone tell, see `training_rows.known`.
         split: the resolved `split` section.
         groups: (n,) int, from 0 without gaps: the group of each line of an OOS file; None without groups.
         rope: `compare.rope`.
-        path_models: those of the models that have a path of strengths.
+        path_models: the models that have a path, see `paths.scored`.
         chosen: all metrics, the headline first, see `metrics.reported`; (): those of the task.
-        of_seeds: of the models with several seeds, see `seeds.of_cells`.
+        of_seeds: the models with several seeds, see `seeds.of_cells`.
+
+    Returns:
+        the content of summary.json.
     """
     task, target, method = schema["task"], schema["target"], split["method"]
-    chosen, single = chosen or metrics.of(task, len(target)), metrics.of(task)
+    chosen = chosen or metrics.of(task, len(target))
     compared, ranking = metrics.compared(chosen), metrics.ranking(chosen)
     models = {}
     for model, oos in predictions.items():
@@ -186,27 +188,8 @@ def summary(
         if of_seeds and model in of_seeds:
             result["seeds"] = seeds.summary(of_seeds[model], sizes(of_model)[0])
         if task == "regression" and len(target) > 1:
-            result["targets"] = {
-                name: _of_rows(
-                    single,
-                    metrics.compared(single),
-                    *(values[:, [i]] for values in (oos.truth, oos.prediction, constant)),
-                    weight=oos.weight,
-                )
-                for i, name in enumerate(target)
-            }
-        result |= {
-            "n_rows": schema["n_rows"],
-            "n_rows_tested": len(set(oos.row)),
-            "n_cells": len(of_model),
-            "repeats": of_model["repeat"].nunique(),
-            "folds": of_model["fold"].nunique(),
-            "flagged_cells": [
-                {"repeat": line.repeat, "fold": line.fold, "flags": line.flags.split(SEPARATOR)}
-                for line in of_model[of_model["flags"] != ""].itertuples()
-            ],
-        }
-        models[model] = result
+            result["targets"] = _of_targets(target, oos, constant)
+        models[model] = result | _counts(schema, oos, of_model)
     by = dict.fromkeys([metrics.ranking(metrics.of(task, len(target))), ranking])
     n_tests = len(next(iter(predictions.values())).row)
     n_repeated = sum(fold.n_repeated for fold in known.values())
@@ -237,11 +220,43 @@ def _of_rows(
     deviation: np.ndarray | float = 1.0,
     weight: np.ndarray | None = None,
 ) -> dict[str, float | None]:
-    """Metrics over rows, and some of the constant answer on the same rows; None where undefined."""
+    """Metrics `chosen`, and `compared` of the constant prediction, on the same rows; None if undefined."""
     values = metrics.score(chosen, truth, prediction, deviation, weight)
-    beaten = metrics.score(compared, truth, constant, deviation, weight)
-    values |= {f"{name}_of_constant": value for name, value in beaten.items()}
-    return {name: _finite(value) for name, value in values.items()}
+    of_constant = metrics.score(compared, truth, constant, deviation, weight)
+    values |= {f"{name}_of_constant": value for name, value in of_constant.items()}
+    return {name: metrics.finite_or_none(value) for name, value in values.items()}
+
+
+def _of_targets(targets: Sequence[str], oos: Predictions, constant: np.ndarray) -> dict[str, dict]:
+    """target -> `_of_rows` for it alone."""
+    single = metrics.of("regression")
+    columns = {name: [i] for i, name in enumerate(targets)}
+    return {
+        name: _of_rows(
+            single,
+            metrics.compared(single),
+            oos.truth[:, column],
+            oos.prediction[:, column],
+            constant[:, column],
+            weight=oos.weight,
+        )
+        for name, column in columns.items()
+    }
+
+
+def _counts(schema: dict, oos: Predictions, of_model: pd.DataFrame) -> dict:
+    """Numbers of rows, cells, repeats and folds, and the cells with flags."""
+    return {
+        "n_rows": schema["n_rows"],
+        "n_rows_tested": len(set(oos.row)),
+        "n_cells": len(of_model),
+        "repeats": of_model["repeat"].nunique(),
+        "folds": of_model["fold"].nunique(),
+        "flagged_cells": [
+            {"repeat": line.repeat, "fold": line.fold, "flags": line.flags.split(SEPARATOR)}
+            for line in of_model[of_model["flags"] != ""].itertuples()
+        ],
+    }
 
 
 def _intervals(
@@ -252,7 +267,7 @@ def _intervals(
     method: str,
     groups: np.ndarray | None,
 ) -> dict:
-    """The 95 % interval of each of some metrics; in words the last one's source, or why there is none."""
+    """The 95 % interval of each metric; `interval` is the method for the last one, or why it has none."""
     found = {}
     units = np.arange(len(oos.row)) if groups is None else groups
     for metric in compared:
@@ -270,10 +285,6 @@ def _intervals(
 
 def _over_folds(metric: str, values: pd.Series) -> dict[str, float | None]:
     return {
-        f"{metric}_fold_mean": _finite(values.mean(skipna=False)),
-        f"{metric}_fold_sd": _finite(values.std(skipna=False)),
+        f"{metric}_fold_mean": metrics.finite_or_none(values.mean(skipna=False)),
+        f"{metric}_fold_sd": metrics.finite_or_none(values.std(skipna=False)),
     }
-
-
-def _finite(value: float) -> float | None:
-    return float(value) if math.isfinite(value) else None

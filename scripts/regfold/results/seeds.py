@@ -1,4 +1,4 @@
-"""How much of the spread of scores is the split, how much the seed, and what averaging over seeds gains."""
+"""How much of the spread of scores is due to the split and to the seed, and what averaging seeds gains."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -13,12 +13,12 @@ from regfold.results.predictions import Predictions
 
 @dataclass(frozen=True)
 class Components:
-    """Of the variance of a score that a single network has in a fold, the parts and the share of the seed.
+    """The variance components of the score of a single network in a fold.
 
     Attributes:
-        split: the variance between folds: other rows to train on, and other rows to test.
+        split: the variance between folds, which differ in their training rows and their test rows.
         seed: the variance between networks of one fold.
-        share: seed / (split + seed); NaN where nothing varies.
+        share: seed / (split + seed); NaN if nothing varies.
         low, high: the 95 % interval of the share.
     """
 
@@ -37,8 +37,8 @@ def components(scores: np.ndarray) -> Components:
     split = max(0, (MSB - MSW) / n); the interval of split / seed has the ends
     (MSB / MSW / F - 1) / n with the 97.5 % and the 2.5 % quantile of the F distribution, cut off at 0, and is
     exact for independent normal effects (Searle, Casella and McCulloch, "Variance Components", 1992,
-    chapter 3). Folds share training rows, so their effects are not quite independent: what all of them have
-    in common is no part of the spread.
+    chapter 3). Folds share training rows, so their effects are not quite independent: an effect that all of
+    them share does not appear in the spread.
 
     Args:
         scores: float64 (k, n), k and n at least 2.
@@ -50,7 +50,7 @@ def components(scores: np.ndarray) -> Components:
     if not split + within:
         return Components(split, within, math.nan, math.nan, math.nan)
     quantiles = stats.f.ppf([0.025, 0.975], k - 1, k * (n - 1))
-    # split / seed = ratio: the share is 1 / (1 + ratio). Written without a division by a spread of 0.
+    # The share is 1 / (1 + split / seed), written so that a spread of 0 is never a divisor.
     ends = within / (within + np.maximum(0.0, between / quantiles - within) / n) if within else np.zeros(2)
     return Components(split, within, within / (split + within), *ends.tolist())
 
@@ -58,15 +58,15 @@ def components(scores: np.ndarray) -> Components:
 def of_cells(
     schema: dict, predictions: Mapping[str, Predictions], cells: Sequence[dict]
 ) -> dict[str, np.ndarray]:
-    """model -> what a single network of each cell and seed scores, float64 (cells, seeds), NaN if not finite.
+    """model -> the RMSE of each cell's network of each seed, float64 (cells, seeds), NaN if not finite.
 
-    The score is the one that ranks models; of a path it is that of the chosen strength. Models with one seed
-    are left out. Cells are in the order of scores.csv.
+    For several targets it is the standardized RMSE; with a path, that of the chosen strength. Models with one
+    seed are left out. Cells are in the order of scores.csv.
 
     Args:
         schema: the prepared table's schema.json.
         predictions: model -> its OOS predictions.
-        cells: what the cells wrote into their cell.json, in any order.
+        cells: the cells' cell.json, in any order.
     """
     by_name = {(cell["model"], cell["repeat"], cell["fold"]): cell for cell in cells}
     several = schema["task"] == "regression" and len(schema["target"]) > 1
@@ -87,18 +87,18 @@ def of_cells(
 
 
 def summary(scores: np.ndarray, n_test: np.ndarray) -> dict:
-    """What several seeds say, for a model's part of summary.json.
+    """The entry `seeds` of a model's part of summary.json.
 
     Args:
         scores: float64 (cells, seeds), RMSEs, see `of_cells`.
-        n_test: (cells,), the rows that each cell tests, or what they weigh together.
+        n_test: (cells,), the number of rows that each cell tests, or the sum of their weights.
 
     Returns:
-        n; `each`, the score that the whole study would have with each seed alone, pooled over all rows, and
-        `mean`, their mean, which the score of all together is to be compared with; of the score of a single
-        network in a fold, the standard deviations `sd_split` and `sd_seed`, and `share` (of the variance that
-        the seed has part in) with its 95 % interval `share_low`, `share_high`, see `components`. None where a
-        score is not finite or, for the spread, where there is a single cell.
+        n, the number of seeds; `each`, the pooled RMSE of the study with each seed alone, and `mean`, their
+        mean, to compare the RMSE of the averaged predictions with; for the RMSE of a single network in a
+        fold, the standard deviations `sd_split` and `sd_seed`, and `share`, the part of the variance that is
+        due to the seed, with its 95 % interval `share_low`, `share_high`, see `components`. None if a score
+        is not finite or, for the spread, if there is a single cell.
     """
     names = ("sd_split", "sd_seed", "share", "share_low", "share_high")
     found = {"n": scores.shape[1], "each": None, "mean": None} | dict.fromkeys(names)
@@ -109,7 +109,5 @@ def summary(scores: np.ndarray, n_test: np.ndarray) -> dict:
     if len(scores) > 1:
         parts = components(scores)
         values = (math.sqrt(parts.split), math.sqrt(parts.seed), parts.share, parts.low, parts.high)
-        found |= {
-            name: value if math.isfinite(value) else None for name, value in zip(names, values, strict=True)
-        }
+        found |= dict(zip(names, map(metrics.finite_or_none, values), strict=True))
     return found

@@ -1,4 +1,4 @@
-"""What a finished study left in results/, read for the report."""
+"""A finished study, read from results/ for the report."""
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
@@ -19,30 +19,14 @@ from regfold.results import scores as scores_file
 from regfold.results.history import read_history
 from regfold.results.metrics import Metric
 from regfold.results.predictions import Predictions
+from regfold.results.remarks import Headline
 
 WORST_ROWS = 20
 
 
 @dataclass(frozen=True)
-class Headline:
-    """The metric that ranks the models: as in `Metric`, without the function, which may be the user's own."""
-
-    name: str
-    label: str
-    greater_is_better: bool
-
-    @property
-    def best(self) -> str:
-        return "highest" if self.greater_is_better else "lowest"
-
-    @property
-    def worse(self) -> str:
-        return "lower" if self.greater_is_better else "higher"
-
-
-@dataclass(frozen=True)
 class Study:
-    """Everything the report speaks of; all mappings are in the order of models, baselines last.
+    """The content of the report; all mappings are in the order of models, baselines last.
 
     Args:
         schema: the prepared table's schema.json.
@@ -53,9 +37,9 @@ class Study:
         by: scores_by.csv, see `by_level.table`.
         importance: importance.csv, see `importance.table`.
         rows: the first lines of rows.csv, the worst predicted rows, see `rows.table`.
-        cells: model or baseline -> its cells' cell.json, by repeat and fold; of a path, as if the chosen
+        cells: model or baseline -> its cells' cell.json, by repeat and fold; with a path, as if the chosen
             strength had been trained alone.
-        histories: model -> its cells' histories, in the order of `cells`; of a path, the chosen strength's.
+        histories: model -> its cells' histories, in the order of `cells`; with a path, the chosen strength's.
         paths: model with a path -> path/<model>.csv, see `paths.read_table`.
         kernels: model -> the kernels of its cells' networks, see `weights.kernels`.
     """
@@ -75,14 +59,14 @@ class Study:
 
     @cached_property
     def weight_fits(self) -> dict[str, dict[str, weights.Fit]]:
-        """model -> layer -> the fit of its weights over all cells; without layers that cannot be fitted."""
+        """model -> layer -> the fit of its weights in all cells, without layers that cannot be fitted."""
         return _fits({model: weights.pooled(networks) for model, networks in self.kernels.items()})
 
     @cached_property
     def activations(self) -> dict[str, dict[str, tuple[float, np.ndarray]]]:
         """Model with an activity penalty -> hidden layer -> share of zeros, and sizes of the other outputs.
 
-        The sizes are the cells' quantiles, (n,) float64, which stand for all.
+        The sizes are quantiles over the rows, of all cells together, (n,) float64.
         """
         found = {}
         for model in self.networks:
@@ -96,7 +80,7 @@ class Study:
 
     @cached_property
     def activation_fits(self) -> dict[str, dict[str, weights.Fit]]:
-        """Model -> hidden layer -> the fit of `activations`, whose interval means nothing."""
+        """Model -> hidden layer -> the fit of `activations`; as these are quantiles, ignore its interval."""
         return _fits(
             {
                 model: {layer: sizes for layer, (_, sizes) in layers.items()}
@@ -105,9 +89,10 @@ class Study:
         )
 
     def column_norms(self, model: str) -> tuple[np.ndarray, pd.DataFrame] | None:
-        """Of a path over input columns: its strengths, ascending, and each column's norm, mean over cells.
+        """For a path of a `group: input` penalty: its strengths, ascending, and each column's mean norm.
 
-        None of other paths. A column that a fold left out, as it was constant, counts where it was not.
+        None for other paths. The mean is over the cells that used the column, which are those whose training
+        rows differ in it.
         """
         paths = [cell["path"] for cell in self.cells[model]]
         if not all("column_norms" in path for path in paths):
@@ -145,26 +130,26 @@ class Study:
     @cached_property
     def ranking(self) -> Headline:
         """The metric that ranks the models."""
-        return next(Headline(**one) for one in self.reported if one["name"] == self.summary["ranked_by"])
+        return remarks.ranking(self.summary)
 
     @property
     def rmse(self) -> Metric:
-        """The RMSE that is the headline unless the config says otherwise."""
+        """The RMSE, or for several targets the standardized RMSE: the default headline."""
         return metrics.ranking(self.metrics)
 
     @property
     def best(self) -> str:
-        """The network with the best score, see `remarks.reported`; the first where none has a score."""
+        """The model with the best score, see `remarks.reported`; the first one if none has a score."""
         return self.best_of(self.networks)
 
     def best_of(self, models: Iterable[str]) -> str:
-        """The best of some models, as `best`."""
+        """The best of some models or baselines, as `best`."""
         scores = {model: remarks.reported(self.models[model], self.ranking.name) for model in models}
-        sign = -1 if self.ranking.greater_is_better else 1
+        sign = self.ranking.sign
         return min(scores, key=lambda model: math.inf if scores[model] is None else sign * scores[model])
 
     def against_best(self) -> list[dict]:
-        """A line per other model: how much worse its score is than the best model's, from `comparison`.
+        """A line for each other model: how much worse its score is than that of `best`, from `comparison`.
 
         Returns:
             model, score, score_of_best, difference (above 0: worse), low, high, p_value, p_best_better,
@@ -180,7 +165,7 @@ class Study:
                 own, other, sign = "b", "a", 1
             else:
                 continue
-            sign = -sign if self.ranking.greater_is_better else sign
+            sign *= self.ranking.sign
             line = {name: pair[name] for name in ("p_value", "p_equivalent")} | {
                 "sentence": found["sentence"]
             }
@@ -217,7 +202,17 @@ def read(
     paths: Sequence[str | Path],
     networks: Sequence[str | Path],
 ) -> Study:
-    """Reads a study from the files that the other rules wrote; lists of files may stand in any order."""
+    """Read a study from the files that the other rules wrote; lists of files may be in any order.
+
+    Args:
+        models: the names of models and baselines.
+        split: the resolved `split` section.
+        schema, scores, summary, scores_by, importance, rows: the files of these names.
+        oos: oos/<model>.csv of all models and baselines.
+        cells: cell.json of all their cells.
+        histories, networks: history.csv and model.keras of all models' cells.
+        paths: path/<model>.csv of the models with a path.
+    """
     schema = files.read_json(schema)
     oos_of = {Path(path).stem: path for path in oos}
     oos = {model: predictions.read(oos_of[model], schema) for model in models}
@@ -261,7 +256,7 @@ def read(
 
 
 def _fits(values: Mapping[str, Mapping[str, np.ndarray]]) -> dict[str, dict[str, weights.Fit]]:
-    """model -> layer -> the fit of its values; without layers that cannot be fitted."""
+    """model -> layer -> the fit of its values, without layers that cannot be fitted."""
     fits = {
         model: {layer: weights.fit(own) for layer, own in layers.items()} for model, layers in values.items()
     }

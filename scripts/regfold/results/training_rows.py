@@ -1,4 +1,4 @@
-"""What a fold's training rows say without any network: the constant answer to beat, and repeated rows."""
+"""What a fold's training rows alone tell: the constant prediction to beat, and repeated rows."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,12 +13,12 @@ from regfold.splits import folds
 
 @dataclass(frozen=True)
 class Known:
-    """What is known of one fold, whatever the model.
+    """What is known about a fold without any network.
 
     Attributes:
         constant: float64 (n_outputs,), the training rows' mean of each target (classes: their frequencies),
             weighted as the rows are.
-        n_repeated: how many held-out rows have all features and the target equal to a training row's.
+        n_repeated: the number of held-out rows that equal a training row in all features and the target.
     """
 
     constant: np.ndarray
@@ -26,7 +26,7 @@ class Known:
 
 
 def known(prepared: Path, split: dict) -> dict[tuple[int, int], Known]:
-    """What is known of each (repeat, fold).
+    """(repeat, fold) -> what is known about it.
 
     Args:
         prepared: results/prepared.

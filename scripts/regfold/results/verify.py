@@ -1,4 +1,4 @@
-"""Verify results: every line of every out-of-sample file against the table, and every cell's files."""
+"""Verify results against the table: every line of every out-of-sample file, and every cell's files."""
 
 import json
 import os
@@ -15,33 +15,37 @@ from regfold.config import baselines, strengths
 from regfold.data import row_weights
 from regfold.data.layout import Layout
 from regfold.data.prepare import prepare
-from regfold.errors import RegfoldError, quote
+from regfold.errors import RegfoldError, quote, reason
+from regfold.formatting import first_few
 from regfold.provenance import cell_names, changes
 from regfold.results import oos, paths, saved_model
 from regfold.splits import folds
 from regfold.training import cell_files
 
-# A line may be so long at most.
+# The longest possible line.
 BLOCK_BYTES = 1 << 26
-# What reading a cell's damaged files raises.
+# The exceptions of reading a cell's damaged files.
 UNREADABLE = (OSError, ValueError, KeyError, TypeError)
+# Columns of one line that differ, in a message.
+MOST_COLUMNS = 3
 
 
 def verify(config: dict, results: Path) -> str:
-    """Hold results against the table.
+    """Verify results against the table, which is read and encoded again.
 
-    The table is read and encoded afresh. Then: each cell's files are what the cell wrote, byte for byte, and
-    belong to the rows that the fold has now; each line of an out-of-sample file has its own row's cells,
-    truth, fold and prediction; each tested row has one line, in the table's order; folds.csv says the same;
-    the files of a saved model, where there is one, are as they were written, and its networks are the cells'.
-    A damaged file of a cell is set aside (renamed to *.damaged), so that the next run makes it again.
+    - Each cell's files are those that the cell wrote, byte for byte, and belong to the rows of its fold.
+    - Each line of an out-of-sample file has its own row's cells, truth, fold and prediction, and each tested
+      row has one line per repeat, in the table's order; folds.csv agrees.
+    - The files of each saved model are as they were written, and its networks are the cells'.
+
+    A damaged file of a cell is renamed to *.damaged, so that the next run makes it again.
 
     Args:
         config: the resolved config.
         results: the results folder.
 
     Returns:
-        a sentence that says what was found right.
+        a sentence that says what was checked.
 
     Raises:
         RegfoldError: naming the first violations, with their rows.
@@ -49,7 +53,7 @@ def verify(config: dict, results: Path) -> str:
     problems: list[str] = []
     with files.scratch() as fresh:
         schema = prepare(config["data"], config["split"]["column"], fresh)
-        prepared = _fresh(fresh, results, config, schema)
+        prepared = _fresh(fresh, results, config)
         layout = Layout(schema, np.load(fresh / "features.npy", mmap_mode="r"))
         contents = row_weights.row_contents(fresh)
     problems += _check_folds(results / "folds.csv", prepared)
@@ -80,10 +84,10 @@ def verify(config: dict, results: Path) -> str:
         more = f" (and {len(problems) - oos.MOST_NAMED} more)" if len(problems) > oos.MOST_NAMED else ""
         raise RegfoldError("; ".join(problems[: oos.MOST_NAMED]) + more)
     path = prepared.schema["path"]
-    return f"verified: {n_lines:,} out-of-sample lines and {n_cells:,} cells are what {path} says"
+    return f"verified: {n_lines:,} out-of-sample lines and {n_cells:,} cells agree with {path}"
 
 
-def _fresh(folder: Path, results: Path, config: dict, schema: dict) -> oos.Prepared:
+def _fresh(folder: Path, results: Path, config: dict) -> oos.Prepared:
     """The table as it is now, and the folds as they were when the results were made."""
     assignment = results / "prepared" / "assignment.npy"
     if not assignment.is_file() or not assignment.with_name("codes.npy").is_file():
@@ -105,7 +109,7 @@ def _check_folds(path: Path, prepared: oos.Prepared) -> list[str]:
 def _read_cells(
     folder: Path, prepared: oos.Prepared, described: dict[tuple[int, int], dict], has_path: bool
 ) -> tuple[dict, list[str]]:
-    """A model's cells, as `paths.choose` or `oos.merge` takes them, and what is wrong with them."""
+    """A model's cells, as `paths.choose` or `oos.merge` takes them, and their problems."""
     cells, problems = {}, []
     for key, expected in described.items():
         cell = folder / cell_names.name(*key)
@@ -127,7 +131,7 @@ def _read_cells(
 
 
 def _check_cell(cell: Path, expected: dict) -> tuple[dict | None, list[str]]:
-    """A cell's cell.json, None where it or another file is damaged; and what is wrong with them."""
+    """The content of cell.json, None if it or another file is damaged; and the problems."""
     try:
         metadata = json.loads((cell / "cell.json").read_text(encoding="utf-8"))
         if damaged := cell_files.damaged(cell, metadata["digests"]["files"]):
@@ -138,10 +142,7 @@ def _check_cell(cell: Path, expected: dict) -> tuple[dict | None, list[str]]:
 
 
 def _check_saved(folder: Path, cells: Path) -> list[str]:
-    """What is wrong with the model that was saved from some cells; nothing where none was.
-
-    A cell that is damaged itself is named where cells are checked.
-    """
+    """The problems of a saved model, if there is one; those of its cells are reported elsewhere."""
     if not folder.is_dir():
         return []
     found = []
@@ -167,7 +168,7 @@ def _unreadable(cell: Path, error: Exception) -> str:
 
 
 def _set_aside(path: Path) -> str:
-    """Rename a damaged file of a cell, unless its folder lies elsewhere than it seems; what happens to it."""
+    """Rename a damaged file of a cell, unless its folder is a link; return what happens to it, as text."""
     if path.parent.is_symlink() or path.parent.parent.is_symlink():
         return f"left as it is, behind a link to {path.parent.resolve()}"
     try:
@@ -185,12 +186,12 @@ def _compare(path: Path, expected: pa.Table, id_column: str | None) -> list[str]
 def _compare_path(
     results: Path, model: str, prepared: oos.Prepared, cells: dict, choice: paths.Choice
 ) -> list[str]:
-    """Where a model's path/<model>.csv and oos_path/<model>.parquet are not what its cells say."""
+    """Where a model's path/<model>.csv and oos_path/<model>.parquet differ from its cells."""
     problems = []
     path = results / "path" / f"{model}.csv"
     try:
         found = paths.read_table(path)
-        # Sums of many numbers may differ in the last digits from processor to processor.
+        # The last digits of long sums may differ between processors.
         pd.testing.assert_frame_equal(found, paths.finite(choice.table), rtol=1e-9, check_dtype=False)
     except (OSError, ValueError, KeyError, TypeError, AssertionError):
         problems.append(f"{path}: missing, or not what the cells say")
@@ -205,17 +206,17 @@ def _compare_path(
             if not _same(source.read_row_group(place), table):
                 problems.append(f"{path}: strength {strength:g}: not the predictions of the cells")
     except (OSError, pa.ArrowInvalid) as error:
-        problems.append(f"{path}: cannot be read: {' '.join(str(error).split())}")
+        problems.append(f"{path}: cannot be read: {reason(error)}")
     return problems
 
 
 def _same(found: pa.Table, expected: pa.Table) -> bool:
-    """Whether two tables hold the same; predictions that are not a number are the same too."""
+    """Whether two tables are equal; NaN equals NaN."""
     return found.schema.equals(expected.schema) and found.to_pandas().equals(expected.to_pandas())
 
 
 def _differences(path: Path, expected: pa.Table, names: pa.ChunkedArray, what: str) -> list[str]:
-    """Where a CSV is not, cell for cell and line for line, what it should be."""
+    """Where a CSV differs, cell for cell and line for line, from what it should hold."""
     if not path.is_file():
         return [f"{path}: missing; run snakemake first"]
     try:
@@ -229,7 +230,7 @@ def _differences(path: Path, expected: pa.Table, names: pa.ChunkedArray, what: s
         )
         columns = found.column_names
     except (pa.ArrowInvalid, UnicodeDecodeError) as error:
-        return [f"{path}: cannot be read: {' '.join(str(error).split())}"]
+        return [f"{path}: cannot be read: {reason(error)}"]
     if columns != expected.column_names:
         return [f"{path}: its columns are not the table's columns and those of regfold"]
     problems = []
@@ -243,7 +244,7 @@ def _differences(path: Path, expected: pa.Table, names: pa.ChunkedArray, what: s
         for line in np.flatnonzero(unequal):
             wrong.setdefault(int(line), []).append(name)
     for line, columns in sorted(wrong.items()):
-        shown = ", ".join(quote(name) for name in columns[:3]) + (" and more" if len(columns) > 3 else "")
+        shown = first_few([*map(quote, columns)], MOST_COLUMNS)
         is_there, should_be = (quote(table[columns[0]][line].as_py()) for table in (found, expected))
         problems.append(
             f"{path}, line {line + 2}, {what} {names[line].as_py()}: {shown}: "
@@ -253,7 +254,7 @@ def _differences(path: Path, expected: pa.Table, names: pa.ChunkedArray, what: s
 
 
 def _missing_rows(path: Path, found: pa.Table, expected: pa.Table, what: str) -> list[str]:
-    """Rows with fewer or more lines than they should have, by (row, repeat)."""
+    """The (row, repeat) that have fewer or more lines than they should have."""
     key, repeat = ("oos_row", "oos_repeat") if "oos_row" in expected.column_names else ("row", "repeat")
 
     def counted(table: pa.Table) -> dict[tuple[str, str], int]:

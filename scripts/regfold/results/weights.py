@@ -1,4 +1,4 @@
-"""Do the weights look Laplace or Gaussian? Maximum-likelihood fits to the kernels of a model's networks.
+"""Are the weights distributed like a Laplace or a Gaussian? Maximum-likelihood fits to networks' kernels.
 
 An L1 penalty on weights is the negative logarithm of a Laplace prior, an L2 penalty that of a Gaussian one
 (Williams, 1995, "Bayesian regularization and pruning using a Laplace prior", Neural Computation 7). Both are
@@ -20,6 +20,7 @@ from scipy import optimize, stats
 from scipy.special import gammaln
 
 from regfold import files
+from regfold.errors import reason
 
 SHAPES = (0.1, 20.0)  # beyond, the distribution is all but a spike, or uniform
 MOST_FITTED = 100_000
@@ -29,12 +30,12 @@ CRITICAL = stats.chi2.ppf(0.95, 1)
 
 @dataclass(frozen=True)
 class Fit:
-    """What a layer's weights look like; exact zeros apart, which no density describes.
+    """The fit of a layer's weights, without exact zeros, which have no density.
 
     Attributes:
-        n: the weights that are not zero.
-        zeros: the share of those that are.
-        deviation: their root mean square, the standard deviation around 0.
+        n: the number of weights that are not zero.
+        zeros: the share of weights that are zero.
+        deviation: the root mean square of the others, their standard deviation around 0.
         laplace_over_gaussian: how much higher the log-likelihood of the Laplace fit is than that of the
             Gaussian one, per weight.
         laplace_scale: of the Laplace fit, the mean absolute weight.
@@ -54,7 +55,7 @@ class Fit:
 
 
 def fit(values: np.ndarray) -> Fit | None:
-    """Fit weights, in any order; of very many, evenly chosen ones. None where fewer than two are not zero."""
+    """Fit weights, in any order, or MOST_FITTED evenly spaced ones; None for fewer than two nonzero ones."""
     size = np.abs(values[np.isfinite(values) & (values != 0)].astype(np.float64))
     if len(size) < 2:
         return None
@@ -93,7 +94,7 @@ def fit(values: np.ndarray) -> Fit | None:
 
 
 def closest(fitted: Fit) -> str:
-    """What the interval of the shape says, in words."""
+    """The distribution that the interval of the shape suggests, as text."""
     for name, shape in (("Laplace", 1), ("Gaussian", 2)):
         if fitted.low <= shape <= fitted.high:
             return name
@@ -103,7 +104,7 @@ def closest(fitted: Fit) -> str:
 
 
 def pooled(networks: Sequence[Mapping[str, np.ndarray]]) -> dict[str, np.ndarray]:
-    """The weights of each layer over several networks, (n,) float32, from what `kernels` returned of each."""
+    """layer -> its weights in several networks together, (n,) float32; each network as from `kernels`."""
     return {
         layer: np.concatenate([network[layer].ravel() for network in networks if layer in network])
         for layer in dict.fromkeys(layer for network in networks for layer in network)
@@ -114,19 +115,19 @@ def initial_limits(network: Mapping[str, np.ndarray]) -> dict[str, float]:
     """layer -> the bound of the uniform distribution of its initial weights (Glorot and Bengio, 2010).
 
     Args:
-        network: what `kernels` returned of one of regfold's own networks, of Dense layers.
+        network: as from `kernels`, of regfold's own architecture, whose layers are Dense.
     """
     return {layer: float(np.sqrt(6 / sum(kernel.shape))) for layer, kernel in network.items()}
 
 
 def kernels(path: str | Path, place: int | None = None) -> list[dict[str, np.ndarray]]:
-    """The kernels in a cell's model.keras, of each seed's network: layer -> its weights.
+    """The kernels in a cell's model.keras, for each seed's network: layer -> its weights.
 
-    The network itself is not built. Of layers with one name each belongs to the next network.
+    The network itself is not built. The networks of several seeds have layers of equal names, in their order.
 
     Args:
         path: the file.
-        place: of a path, which of its strengths; see network.build_stack.
+        place: with a path, the position of the strength, see network.build_stack; otherwise None.
 
     Raises:
         RegfoldError: if it is not a file that Keras wrote.
@@ -138,7 +139,7 @@ def kernels(path: str | Path, place: int | None = None) -> list[dict[str, np.nda
         with h5py.File(stored) as file:
             file.visititems(lambda name, item: found.update(_kernel(name, item, place)))
     except (zipfile.BadZipFile, KeyError, OSError) as error:
-        raise files.damaged(path, f"is not a Keras network ({' '.join(str(error).split())})") from None
+        raise files.damaged(path, f"is not a Keras network ({reason(error)})") from None
     networks: list[dict[str, np.ndarray]] = []
     for order, layer in sorted(found):
         network = next((one for one in networks if layer not in one), None)
@@ -149,7 +150,7 @@ def kernels(path: str | Path, place: int | None = None) -> list[dict[str, np.nda
 
 
 def _kernel(name: str, item: h5py.Group | h5py.Dataset, place: int | None) -> dict:
-    """The first variable of a layer, where it is a matrix or more, by (place among the layers, layer)."""
+    """{(order, layer): kernel}: the first variable of a layer, if it has at least two axes; otherwise {}."""
     if not name.endswith("/vars") or "0" not in item or item["0"].ndim < 2:
         return {}
     # Keras numbers the layers of a class: dense, dense_1, ..., dense_10.

@@ -1,4 +1,4 @@
-"""What each cell's rows are, by an assignment of rows to folds, and the digests of their content."""
+"""The rows of each cell, from an assignment of rows to folds, and the digests of their contents."""
 
 import hashlib
 import json
@@ -20,8 +20,8 @@ class Folds:
 
     Attributes:
         assignment: int32 (repeats, n), the fold (from 1) in which each row is tested; 0: in none.
-        codes: int32 (n,), each row's group, or the rank of its time, from 0 and equal for equal times; 0
-            under methods that know neither.
+        codes: int32 (n,), each row's group, or the rank of its time, from 0 and equal for equal times; all 0
+            for methods without groups or times.
         method, gap: of the config's split section.
     """
 
@@ -47,8 +47,8 @@ class Folds:
     def training(self, repeat: int, fold: int) -> np.ndarray:
         """The rows, bool (n,), that a fold's networks are trained on.
 
-        All that it does not test; under `time` those alone that come before, and before the gap. For REFIT
-        all rows.
+        These are all rows that it does not test; under `time` only the earlier ones, without those in the
+        gap; for REFIT all rows.
         """
         held_out = self.held_out(repeat, fold)
         if self.method == "time" and (repeat, fold) != cell_names.REFIT:
@@ -56,10 +56,10 @@ class Folds:
         return ~held_out
 
     def codes_of(self, rows: np.ndarray) -> np.ndarray:
-        """Groups or times of some rows, bool (n,), as these rows alone know them: int64 (n_rows,).
+        """Groups or times of some rows, bool (n,), renumbered among these rows: int64 (n_rows,).
 
-        Times are ranks among the rows' own; groups are numbered as they first appear, so that neither the
-        name of a group nor the groups of other rows matter.
+        Times become their ranks; groups are numbered in the order of their first rows, so that neither their
+        names nor the groups of other rows matter.
         """
         _, first, codes = np.unique(self.codes[rows], return_index=True, return_inverse=True)
         return codes if self.method == "time" else np.argsort(np.argsort(first))[codes]
@@ -68,12 +68,16 @@ class Folds:
         """What a cell depends on besides its settings: its rows' contents and their encoding, as digests.
 
         Args:
+            repeat, fold: the cell's, from 1, or REFIT.
             contents: uint8 (n, 16 or 24), each row's content, see row_weights.row_contents.
-            layout: what the matrix' columns stand for.
+            layout: the meaning of the matrix' columns.
 
         Returns:
-            `repeat`, `fold`; how many rows it trains on and tests; `width`, the number of matrix columns that
-            its training rows use; and the digests (identity.DIGESTS).
+            `repeat`, `fold`; `n_train` and `n_test`, the numbers of its rows; `width`, the number of matrix
+            columns that its training rows use; and the digests (identity.DIGESTS).
+
+        Raises:
+            RegfoldError: if it has no training rows.
         """
         training, held_out = self.training(repeat, fold), self.held_out(repeat, fold)
         if not training.any():
@@ -93,14 +97,22 @@ class Folds:
         }
 
     def _division(self, training: np.ndarray) -> str:
-        """A digest of what decides, besides rows and settings, which training rows are validation rows."""
+        """A digest of what else decides which training rows are validation rows: method, gap, groups, times.
+
+        Rows and settings have digests of their own.
+        """
         kind = [self.method in STRATIFIED, self.method in GROUPED, self.method == "time", self.gap]
         codes = self.codes_of(training).astype("<i8").tobytes()
         return hashlib.sha256(json.dumps(kind).encode() + codes).hexdigest()[:32]
 
 
 def read(prepared: Path, split: dict) -> Folds:
-    """What split_folds wrote into results/prepared, for the config's split section."""
+    """Read the folds that split_folds wrote into results/prepared.
+
+    Args:
+        prepared: results/prepared.
+        split: the config's split section.
+    """
     assignment, codes = (np.load(prepared / f"{name}.npy") for name in ("assignment", "codes"))
     return Folds(assignment, codes, split["method"], split["gap"])
 

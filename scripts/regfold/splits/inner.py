@@ -12,18 +12,18 @@ MOST_FOLDS = 5
 def folds(
     split: dict, codes: np.ndarray, classes: np.ndarray | None, seed: int
 ) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Divide training rows as split.method divides the table: whole groups, time order, and so on.
+    """Divide training rows as split.method divides the table: by whole groups, forward in time, and so on.
 
     Args:
-        split: the resolved split section. The rows of methods that have no rule (`column`, `file`) are
+        split: the resolved split section. For the methods `column` and `file`, which have no rule, rows are
             divided as by `kfold`.
-        codes: int (n,), each row's group or time, as `Folds.codes_of` has them.
+        codes: int (n,), each row's group or time, as `Folds.codes_of` returns them.
         classes: int (n,), each row's class; None in a regression.
-        seed: decides what is chosen at random.
+        seed: of the random choices.
 
     Returns:
-        the positions of the training and of the test rows of each inner fold: 5 folds, fewer where there are
-        too few rows, groups or times, none where these cannot be divided at all.
+        the positions of the training rows and of the test rows of each inner fold: 5 folds, fewer if there
+        are too few rows, groups or times, none if they cannot be divided at all.
     """
     method = split["method"] if split["method"] in (*GROUPED, *STRATIFIED, "time") else "kfold"
     number = next(
@@ -42,7 +42,7 @@ def folds(
 
 
 def _possible(number: int, method: str, gap: int, codes: np.ndarray, classes: np.ndarray | None) -> bool:
-    """Whether rows can be divided into so many folds."""
+    """Whether rows can be divided into this number of folds."""
     n_codes = int(codes.max()) + 1
     if method == "time":
         return splitters.times_before_first(n_codes, number) > gap if n_codes > number else False

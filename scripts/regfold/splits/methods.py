@@ -1,4 +1,4 @@
-"""Who tests what: rows assigned to folds as the scikit-learn splitter of the method's name does it."""
+"""Which fold tests each row: rows are assigned as by the scikit-learn splitter of the method's name."""
 
 import math
 import re
@@ -23,7 +23,7 @@ def assign(
     missing: list[str],
     with_id: bool,
 ) -> tuple[np.ndarray, list[str], np.ndarray]:
-    """Assign every row to the fold in which it is tested, as the scikit-learn splitter of that name does.
+    """Assign every row to the fold in which it is tested.
 
     Args:
         split: the resolved split section.
@@ -39,7 +39,7 @@ def assign(
         codes of groups or times, int32 (n,), see Folds.
 
     Raises:
-        RegfoldError: if the rows cannot be split so.
+        RegfoldError: if the rows cannot be split this way.
     """
     method, n = split["method"], len(rows)
     what = "id" if with_id else "row"
@@ -71,7 +71,7 @@ def assign(
 
 
 def _present(column: str, values: list[str], rows: list[str], missing: list[str], what: str) -> list[str]:
-    """The values without the blanks around them. An empty cell is missing, whatever data.missing says."""
+    """The trimmed values; refuses a missing one. An empty cell is always missing, even if not listed."""
     values = [value.strip() for value in values]
     for row, value in zip(rows, values, strict=True):
         if not value or value in missing:
@@ -83,32 +83,32 @@ def _present(column: str, values: list[str], rows: list[str], missing: list[str]
 
 
 def _numbers(values: list[str]) -> list[int | float] | None:
-    """The values as numbers, whole ones exactly, however long; None if one is not a number."""
+    """The values as numbers, whole ones as exact integers of any length; None if one is not a number."""
     try:
         numbers = [int(value) if INTEGER.fullmatch(value) else float(value) for value in values]
     except ValueError:
         return None
-    # Python reads 1_20 as 120; in a table it is a name.
+    # Python parses 1_20 as 120; in a table it is a name.
     if any("_" in value for value in values):
         return None
     return numbers if all(isinstance(n, int) or math.isfinite(n) for n in numbers) else None
 
 
 def _codes(values: list[str]) -> np.ndarray:
-    """Each value's rank among the different ones, int32 (n,): numbers if all are (1 is 1.0), else texts."""
+    """Each value's rank among the distinct ones, int32 (n,): of numbers if all are, else of texts."""
     values = _numbers(values) or values
     rank = {value: i for i, value in enumerate(sorted(set(values)))}
     return np.array([rank[value] for value in values], np.int32)
 
 
 def _time_codes(column: str, values: list[str]) -> np.ndarray:
-    """Each time's rank among the different ones, int32 (n,), the earliest first."""
+    """Each time's rank among the distinct ones, int32 (n,), the earliest first."""
     if _numbers(values) is not None:
         return _codes(values)
     try:
         if odd := next((value for value in values if not value[:1].isdigit()), None):
-            raise ValueError(quote(odd))  # numpy reads "now" and "NaT"
-        # Nanoseconds alone would reach from 1678 to 2262 only, and wrap round silently.
+            raise ValueError(quote(odd))  # NumPy accepts "now" and "NaT"
+        # Nanoseconds alone span the years 1678 to 2262 only, and overflow silently.
         moments = [np.array(values, f"datetime64[{unit}]").astype(np.int64) for unit in ("us", "ns")]
     except ValueError as error:
         raise RegfoldError(
@@ -119,7 +119,7 @@ def _time_codes(column: str, values: list[str]) -> np.ndarray:
 
 
 def _check_counts(split: dict, n: int, target: np.ndarray, task: str, codes: np.ndarray) -> None:
-    """What scikit-learn would refuse, or only warn of, in the words of the config."""
+    """Refuse what scikit-learn would refuse or only warn of, in terms of the config's keys."""
     folds, method = split["folds"], split["method"]
     where, n_codes = f"split.folds: {folds} folds", int(codes.max()) + 1
     if folds > n:

@@ -1,4 +1,4 @@
-"""From results/prepared/ to the folds: who tests what, and a small file for each cell to depend on."""
+"""From results/prepared/ to the folds: the rows that each tests, and the file that its cells depend on."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,14 +18,14 @@ from regfold.splits import folds, methods
 
 @dataclass(frozen=True)
 class Split:
-    """Who tests what.
+    """The folds, and what the cells of each depend on.
 
     Attributes:
         folds: which rows each cell trains on and tests.
         names: the rows' names, in canonical order.
-        cells: each cell's description by (repeat, fold), see Folds.describe, with its fold's name, and
-            nothing else that could change. The cell runs again when its description does.
-        refit: the same of all rows, see cell_names.REFIT.
+        cells: (repeat, fold) -> its description, see Folds.describe, and `name`, its fold's. A change of the
+            description is what makes a cell run again, so it holds nothing else.
+        refit: the description for all rows, see cell_names.REFIT.
     """
 
     folds: folds.Folds
@@ -42,7 +42,8 @@ def decide(settings: dict, prepared: Path) -> Split:
         prepared: results/prepared.
 
     Raises:
-        RegfoldError: if the rows cannot be split so, or all that a cell trains on, or tests, weigh nothing.
+        RegfoldError: if the rows cannot be split this way, or all training rows or all held-out rows of a
+            cell have the weight 0.
     """
     schema = files.read_json(prepared / "schema.json")
     rows = parquet.read_table(prepared / "rows.parquet")
@@ -76,18 +77,18 @@ def decide(settings: dict, prepared: Path) -> Split:
 
 
 def _check_weights(decided: folds.Folds, weights: np.ndarray, column: str) -> None:
-    """Refuse a cell in which there is nothing to train on, or nothing to score, as all weights are 0."""
+    """Refuse a cell whose training rows, or held-out rows, all have the weight 0."""
     for repeat, fold in decided.cells():
         for what, rows in (("trains on", decided.training), ("tests", decided.held_out)):
             if not weights[rows(repeat, fold)].any():
                 raise RegfoldError(
                     f"split: repeat {repeat}, fold {fold}: every row that it {what} has the weight 0 (column "
-                    f"{quote(column)}, data.weight); expected a row that weighs more"
+                    f"{quote(column)}, data.weight); expected a row with a weight above 0"
                 )
 
 
 def write(split: Split, table: str, assignment: str, codes: str, folder: str) -> None:
-    """Write folds.csv, what `folds.read` reads, and results/folds/<repeat>-<fold>.json and refit.json."""
+    """Write folds.csv, the arrays that `folds.read` reads, and results/folds/*.json, one for each cell."""
     for key, description in [*split.cells.items(), (cell_names.REFIT, split.refit)]:
         files.write_json(Path(folder) / f"{cell_names.name(*key)}.json", description)
     for path, array in ((assignment, split.folds.assignment), (codes, split.folds.codes)):
@@ -97,7 +98,7 @@ def write(split: Split, table: str, assignment: str, codes: str, folder: str) ->
 
 
 def sentence(method: str, split: Split) -> str:
-    """What was decided, for the terminal."""
+    """The split in one line for the terminal."""
     assignment = split.folds.assignment
     repeats, untested = len(assignment), int((assignment == 0).all(axis=0).sum())
     line = f"split: {method}, {len(split.cells)} cells a model"

@@ -1,4 +1,4 @@
-"""A split of the user's own: a file that says in which repeat and fold each row is tested."""
+"""Method `file`: a CSV that says in which repeat and fold each row is tested."""
 
 import csv
 import re
@@ -10,7 +10,7 @@ from regfold.errors import RegfoldError, quote
 
 
 def read(path: str, rows: list[str], what: str) -> tuple[np.ndarray, list[str]]:
-    """Read who tests what.
+    """Read an assignment of rows to folds.
 
     Args:
         path: a CSV with the columns row, repeat and fold.
@@ -21,7 +21,7 @@ def read(path: str, rows: list[str], what: str) -> tuple[np.ndarray, list[str]]:
         the assignment, int32 (repeats, n), folds from 1, 0 for a row not tested; and the folds' names.
 
     Raises:
-        RegfoldError: if it cannot be read, names an unknown row, or leaves a fold nothing to learn from.
+        RegfoldError: if it cannot be read, names an unknown row, or leaves a fold without training rows.
     """
     position = {row: i for i, row in enumerate(rows)}
     seen: dict[tuple[int, int], int] = {}
@@ -56,7 +56,7 @@ def read(path: str, rows: list[str], what: str) -> tuple[np.ndarray, list[str]]:
         for fold in np.unique(tested[tested > 0]):
             if (tested == fold).all():
                 raise RegfoldError(
-                    f"{path}: repeat {repeat}, fold {fold} tests all rows; none is left to learn from"
+                    f"{path}: repeat {repeat}, fold {fold} tests all rows; expected some rows to train on"
                 )
     return assignment, [str(fold) for fold in range(1, assignment.max() + 1)]
 

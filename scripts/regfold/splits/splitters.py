@@ -1,4 +1,4 @@
-"""The rows that each fold tests under the methods that have a rule: scikit-learn's splitters."""
+"""The rows that each fold tests, by scikit-learn's splitters; methods `column` and `file` need none."""
 
 from collections.abc import Iterable
 
@@ -8,9 +8,17 @@ from regfold.config.split_methods import GROUPED
 
 
 def tested_rows(split: dict, seed: int, n: int, labels, codes: np.ndarray) -> Iterable[np.ndarray]:
-    """The rows that each fold tests, as positions or bool (n,)."""
+    """The rows that each fold tests, as positions or bool (n,).
+
+    Args:
+        split: `method`, `folds` and, for time, `gap` of the split section.
+        seed: of the shuffle.
+        n: the number of rows.
+        labels: (n,) class codes, for stratified methods; otherwise None.
+        codes: int (n,), each row's group or the rank of its time.
+    """
     method, folds = split["method"], split["folds"]
-    if method == "kfold":  # two lines, and an import that takes longer than all else in this job
+    if method == "kfold":  # as KFold does it, without an import that would take most of this job's time
         return np.array_split(np.random.RandomState(seed).permutation(n), folds)
     from sklearn import model_selection as sklearn
 
@@ -29,5 +37,5 @@ def tested_rows(split: dict, seed: int, n: int, labels, codes: np.ndarray) -> It
 
 
 def times_before_first(n_times: int, folds: int) -> int:
-    """How many different times come before those that scikit-learn's TimeSeriesSplit tests first."""
+    """How many distinct times precede those that scikit-learn's TimeSeriesSplit tests first."""
     return n_times - folds * (n_times // (folds + 1))

@@ -1,1 +1,1 @@
-"""What runs in Snakemake's own process, and the commands plan and prune."""
+"""What runs in Snakemake's own process, and the targets plan, prune and init."""

@@ -1,7 +1,7 @@
-"""What regfold asks of Snakemake beyond what Snakemake documents: the one place that a new version may break.
+"""Everything that regfold uses of Snakemake beyond its documented interface, which a new version may change.
 
-Each function is for a convenience that a run can do without. Where Snakemake does not have what a function
-looks for, it says so in one line, once, gives what the run goes on with, and the run goes on.
+Each function provides a convenience that a run can do without. If Snakemake lacks what a function needs, the
+function prints one line, once, and returns a value with which the run goes on (docs/internals.md).
 """
 
 import functools
@@ -17,7 +17,7 @@ _said = set()
 
 
 def _convenience(what: str, otherwise: object = None) -> Callable:
-    """Let a function give `otherwise` where Snakemake lacks something; `what` the run then goes without."""
+    """A decorator: if Snakemake lacks something, return `otherwise` and warn that the run has no `what`."""
 
     def decorate(function: Callable) -> Callable:
         @functools.wraps(function)
@@ -40,19 +40,19 @@ def _convenience(what: str, otherwise: object = None) -> Callable:
 
 @_convenience("its use as a module of another workflow", False)
 def is_module(workflow) -> bool:
-    """Whether another workflow uses this one as a module, while the Snakefile is read."""
+    """Whether another workflow uses this one as a module; known while the Snakefile is read."""
     return not workflow.modifier.is_main_snakefile()
 
 
 @_convenience("the check of its config files for keys that are given twice", ())
 def config_files(workflow) -> list[str]:
-    """The config files that this workflow reads; none where another workflow gives it its config."""
+    """The config files that this workflow reads; none if another workflow provides its config."""
     return [] if workflow.modifier.skip_configfile else ["config.yaml", *workflow.overwrite_configfiles]
 
 
 @_convenience("the name of its config file in messages", "config.yaml")
 def config_name(workflow) -> str:
-    """The config file that was read last, or the module whose config another workflow gave, for messages."""
+    """For messages: the last config file, or the module for which another workflow provides the config."""
     if workflow.modifier.namespace and workflow.modifier.skip_configfile:
         return f"config of module {workflow.modifier.namespace}"
     return os.path.relpath(["config.yaml", *workflow.configfiles][-1])
@@ -60,44 +60,45 @@ def config_name(workflow) -> str:
 
 @_convenience("the target init in a folder without a config.yaml")
 def read_no_config_file(workflow) -> None:
-    """Pass over the Snakefile's `configfile`, as where another workflow gives it its config."""
+    """Ignore the Snakefile's `configfile`, as if another workflow provided the config."""
     workflow.modifier.skip_configfile = True
 
 
 @_convenience("all targets' names", ())
 def targets(workflow) -> list[str]:
-    """What the user asked for; nothing: the default."""
+    """The targets that the user asked for; empty for the default target."""
     return list(workflow.dag_settings.targets)
 
 
 @_convenience("what the main process does for its jobs", False)
 def is_main(workflow) -> bool:
-    """Whether this process runs the workflow, and not one job of it."""
+    """Whether this process runs the workflow, not a job of it."""
     return workflow.is_main_process
 
 
 @_convenience("the removal of a killed run's lock", False)
 def is_dry(workflow) -> bool:
+    """Whether this is a dry run."""
     return workflow.dryrun
 
 
 @_convenience("workers, and a limit of jobs by GPUs", False)
 def runs_here(workflow) -> bool:
-    """Whether jobs run on this machine. The executor itself is not known yet while the Snakefile is read."""
+    """Whether jobs run on this machine; known while the Snakefile is read, unlike the executor."""
     return workflow.is_main_process and workflow.resource_settings.nodes is None
 
 
 @_convenience("workers", False)
 def runs_scripts(workflow) -> bool:
-    """Whether jobs are run, and not only touched, with this Python, and not in environments or containers."""
+    """Whether scripts run with this Python: not in other environments or containers, and not with --touch."""
     return not workflow.touch and not workflow.deployment_settings.deployment_method
 
 
 @_convenience("workers")
 def hand_over(workflow, do: Callable) -> None:
-    """Let do(snakemake) do the work of scripts, with what a script has; where it gives False, Snakemake does.
+    """Let do(snakemake) run scripts in place of Snakemake, which runs those for which it returns False.
 
-    What a rule runs looks up `script` among the names that all of the workflow has, at each job.
+    Snakemake looks up the function `script` among the workflow's globals at each job, where it is replaced.
     """
     from snakemake.iocontainers import Snakemake
 
@@ -117,7 +118,7 @@ def hand_over(workflow, do: Callable) -> None:
 
 @_convenience("workers for the jobs of a group", ())
 def group(workflow) -> list[str]:
-    """The rules of the jobs that a cluster's job runs as a group; none in any other process."""
+    """The rules of the jobs that this process runs as a group, in a cluster's job; otherwise none."""
     jobs = workflow.dag_settings.target_jobs
     group = len(jobs) > 1 and not workflow.is_main_process
     return [job.rulename for job in jobs] if group else []
@@ -125,35 +126,35 @@ def group(workflow) -> list[str]:
 
 @_convenience("workers for the jobs of a group", False)
 def runs_group(workflow) -> bool:
-    """Whether a cluster started this process for a group; unlike `group`, while the Snakefile is read."""
+    """Whether a cluster started this process for a group; unlike `group`, known as the Snakefile is read."""
     return not workflow.is_main_process and "--local-groupid" in sys.argv
 
 
 @_convenience("jobs of a group side by side")
 def run_at_once(workflow, jobs: int) -> None:
-    """Let the process of a group run so many of its jobs at once, where the cluster said --jobs 1."""
+    """Let the process of a group, started with --jobs 1, run several of its jobs at once."""
     workflow.global_resources["_nodes"] = jobs
 
 
 @_convenience("the number of jobs at once", os.cpu_count())
 def jobs_at_once(workflow) -> int:
-    """The number of cores, or on a cluster of jobs."""
+    """The number of cores; on a cluster, of jobs."""
     return workflow.resource_settings.cores or workflow.resource_settings.nodes
 
 
 @_convenience("a limit of jobs by GPUs")
 def limit(workflow, resource: str, number: int) -> None:
-    """Let the jobs that run at once have so much of a resource, unless the user has said how much."""
+    """Limit a resource of the jobs that run at once, unless the user has given a limit."""
     if resource not in workflow.resource_settings.resources:
         workflow.register_resource(resource, number)
 
 
 @_convenience("an end that comes a second earlier")
 def lift_rate_limit(workflow) -> None:
-    """Take Snakemake's own limit of 100 jobs per second away from a local run, about to run its jobs.
+    """Remove Snakemake's default limit of 100 jobs per second from a local run that is about to start.
 
-    Behind each job that it starts, Snakemake sets a timer of that second, and the interpreter does not end
-    before the last one has. (`max-jobs-per-timespan: 100/0s` would have Snakemake choose jobs without pause.)
+    After each job that it starts, Snakemake sets a timer of one second, and the interpreter does not exit
+    before the last one has ended. (With `max-jobs-per-timespan: 100/0s`, Snakemake would poll without pause.)
     """
     limit, local = (
         workflow.scheduling_settings.max_jobs_per_timespan,
@@ -166,10 +167,10 @@ def lift_rate_limit(workflow) -> None:
 
 @_convenience("a terminal of its own lines alone")
 def quieten(workflow) -> None:
-    """Keep what Snakemake tells of each job from the terminal of a local run; its log file has all of it.
+    """Keep Snakemake's lines about each job off the terminal of a local run; its log file has all of them.
 
-    A quietness in the profile would also hide what a dry run lists, and on a cluster how a job failed.
-    Whoever asks for another `--quiet` than the profile's, or for `--verbose`, has what was asked for.
+    `quiet` in the profile would also hide the list of a dry run, and on a cluster the errors of jobs. With
+    another `--quiet` than the profile's, or with `--verbose`, nothing is changed.
     """
     from snakemake.logging import logger
     from snakemake.settings.enums import Quietness
@@ -182,8 +183,8 @@ def quieten(workflow) -> None:
 
 
 @_convenience("Snakemake's last lines")
-def speak_again() -> None:
-    """End what `quieten` began."""
+def end_quiet() -> None:
+    """Undo `quieten`."""
     from snakemake.logging import logger
 
     for handler in logger.handlers:
@@ -199,14 +200,14 @@ def jobs(workflow) -> list[tuple[str, dict[str, str]]]:
     """The rule and the wildcards of each job of the graph.
 
     Raises:
-        RuntimeError: the graph changed while it was read.
+        RuntimeError: if the graph changed while it was read.
     """
     return [_named(job) for job in workflow.dag.jobs]
 
 
 @_convenience("progress, and workers", ())
 def jobs_to_run(workflow) -> list[tuple[str, dict[str, str]]]:
-    """The rule and the wildcards of each job that has still to run; raises as `jobs` does."""
+    """The rule and the wildcards of each job that still has to run; raises as `jobs` does."""
     return [_named(job) for job in workflow.dag.needrun_jobs()]
 
 
@@ -216,7 +217,7 @@ def _named(job) -> tuple[str, dict[str, str]]:
 
 @_convenience("lines of progress")
 def say(text: str) -> None:
-    """A line in the terminal and in Snakemake's log, whatever its plugins; `--quiet progress` hides it."""
+    """Log a line through Snakemake, with any logger plugin; `--quiet progress` hides it."""
     from snakemake.logging import logger
     from snakemake.settings.enums import Quietness
 
@@ -231,7 +232,7 @@ def lock_files(workflow) -> list[str]:
 
 @_convenience("a look at results that were copied without records", True)
 def is_recorded(workflow, path: str) -> bool:
-    """Whether Snakemake has a record of the job that made a file."""
+    """Whether Snakemake has metadata of the job that made a file."""
     from snakemake.io import IOFile
 
     return workflow.persistence.metadata(IOFile(path)) is not None
@@ -239,5 +240,5 @@ def is_recorded(workflow, path: str) -> bool:
 
 @_convenience("a look at results that were copied without records")
 def force(workflow, path: str) -> None:
-    """Let the job run that makes a file, while the graph is built."""
+    """Make the job run that creates a file; to be called while the graph is built."""
     workflow.dag.forcefiles.add(path)

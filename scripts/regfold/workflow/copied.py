@@ -1,8 +1,8 @@
-"""Results that came without Snakemake's records of them: compare them by what they say of themselves.
+"""Results that were copied without Snakemake's metadata (`.snakemake`): compare them by their own.
 
-Snakemake holds settings and checksums against its records (`.snakemake`) of the run that made a file. Where
-results were copied without them it compares times alone: a changed setting would go unnoticed, and the order
-in which files were copied would decide what runs. Each function is asked while Snakemake builds its graph.
+Snakemake compares settings and checksums with its metadata of the run that made a file. Without metadata it
+compares times alone: a changed setting would go unnoticed, and the order in which files were copied would
+decide what runs. These functions are called while Snakemake builds its graph.
 """
 
 from pathlib import Path
@@ -14,16 +14,16 @@ from regfold.workflow import adapter
 
 
 def force_unrecorded(workflow, results: Path) -> None:
-    """Let prepare_data run again where what it made has no record, and behind it all that is cheap."""
+    """Make prepare_data run again if its results have no metadata, and with it all cheap rules after it."""
     made = results / "prepared" / "schema.json"
     if _unrecorded(workflow, made):
         adapter.force(workflow, str(made))
 
 
 def is_current(workflow, results: Path, specification: dict, model: str, name: str) -> bool:
-    """Whether a cell without a record is of these rows and settings, by its cell.json; else it runs again.
+    """Whether a cell without metadata has these rows and settings, by its cell.json; if not, it runs again.
 
-    (So does a refit whose epochs its folds have chosen, which finds its training done.)
+    A refit whose epochs its folds have chosen runs again in any case, and finds its training done.
     """
     cell = results / "cells" / model / name / "cell.json"
     if not _unrecorded(workflow, cell):

@@ -1,4 +1,4 @@
-"""A first config.yaml for a table: what each column looks like, and why, as comments beside what is set."""
+"""The target `init`: a first config.yaml for a table, with comments on what each column looks like."""
 
 import re
 from dataclasses import dataclass, replace
@@ -21,7 +21,7 @@ from regfold.splits.split import decide
 KEYS = ("table", "target", *FORM)
 USUAL_MISSING = ["", "NA", "?"]
 FOLDS = 5
-# A categorical feature with so many levels may name what rows belong together, such as countries over years.
+# A categorical feature with so many levels may be a group of rows, such as a country observed over years.
 MANY_LEVELS = 20
 GROUP_NAME = re.compile(
     r"(?i)(^|[_. ])(patient|subject|person|participant|user|customer|client|group|site|hospital|center|"
@@ -35,9 +35,9 @@ class Found:
 
     Args:
         name: the column.
-        role: feature, id, group, dates, or exclude.
-        why: in words.
-        n_levels: of a categorical feature; otherwise 0.
+        role: feature, id, group, dates, exclude, or index (a data frame's, which is not a feature).
+        why: the reason, as text.
+        n_levels: the number of levels of a categorical feature; otherwise 0.
     """
 
     name: str
@@ -47,18 +47,18 @@ class Found:
 
 
 def write(request: dict, path: Path) -> str:
-    """Write a commented config.yaml for a table, once it is known to run; give a line that says so.
+    """Write a commented config.yaml for a table, after a trial up to the folds; return a line that says so.
 
     Args:
-        request: {"table": its path, "target": a column or a list of columns}, and keys of the data section
-            that say how the file is written.
+        request: {"table": its path, "target": a column or a list of columns}, and optionally the keys of the
+            data section in FORM.
         path: the file to write.
 
     Raises:
-        RegfoldError: if the file is there already, a key is not known, or the table cannot be used as it is.
+        RegfoldError: if the file exists already, a key is not known, or the table cannot be used as it is.
     """
     if path.exists():
-        raise RegfoldError(f"{path}: is there already and stays as it is; move it, or use --directory STUDY")
+        raise RegfoldError(f"{path}: exists already and is not changed; move it, or use --directory STUDY")
     if odd := [key for key in request if key not in KEYS]:
         raise RegfoldError(f"init: --config {odd[0]}: unknown key; expected {', '.join(KEYS)}")
     if absent := [key for key in ("table", "target") if not request.get(key)]:
@@ -68,7 +68,7 @@ def write(request: dict, path: Path) -> str:
     form = {key: request[key] for key in FORM if key in request}
     targets = request["target"] if isinstance(request["target"], list) else [request["target"]]
     text = draft(str(request["table"]), [str(name) for name in targets], form)
-    # What is written has to run: it is tried, up to the folds, before anybody relies on it.
+    # A config that is written has to work, so it is tried first, up to the folds.
     config = resolve(yaml.safe_load(text), source="init")
     with files.scratch() as folder:
         prepare(config["data"], config["split"]["column"], folder)
@@ -123,7 +123,7 @@ def draft(path: str, targets: list[str], form: dict) -> str:
 
 
 def _spelled_missing(table: Table) -> list[str]:
-    """Texts beside numbers that other programs write for a missing value."""
+    """Texts in columns of numbers that other programs use for a missing value."""
     found = {}
     for name in table.names if not table.kinds else ():
         levels = pc.unique(table.values(name)).drop_null().to_pylist()
@@ -133,19 +133,19 @@ def _spelled_missing(table: Table) -> list[str]:
 
 
 def _look_at(table: Table, name: str) -> Found:
-    """What a column that is no target looks like."""
+    """What a column, not a target, looks like."""
     if table.kinds.get(name) == "index":
-        return Found(name, "index", "the data frame's index: no feature")
+        return Found(name, "index", "the data frame's index: not a feature")
     values = table.values(name)
     levels = pc.unique(values).drop_null().to_pylist()
     n, n_missing = len(table), values.null_count
     if len(levels) < 2:
-        return Found(name, "exclude", "one value, or none: it tells no rows apart")
+        return Found(name, "exclude", "one value, or none: it does not distinguish rows")
     if hold_times(table.kinds.get(name), levels):
         try:
             dates.read(table, name)
         except RegfoldError:
-            return Found(name, "exclude", "times, or dates beside times: no feature as it is")
+            return Found(name, "exclude", "times, or dates and times: not a feature as it is")
         return Found(name, "dates", "dates: year, month, weekday, day of the year and days become features")
     is_unique = len(levels) == n and not n_missing
     try:
@@ -170,12 +170,12 @@ def _look_at(table: Table, name: str) -> Found:
 
 
 def _rise(values: np.ndarray) -> bool:
-    """Whether numbers rise from each row to the next, as those of rows do that were picked from a table."""
+    """Whether numbers increase from each row to the next, as the row numbers of a sample of rows do."""
     return len(values) >= 10 and bool((np.diff(values) > 0).all())
 
 
 def _one_id(found: list[Found]) -> list[Found]:
-    """The first column that may name the rows is the id; the others are left out."""
+    """The first column that may be the id is it; further ones are excluded."""
     out, has_id = [], False
     for one in found:
         if one.role == "id" and has_id:
@@ -212,7 +212,7 @@ def _split(table: Table, target: Target, found: list[Found]) -> list[str]:
 
 
 def _value(value: object) -> str:
-    """A value of YAML on one line."""
+    """A value in YAML on one line."""
     line = yaml.safe_dump([value], default_flow_style=True, allow_unicode=True, width=10**9).strip()
     return line[1:-1]
 

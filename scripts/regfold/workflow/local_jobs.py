@@ -1,4 +1,4 @@
-"""Jobs that run on this machine: as many cells at once as it has GPU slots, and workers for them."""
+"""Jobs that run on this machine: one cell per GPU slot at a time, and workers that run the jobs."""
 
 import os
 
@@ -9,15 +9,15 @@ from regfold.workflow import adapter
 def limit_to_gpus(workflow) -> int:
     """Let a local run start one cell per GPU slot, so that no cell holds a core while it waits for a GPU.
 
-    Snakemake counts `gpu` only where a limit is given. Without a GPU there is none, and the cores decide; on
-    a cluster there is none either, for it would hold the whole cluster to this machine's number. A limit that
-    the user has given (`--resources gpu=2`, a profile) stays.
+    Snakemake counts the resource `gpu` only if there is a limit. Without GPUs no limit is set, so that the
+    cores decide; on a cluster none is set either, since it would apply to the whole cluster. A limit that the
+    user has given (`--resources gpu=2`, a profile) stays.
 
     Args:
-        workflow: Snakemake's, while it reads the Snakefile.
+        workflow: Snakemake's workflow, while it reads the Snakefile.
 
     Returns:
-        the GPU slots of this machine, 0 where jobs do not run here.
+        the GPU slots of this machine; 0 if jobs do not run here.
     """
     slots = gpu.local_gpus() if adapter.runs_here(workflow) else 0
     if slots:
@@ -25,12 +25,12 @@ def limit_to_gpus(workflow) -> int:
     return slots
 
 
-def workers_of_use(workflow, gpus: int) -> dict[str, int]:
-    """The kinds of workers that the run's jobs can be handed to, and how many of each there may be at once.
+def run_workers(workflow, gpus: int) -> dict[str, int]:
+    """kind of worker -> the largest number at once, for the kinds that can run jobs of this run.
 
     Args:
-        workflow: Snakemake's, about to run its jobs.
-        gpus: GPU slots of this machine, each of which is for one cell; 0: the cores decide.
+        workflow: Snakemake's workflow, about to run its jobs.
+        gpus: GPU slots of this machine, each for one cell at a time; 0: the cores decide.
     """
     if not (adapter.runs_here(workflow) and adapter.runs_scripts(workflow)):
         return {}
@@ -41,10 +41,10 @@ def workers_of_use(workflow, gpus: int) -> dict[str, int]:
 
 
 def runs_group(workflow) -> bool:
-    """Whether this process runs the jobs of a group on a cluster: it then does so itself, side by side.
+    """Whether this process runs the jobs of a group on a cluster; it then runs them itself, side by side.
 
-    Slurm's plugin would start a step of its job for each of them, with a Snakemake and Keras of its own, one
-    after the other.
+    Slurm's plugin would start a job step for each of them, with a Snakemake and Keras of its own, one after
+    the other.
     """
     if not adapter.runs_group(workflow):
         return False
@@ -53,13 +53,13 @@ def runs_group(workflow) -> bool:
 
 
 def _at_once(workflow) -> int:
-    """How many cells a cluster's job has GPUs or processors for."""
+    """The number of cells that a cluster's job has GPUs or processors for."""
     cores = adapter.jobs_at_once(workflow)
     return gpu.local_gpus() or min(cores, int(os.environ.get("SLURM_CPUS_PER_TASK", cores)))
 
 
-def workers_of_group(workflow) -> dict[str, int]:
-    """The same for jobs that a cluster runs as one, a group; none in any other process."""
+def group_workers(workflow) -> dict[str, int]:
+    """`run_workers` for the jobs of a group on a cluster; none in any other process."""
     rules = set(adapter.group(workflow))
     if not rules or not adapter.runs_scripts(workflow):
         return {}

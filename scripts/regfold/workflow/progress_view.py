@@ -1,4 +1,4 @@
-"""A run's progress for people: the same facts as lines for a log and as a table for a terminal."""
+"""A run's progress as lines for a log and as a table for a terminal."""
 
 import heapq
 import time
@@ -16,7 +16,7 @@ MOST_LINES = 8
 
 @dataclass
 class View:
-    """What is known at one moment: every cell with its state, and the run, if one was started."""
+    """The progress at one moment: every cell with its state, and the run, if one was started."""
 
     cells: list[dict]
     run: dict | None
@@ -26,12 +26,12 @@ class View:
 
     @property
     def goes_on(self) -> bool:
-        """Whether Snakemake is (as far as can be told from here) at work."""
+        """Whether Snakemake is running, as far as this machine can tell."""
         return self.run is not None and self.run["state"] == RUNNING and process.alive(self.run)
 
 
 def look(folder: Path = progress.FOLDER) -> View:
-    """Read the progress files under `folder` and put them together with what the run has still to do."""
+    """Read the progress files under `folder`, and which cells the run still has to do."""
     known = {(cell["model"], cell["repeat"], cell["fold"]): cell for cell in progress.read_all(folder)}
     run = progress.read(Path(folder) / "run.json")
     if run is None:
@@ -42,7 +42,7 @@ def look(folder: Path = progress.FOLDER) -> View:
 
 
 def _cell(key: tuple, state: dict | None, todo: bool, started: float) -> dict:
-    """A cell of this run. What its file says of an earlier run does not count where the cell has to run."""
+    """A cell of this run; a state from an earlier run is ignored if the cell has to run again."""
     if state and (state["state"] in (RUNNING, QUEUED) or (todo and state["updated"] >= started)):
         return state
     state = state or {"model": key[0], "repeat": key[1], "fold": key[2], "epoch": None, "train_loss": None}
@@ -50,11 +50,11 @@ def _cell(key: tuple, state: dict | None, todo: bool, started: float) -> dict:
 
 
 def seconds_left(view: View) -> float | None:
-    """How long the cells still take, as many at a time as now; None before anything can be said.
+    """An estimate of how long the cells still take, as many at a time as now; None without any data.
 
-    A running cell takes its pace for the epochs that are left; one without a pace, and a waiting one, as long
-    as the finished cells of its model (else of any model, else as the running ones will have taken). Early
-    stopping makes it less.
+    A running cell needs its time per epoch for each epoch left; a cell without one, and a waiting cell, as
+    long as the finished cells of its model took (if there are none: of any model; if there are none: as the
+    running cells will have taken). Early stopping makes it shorter.
     """
     running = [cell for cell in view.cells if cell["state"] == RUNNING]
     waiting = [cell for cell in view.cells if cell["state"] in (WAITING, QUEUED)]
@@ -81,7 +81,7 @@ def seconds_left(view: View) -> float | None:
 
 
 def _cell_seconds_left(cell: dict) -> float | None:
-    """At its pace, for a running cell that has one already."""
+    """The seconds that a running cell still takes; None before its first epoch, and for other cells."""
     if cell["state"] != RUNNING or cell["seconds_per_epoch"] is None:
         return None
     return max(0.0, (cell["epochs"] - cell["epoch"]) * cell["seconds_per_epoch"])
@@ -117,7 +117,7 @@ def name(cell: dict) -> str:
 
 
 def roughly(seconds: float) -> str:
-    """A duration without the digits that an estimate does not have."""
+    """A duration with the precision of an estimate."""
     if seconds < 90:
         return f"{max(1, round(seconds))} s"
     return f"{round(seconds / 60)} min" if seconds < 5400 else f"{significant(seconds / 3600, 2)} h"
@@ -146,14 +146,14 @@ def _news(cell: dict) -> str:
 
 
 def render(view: View):
-    """The same for a terminal, as a rich renderable: a bar of all cells, a table of the current ones."""
+    """The progress as a rich renderable: a bar of all cells, a table of the current ones."""
     from rich.console import Group
     from rich.progress_bar import ProgressBar
     from rich.table import Table
     from rich.text import Text
 
     def plain(text: str, style: str = "") -> Text:
-        """Text of which nothing is taken for Rich's markup or for the terminal's commands."""
+        """Text in which neither Rich's markup nor control sequences take effect."""
         return Text(visible(text), style)
 
     bar = Table.grid(expand=True)
@@ -189,7 +189,7 @@ def _number(value: float | None) -> str:
 
 
 def _run(view: View) -> str:
-    """What is to be said of the run itself."""
+    """The state of the run itself, in one line."""
     if view.run is None:
         return "no run has been started here"
     place = f"{view.run['host']}, process {view.run['pid']}"

@@ -1,4 +1,4 @@
-"""Snakemake's lock on a study whose Snakemake was killed: nobody's, and taken away with one line."""
+"""Remove Snakemake's lock on a study if the Snakemake that held it was killed."""
 
 import sys
 from pathlib import Path
@@ -12,25 +12,25 @@ LOCKS = Path(".snakemake/locks")
 
 
 def own(workflow) -> list[list]:
-    """The files of the lock that this run holds, as JSON has them, for its run.json.
+    """The files of the lock that this run holds, as JSON data for its run.json.
 
     Args:
         workflow: Snakemake's workflow, about to run its jobs.
     """
-    # Not all files of the folder: a run that makes other files may hold a lock beside this one.
+    # Not all files of the folder: a run with other output files may hold a lock of its own.
     return [_identity(Path(path)) for path in adapter.lock_files(workflow)]
 
 
 def release_if_orphaned(workflow) -> None:
     """Remove the lock of a Snakemake that was killed on this machine, as `snakemake --unlock` would.
 
-    It is removed where it is certain to be nobody's: these very files are in the run.json of a process that
-    has ended. Of several new runs one looks after the other, so that none takes another's new lock for the
-    old one. Else it stays, and Snakemake says what to do. The killed run's jobs may live on; that is no
-    danger, since each cell is held by the lock of its own state.
+    It is removed only if it certainly belongs to no process: its files are recorded in the run.json of a
+    process that has ended. Otherwise it stays, and Snakemake says what to do. Concurrent new runs check one
+    after the other, so that none mistakes the new lock of another for the old one. Jobs of the killed run may
+    still be running; that is safe, since each training state has a lock of its own.
 
     Args:
-        workflow: Snakemake's workflow; only its main process, about to run jobs, does anything here.
+        workflow: Snakemake's workflow; nothing is done except in the main process of a run that is not dry.
     """
     if not any(LOCKS.glob("*")) or not adapter.is_main(workflow) or adapter.is_dry(workflow):
         return
@@ -42,15 +42,16 @@ def release_if_orphaned(workflow) -> None:
             orphaned = [path for path in LOCKS.glob("*") if _identity(path) in run["locks"]]
             for path in orphaned:
                 path.unlink()
-    # A folder without locks, a damaged run.json; Snakemake alone is installed.
+    # A file system without locks; a damaged run.json; no filelock, where Snakemake alone is installed.
     except (RegfoldError, OSError, KeyError, TypeError, ImportError):
         return
     if orphaned:
         print(
-            "regfold: the last run was killed; its lock is removed, and what it left goes on", file=sys.stderr
+            "regfold: the last run was killed; its lock is removed, and this run continues its work",
+            file=sys.stderr,
         )
 
 
 def _identity(path: Path) -> list:
-    """What tells a lock file from a later one of the same name."""
+    """What distinguishes a lock file from a later one of the same name."""
     return [path.name, path.stat().st_mtime_ns]

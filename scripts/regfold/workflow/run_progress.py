@@ -1,9 +1,9 @@
-"""A run's own progress: a thread of Snakemake's process that says now and then where the run is.
+"""A thread of Snakemake's process that reports the run's progress from time to time.
 
-It prints through Snakemake's logger, so its lines stand in the terminal and in Snakemake's log, whatever the
-executor or logger plugin, and `--quiet progress` silences them. The cells are elsewhere, on other nodes too:
-what they do is read from their files. Which cells there are, and which have still to run, only Snakemake's
-graph of jobs knows; it is written to `run.json` for readers elsewhere.
+It prints through Snakemake's logger, so its lines appear on the terminal and in Snakemake's log with any
+executor or logger plugin, and `--quiet progress` hides them. Cells run in other processes, also on other
+nodes; their progress is read from their files. Which cells there are, and which still have to run, is known
+from Snakemake's graph of jobs alone; it is written to `run.json` for other processes.
 """
 
 import threading
@@ -41,7 +41,7 @@ class RunProgress(threading.Thread):
         }
 
     def start(self) -> None:
-        """Say at once whose run this is: should it be killed, its lock is known to be nobody's (run_lock)."""
+        """Record first this run's lock and process: if it is killed, the next run can remove the lock."""
         self.state["locks"] = run_lock.own(self.workflow)
         self._write()
         super().start()
@@ -61,7 +61,7 @@ class RunProgress(threading.Thread):
                 return
 
     def end(self, state: str) -> None:
-        """The run has ended: `state` is progress.DONE or progress.FAILED."""
+        """Record the end of the run; `state` is progress.DONE or progress.FAILED."""
         self._over.set()
         if self.is_alive():
             self.join()
@@ -70,11 +70,11 @@ class RunProgress(threading.Thread):
         self._write()
 
     def _ask_snakemake(self) -> bool:
-        """Bring the list of cells up to date; say whether it changed."""
+        """Update the list of cells; return whether it changed."""
         try:
             jobs = adapter.jobs(self.workflow)
             todo = adapter.jobs_to_run(self.workflow)
-        except RuntimeError:  # the graph changed while it was read; next time
+        except RuntimeError:  # the graph changed while it was read: the next call will succeed
             return False
         now = {"cells": _cells(jobs), "todo": _cells(todo)}
         changed = any(self.state[name] != value for name, value in now.items())

@@ -1,6 +1,6 @@
-"""What a run prints when it is done: the scores and what went wrong; or, when it failed, why.
+"""The last lines of a run: the scores with their warnings or, if it failed, the errors.
 
-Called in Snakemake's own process, so it reads the small files of a run with the standard library alone.
+They are printed by Snakemake's own process, so this module needs the standard library alone.
 """
 
 import csv
@@ -15,7 +15,7 @@ from regfold.config.headline import RMSES
 from regfold.formatting import first_few, significant, visible
 from regfold.results import remarks
 
-# In one screen: studies with more folds than that have one line a model.
+# Studies with more folds have one line per model, so that all fits on one screen.
 MOST_FOLD_LINES = 20
 MOST_TARGETS = 5
 MOST_NAMED = 5
@@ -25,7 +25,7 @@ TAIL_BYTES = 4096
 
 
 def closing_lines(results_dir: str | Path) -> str:
-    """The scores under `results_dir` as plain text for a narrow terminal; "" where there are none yet."""
+    """The scores under `results_dir` as plain text for a narrow terminal; "" if there are none yet."""
     scores, summary = Path(results_dir) / "scores.csv", Path(results_dir) / "summary.json"
     try:
         with scores.open(newline="", encoding="utf-8") as file:
@@ -47,11 +47,11 @@ def closing_lines(results_dir: str | Path) -> str:
 
 
 def say_errors(logs: Path, since: float) -> None:
-    """Print the errors with which jobs ended since a time, from their logs; those that many jobs had, once.
+    """Print the errors of jobs that failed since a time, from their logs; equal ones once.
 
     Args:
         logs: the folder of the logs.
-        since: seconds since 1970.
+        since: in seconds since 1970-01-01.
     """
     ends = Counter()
     for path in logs.rglob("*.log"):
@@ -67,7 +67,7 @@ def say_errors(logs: Path, since: float) -> None:
 
 
 def _line(name: str, width: int, summary: dict, lines: list[dict]) -> str:
-    """A model in one line, and a line for each thing that a reader must know of it."""
+    """A model in one line, and one line for each warning."""
     result = summary["models"][name]
     metric, label = _headline(summary)
     text = [f"{name:<{width}}"]
@@ -130,7 +130,7 @@ def _folds(name: str, summary: dict, lines: list[dict]) -> str:
 
 
 def _headline(summary: dict) -> tuple[str, str]:
-    """Name and label of the metric of the lines: the one that ranks models, unless that is an RMSE."""
+    """Name and label of the metric in these lines: the RMSE, or another one if it ranks the models."""
     labels = {metric["name"]: metric["label"] for metric in summary["metrics"]}
     name = "rmse" if summary["ranked_by"] in RMSES else summary["ranked_by"]
     return name, labels[name]
