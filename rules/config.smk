@@ -1,17 +1,17 @@
-"""The config files, checked as text before Snakemake reads them: some mistakes YAML takes for something else."""
+"""Checks of the config files as text, before Snakemake reads them: YAML silently accepts some mistakes."""
 
 import sys
 from pathlib import Path
 
-# Not `basedir`, which is the folder of the workflow that this one may be a module of.
+# Not `basedir`, which is the folder of the outer workflow if this one is used as a module.
 sys.path.insert(0, str(Path(workflow.current_basedir).parent / "scripts"))
 
 from regfold import errors
 from regfold.config import yaml_file
 from regfold.workflow import adapter
 
-# What `--config` gave is all that `config` holds here. A table in it is a request of `init`, which writes the
-# config.yaml that all else needs: a config that is always good stands for it while the rules are read.
+# At this point `config` holds what `--config` gave and nothing else. The key `table` is for the target init,
+# which runs without a config.yaml: a placeholder config takes its place while the rules are read.
 INIT = dict(config) if "table" in config and not adapter.is_module(workflow) else {}
 if INIT:
     adapter.read_no_config_file(workflow)

@@ -1,7 +1,7 @@
 """measure_importance: how much worse a model's networks predict their held-out rows with each column shuffled.
 
-Input: the encoded table, who tests what, and the model's networks. Output: results/importance/<model>.csv, a
-line for each cell and column of the table.
+Input: the encoded table, the assignment of rows to folds, and the model's networks. Output:
+results/importance/<model>.csv, a line for each cell and column of the table.
 """
 
 

@@ -1,10 +1,10 @@
-"""merge_predictions: join every out-of-sample prediction of a model to its own row.
+"""merge_predictions: join a model's out-of-sample predictions to their own rows.
 merge_path: the same for a model with a path of strengths, one of which is chosen.
 
-Input: the table's cells as they were written, who tests what, and the model's cells. Output:
-results/oos/<model>.csv, a line for each row and repeat, after the row contract was checked; with a path also
-results/oos_path/<model>.parquet, the predictions of every strength, and results/path/<model>.csv, a line for
-each strength. The rule that chooses, and the metric by which, are parameters: another choice trains nothing.
+Input: the table's text, the assignment of rows to folds, and the model's cells. Output: results/oos/<model>.csv, a
+line for each row and repeat, after the row contract is checked; with a path also results/oos_path/<model>.parquet,
+the predictions of every strength, and results/path/<model>.csv, a line for each strength. The rule and the metric of
+the choice are parameters here, so that another choice trains nothing.
 """
 
 

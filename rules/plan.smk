@@ -1,8 +1,8 @@
-"""plan: say for each cell whether the next run keeps it, predicts again, resumes or trains, and why.
+"""plan: print for each cell whether the next run keeps it, predicts again, resumes or trains, and why.
+prune: remove training states that no cell refers to, and cells that are not part of the study.
+init: write a commented config.yaml for a table (--config table=FILE target=COLUMN), if there is none yet.
 
-prune: remove the training states that no cell of the study refers to, and cells that are no part of it.
-init: write a commented config.yaml for a table (--config table=FILE target=COLUMN), where there is none yet.
-All have neither input nor output: they run whenever they are asked for.
+They have neither input nor output, so that they run whenever they are asked for.
 """
 
 

@@ -1,7 +1,7 @@
 """predict: predict the rows of a new table (--config new_data=FILE) with every model.
 
-Input: the saved models. It writes results/predictions/<model>.csv for each model, and declares none of them: it
-runs whenever it is asked for, and what an earlier run wrote stays until all of the new predictions are there.
+Input: the saved models and the new table. Output: results/predictions/<model>.csv for each model. These files are not
+declared, so that the rule runs whenever it is asked for, and older files stay until all new predictions are computed.
 """
 
 

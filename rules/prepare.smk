@@ -1,7 +1,7 @@
 """prepare_data: read the table once, check it against the config, and encode it for all cells.
 
-Input: the table (data.path). Output, under results/prepared/: the cells as they were written, the float32
-matrix, the truth, the weight, a content digest and a name of each row, and the schema.
+Input: the table (data.path). Output, under results/prepared/: the table as text, the float32 matrix, the truth, weight,
+content digest and name of each row, and the schema.
 """
 
 
@@ -24,7 +24,7 @@ rule prepare_data:
     conda:
         "../envs/regfold.yaml"
     params:
-        # Functions, since another rule may make the table.
+        # A function, since another rule may make the table.
         data=lambda wildcards: {
             "data": config["data"],
             "table": identity.stamp(config["data"]["path"]),

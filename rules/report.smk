@@ -1,7 +1,7 @@
-"""render_report: one self-contained page that a reader understands in a minute.
+"""render_report: one self-contained page of all results.
 
-Input: scores, predictions, histories and what the cells say of themselves. Output: results/report.html, and
-its charts as SVG and PNG under results/figures/.
+Input: scores, predictions, and the cells' metadata, histories and networks. Output: results/report.html, and its
+charts as SVG and PNG under results/figures/.
 """
 
 

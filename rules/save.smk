@@ -1,7 +1,7 @@
-"""save_model: put a model into a folder that predicts from raw columns without Snakemake.
+"""save_model: save a model to a folder that predicts from raw columns without Snakemake.
 
-Input: the encoding of the study's table, its rows' truth, and the model's cells. Output: results/models/<model>/,
-which regfold.load reads: copies of the networks, the encoding, what prediction intervals go by, and a README.
+Input: the encoded table and the model's cells. Output: results/models/<model>/, which regfold.load reads: copies of the
+networks, the encoding, the scores for prediction intervals, and a README.
 """
 
 

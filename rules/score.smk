@@ -1,10 +1,10 @@
 """score_predictions: score every cell, every model over all of its rows, and every row over all models.
 
-Input: the out-of-sample files, as users get them; what the cells say of themselves; and which rows each fold
-trains on, for the constant answer to beat and for rows that stand in training and test; and what each column is
-worth in each cell. Output: results/scores.csv, a line for each cell, results/scores_by.csv, a line for each level
-of the columns of report.by, results/comparison.csv, a line for each pair of models, results/rows.csv, a line for
-each row, results/importance.csv, a line for each model and column, and results/summary.json.
+Input: the out-of-sample files, as users get them; the cells' metadata; the rows that each fold trains on, for the
+constant prediction to beat and for rows that are in training and test; and the importance of columns in each cell.
+Output: results/scores.csv, a line for each cell; results/scores_by.csv, a line for each level of the columns of
+report.by; results/comparison.csv, a line for each pair of models; results/rows.csv, a line for each row;
+results/importance.csv, a line for each model and column; and results/summary.json.
 """
 
 

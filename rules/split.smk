@@ -1,8 +1,8 @@
 """split_folds: decide which rows each fold tests.
 
-Input: results/prepared/. Output: results/folds.csv for people; the assignment and the groups or times for the cells; and for each
-(repeat, fold) one small file with the digests of its rows. Networks and metrics of the user's own are tried here. It is a checkpoint: Snakemake decides anew behind
-it, by these files' contents, which cells have to run.
+Input: results/prepared/. Output: results/folds.csv for users; the assignment, and the groups or times, for the cells;
+and for each (repeat, fold) a small file with the digests of its rows. It is a checkpoint: after it, Snakemake decides by
+the contents of these files which cells have to run. User-defined networks and metrics are tried here, before any training.
 """
 
 
@@ -33,7 +33,7 @@ checkpoint split_folds:
             "split": config["split"],
             "file": identity.stamp(config["split"]["file"]),
             "missing": config["data"]["missing"],
-            # What else is checked before anything is trained: that there are such columns, own networks and metrics.
+            # Also checked before anything is trained: the columns of report.by, user-defined networks and metrics.
             "by": config["report"]["by"],
             "builds": identity.builds(SPECIFICATIONS),
             "metrics": config["metrics"],

@@ -1,12 +1,11 @@
-"""train_fold: one network, on one GPU where there is one, for each cell (model x repeat x fold).
-refit_model: one on all rows, for each model with `refit`.
+"""train_fold: train one network, on one GPU if there is one, for each cell (model x repeat x fold).
+refit_model: train one network on all rows, for each model with `refit`.
 
-Input: the digests of the cell's rows (results/folds/<repeat>-<fold>.json), and the matrix, whose age means
-nothing (`ancient`). A cell runs again when its rows or its `spec` changed: the model's settings, the code that
-trains, the library versions.
-Output, under results/cells/<model>/<repeat>-<fold>/: the network, its history, its predictions of the rows
-that it has never seen, and cell.json, which says how they came about. A refit has results/cells/<model>/refit/
-and no predictions; where early stopping chose the folds' epochs, it waits for these.
+Input: the digests of the cell's rows (results/folds/<repeat>-<fold>.json), and the matrix, whose age is ignored
+(`ancient`). A cell runs again if its rows or its `spec` changed: the model's settings, the code that trains, the library
+versions. Output, under results/cells/<model>/<repeat>-<fold>/: the network, its history, its out-of-sample predictions,
+and its metadata (cell.json). A refit writes to results/cells/<model>/refit/, without predictions; with early stopping it
+depends on the folds' cells, which decide its epochs.
 """
 
 
@@ -31,7 +30,7 @@ rule train_fold:
         usage="<benchmarks>/train_fold/{model}/{repeat}-{fold}.tsv",
     wildcard_constraints:
         model=one_of(MODELS),
-    priority: 1  # before measure_importance, for which an idle worker has to end
+    priority: 1  # before measure_importance, for which an idle worker would have to be stopped
     localrule: IN_GROUP
     conda:
         "../envs/regfold-gpu.yaml"

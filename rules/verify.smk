@@ -1,6 +1,7 @@
-"""verify: hold what is under results/ against the table; a violation ends it with an error that names the rows.
+"""verify: check results/ against the table; a violation is an error that names the rows.
 
-It has no input, so that nothing is made anew before it is looked at, and writes no result. (A benchmark would count as one, and the second run would do nothing.)
+It has no input, so that nothing is made again before it is checked, and no output, so that it runs whenever it is asked
+for. (A benchmark would count as an output.)
 """
 
 

@@ -5,17 +5,17 @@ from pathlib import Path
 
 from regfold.runtime import log, processors, usage
 
-# Threads: one, wherever it runs, so that the last bit is the same everywhere.
-POOL = 1
+# One thread on every machine, so that the last bit is the same everywhere.
+THREADS = 1
 
 
 def main(snakemake) -> None:
     """Write results/importance/<model>.csv."""
     params, cells = snakemake.params, [Path(path).parent for path in snakemake.input.cells]
     with log.job(snakemake.log), usage.recorded(snakemake.log.usage):
-        os.environ["CUDA_VISIBLE_DEVICES"] = "-1"  # a GPU multiplies with fewer digits
-        processors.start(POOL)
-        # Imported here: TensorFlow must find its threads decided.
+        os.environ["CUDA_VISIBLE_DEVICES"] = "-1"  # GPUs multiply in lower precision (TF32)
+        processors.start(THREADS)
+        # Imported here, since TensorFlow reads the number of threads when it is imported.
         from regfold.results import networks
         from regfold.training import permutation_importance
 
@@ -23,12 +23,13 @@ def main(snakemake) -> None:
         if params.select:
             from regfold.results import oos, paths  # with pandas and scikit-learn
 
-            of_path = oos.read_prepared(prepared)
-            own = paths.read_cells(of_path, cells)
-            chosen = paths.choose(of_path, own, params.select, params.chosen_by["metrics"]).chosen
-        found = networks.of_cells(cells, chosen)
+            table = oos.read_prepared(prepared)
+            of_path = paths.read_cells(table, cells)
+            chosen = paths.choose(table, of_path, params.select, params.chosen_by["metrics"]).chosen
         out = Path(snakemake.output.importance)
-        permutation_importance.measure(found, prepared, params.split, params.number, out)
+        permutation_importance.measure(
+            networks.of_cells(cells, chosen), prepared, params.split, params.number, out
+        )
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Choose a strength of a model with a path, and join every out-of-sample prediction to its own row."""
+"""Choose a strength of a model with a path, and join its out-of-sample predictions to their own rows."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Join every out-of-sample prediction of a model to its own row."""
+"""Join a model's out-of-sample predictions to their own rows."""
 
 from pathlib import Path
 
@@ -8,7 +8,7 @@ from regfold.runtime import log, usage
 
 
 def main(snakemake) -> None:
-    """Write results/oos/<model>.csv, once the row contract is found to hold."""
+    """Write results/oos/<model>.csv, after the row contract is checked."""
     with log.job(snakemake.log), usage.recorded(snakemake.log.usage):
         prepared = oos.read_prepared(Path(snakemake.input.table).parent)
         cells = oos.read_cells(prepared, [Path(path).parent for path in snakemake.input.cells])

@@ -1,11 +1,11 @@
-"""Say what the next run will do with each cell, and why, before anything runs."""
+"""Print what the next run will do with each cell, and why."""
 
 from regfold.runtime import job, log
 from regfold.workflow import plan
 
 
 def main(snakemake) -> None:
-    """Print the plan; nothing but the log is written."""
+    """Print the plan; no file is written but the log."""
     with log.job(snakemake.log) as terminal:
         results = snakemake.params.results
         steps = plan.plan(snakemake.config, snakemake.params.specifications, results, job.STATES)

@@ -7,15 +7,15 @@ from regfold.runtime import log, processors
 
 
 def main(snakemake) -> None:
-    """Write results/predictions/<model>.csv for each model, once all are there; say where they are."""
+    """Write results/predictions/<model>.csv once the predictions of all models are computed."""
     from regfold.data import table
 
     params = snakemake.params
     with log.job(snakemake.log) as terminal:
         new = table.read(params.new_data, params.missing, **params.form)
-        os.environ["CUDA_VISIBLE_DEVICES"] = "-1"  # a GPU multiplies with fewer digits
+        os.environ["CUDA_VISIBLE_DEVICES"] = "-1"  # GPUs multiply in lower precision (TF32)
         processors.load()
-        from regfold.results import new_rows  # with Keras, now that it knows its threads
+        from regfold.results import new_rows  # imports Keras, which reads the number of threads then
 
         predicted = new_rows.predict(
             [Path(folder) for folder in snakemake.input.models],

@@ -7,7 +7,7 @@ from regfold.runtime import log
 
 
 def main(snakemake) -> None:
-    """Write results/prepared/ and say on the terminal what was found in the table."""
+    """Write results/prepared/ and print a summary of the table."""
     with log.job(snakemake.log) as terminal:
         settings = snakemake.params.data
         folder = Path(snakemake.output.schema).parent

@@ -1,4 +1,4 @@
-"""Show where a run is, from any terminal or node that sees its folder: python scripts/progress.py [STUDY]."""
+"""Show a run's progress, on any machine that sees its folder: python scripts/progress.py [STUDY]."""
 
 import argparse
 import time
@@ -12,10 +12,10 @@ from rich.live import Live
 
 
 def main() -> None:
-    """Print the progress once; with --watch, until the run has ended or Ctrl-C."""
-    parser = argparse.ArgumentParser(description="Show where a run is: cells, epochs, losses, the time left.")
-    parser.add_argument("study", nargs="?", default=".", help="the folder that Snakemake runs in (here)")
-    parser.add_argument("--watch", action="store_true", help="go on until the run has ended")
+    """Print the progress once; with --watch, update it until the run has ended or Ctrl-C is pressed."""
+    parser = argparse.ArgumentParser(description="Show a run's progress: cells, epochs, losses, time left.")
+    parser.add_argument("study", nargs="?", default=".", help="the folder where Snakemake runs (default: .)")
+    parser.add_argument("--watch", action="store_true", help="update until the run has ended")
     arguments = parser.parse_args()
     folder = Path(arguments.study) / progress.FOLDER
     if not folder.is_dir():

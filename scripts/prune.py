@@ -1,4 +1,4 @@
-"""Remove what no cell of the study needs: old training states, and cells that are no part of it any more."""
+"""Remove training states that no cell refers to, and cells that are no longer part of the study."""
 
 from regfold.config import baselines
 from regfold.runtime import job, log
@@ -6,7 +6,7 @@ from regfold.workflow import pruning
 
 
 def main(snakemake) -> None:
-    """Say how much was removed."""
+    """Print how much was removed."""
     with log.job(snakemake.log) as terminal:
         config = snakemake.config
         refits = [name for name, model in config["models"].items() if model["refit"]]

@@ -1,4 +1,4 @@
-"""Put a model's networks, and all that predictions from raw columns need, into a folder of its own."""
+"""Save a model's networks to a folder of its own, with all that predictions from raw columns need."""
 
 from pathlib import Path
 

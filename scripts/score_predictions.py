@@ -1,4 +1,4 @@
-"""Scores the out-of-sample predictions: per cell, model, level, pair of models, row and column."""
+"""Score the out-of-sample predictions: per cell, model, level, pair of models, row and column."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Decide which rows each fold tests, and describe each cell's rows in a file of its own."""
+"""Decide which rows each fold tests, and write a description of each cell's rows to a file of its own."""
 
 import os
 from pathlib import Path
@@ -27,7 +27,7 @@ def main(snakemake) -> None:
 
 
 def _try_metrics(named: list[str], schema: dict, prepared: Path) -> None:
-    from regfold.results import metrics  # imports scikit-learn's metrics
+    from regfold.results import metrics  # imports scikit-learn, which only such a study needs here
 
     n_targets, n_outputs = len(schema["target"]), len(schema["classes"] or schema["target"])
     truth, weights = np.load(prepared / "target.npy"), row_weights.read(prepared)
@@ -37,7 +37,7 @@ def _try_metrics(named: list[str], schema: dict, prepared: Path) -> None:
 def _try_builds(builds: dict[str, dict], decided: split.Split, schema: dict) -> None:
     os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
     processors.load()
-    from regfold.training import trial  # imports Keras: seconds that only such a study takes
+    from regfold.training import trial  # imports Keras, which only such a study needs here
 
     trial.try_builds(builds.values(), {cell["width"] for cell in decided.cells.values()}, schema)
 

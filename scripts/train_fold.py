@@ -10,7 +10,7 @@ def main(snakemake) -> None:
     specification, inner_metric = snakemake.params.spec, None
     with log.job(snakemake.log) as terminal:
         if specification["headline"]:
-            from regfold.results import metrics  # with scikit-learn: seconds that only such a model takes
+            from regfold.results import metrics  # imports scikit-learn, which only such a model needs here
 
             inner_metric = metrics.inner(specification["headline"][0])
         job.train(

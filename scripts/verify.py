@@ -1,11 +1,11 @@
-"""Hold what is under results/ against the table, line by line and cell by cell."""
+"""Verify the results against the table, line by line and cell by cell."""
 
 from regfold.results.verify import verify
 from regfold.runtime import log
 
 
 def main(snakemake) -> None:
-    """End with an error that names the rows where a result is not what the table and the cells say."""
+    """Print what was checked; raise an error that names the rows of a result that is wrong."""
     with log.job(snakemake.log) as terminal:
         print(f"regfold: {verify(snakemake.config, snakemake.params.results)}", file=terminal)
 
