@@ -28,7 +28,7 @@ config.yaml: training.epochs: 0 is out of range; expected an integer of at least
 - Unknown keys are errors at every level. A section may be left out or left empty: the defaults then hold.
 - `1e-4` and `1e4`, which YAML reads as text, are numbers here; `true` and `false` are not.
 - Text that YAML would take for something else (`no`, `1`, `2020-01-01`) goes in quotes.
-- YAML itself keeps the last one of two equal keys, without a word.
+- A key that is given twice is an error, although YAML itself would silently keep the last one.
 """
 
 
@@ -36,7 +36,7 @@ def render(rules: dict) -> str:
     """The text of docs/config.md.
 
     Args:
-        rules: the schema as `regfold.schema.load` gives it.
+        rules: the schema, as `regfold.config.schema.load` returns it.
     """
     parts = [INTRODUCTION]
     sections = rules["properties"]
@@ -66,7 +66,7 @@ def render(rules: dict) -> str:
 
 
 def _build() -> str:
-    """What a function of network.build is given, with whole files as examples."""
+    """The arguments of a function of network.build, with complete files as examples."""
     examples = [
         f"`build: {path.name}:{path.stem}`\n\n```python\n{path.read_text(encoding='utf-8')}```"
         for path in sorted(FOLDER.glob("*.py"), reverse=True)

@@ -216,7 +216,7 @@ def test_a_cell_in_which_no_row_weighs_anything_is_an_error_before_any_training(
         Study(text, {"weight": "w", "exclude": ["v"]}, {"method": "column", "column": "fold"})
     assert str(caught.value) == (
         f"split: repeat 1, fold 1: every row that it {zero} has the weight 0 (column 'w', data.weight); "
-        "expected a row that weighs more"
+        "expected a row with a weight above 0"
     )
 
 
