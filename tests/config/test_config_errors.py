@@ -197,12 +197,12 @@ CASES = [
     ),
     (
         training("optimizer: {name: sgd, nesterov: true}"),
-        "training.optimizer.nesterov: has no effect without momentum; expected momentum above 0 beside it",
+        "training.optimizer.nesterov: has no effect without momentum; expected momentum above 0 with it",
     ),
     (
         training("optimizer: {name: adam, clipvalue: 1, clipnorm: 1}"),
-        "training.optimizer.clipvalue: given beside clipnorm; expected only one of clipnorm, clipvalue and "
-        "global_clipnorm",
+        "training.optimizer.clipvalue: given together with clipnorm; expected only one of clipnorm, "
+        "clipvalue and global_clipnorm",
     ),
     (
         training("optimizer: {name: lion, beta_1: 0}"),
@@ -354,11 +354,11 @@ CASES = [
     ),
     (
         penalty("dropout: [0, 0.1], kernel: {l1: [0, 0.1]}"),
-        "models.m.penalty.dropout: a path beside kernel.l1; expected one path in a model",
+        "models.m.penalty.dropout: a path besides kernel.l1; expected one path in a model",
     ),
     (
         models("{m: {penalty: {kernel: {l1: [0, 1]}}, refit: true}}"),
-        "models.m.refit: true beside a path, of which a strength is chosen by the folds' scores; expected "
+        "models.m.refit: true together with a path, whose strength is chosen by the folds' scores; expected "
         "false, or one strength in a model of its own",
     ),
     (
@@ -379,7 +379,7 @@ CASES = [
     # Elastic nets, groups and proximal steps.
     (
         penalty("kernel: {strength: 1}"),
-        "models.m.penalty.kernel.strength: would be ignored; expected l1_ratio or group beside it",
+        "models.m.penalty.kernel.strength: would be ignored; expected l1_ratio or group with it",
     ),
     (
         penalty("kernel: {group: input}"),
@@ -387,11 +387,11 @@ CASES = [
     ),
     (
         penalty("kernel: {group: input, l1_ratio: 1, strength: 1}"),
-        "models.m.penalty.kernel.group: given beside l1_ratio; expected one of them",
+        "models.m.penalty.kernel.group: given together with l1_ratio; expected one of them",
     ),
     (
         penalty("kernel: {l1: 1, l1_ratio: 1, strength: 1}"),
-        "models.m.penalty.kernel.l1: given beside l1_ratio; expected one of them",
+        "models.m.penalty.kernel.l1: given together with l1_ratio; expected one of them",
     ),
     (
         penalty("kernel: {l2: 1, proximal: true}"),
@@ -399,7 +399,8 @@ CASES = [
     ),
     (
         penalty("kernel: {l1: 1, proximal: true, group: input, strength: 1}"),
-        "models.m.penalty.kernel.proximal: given beside group, which is proximal by itself; expected false",
+        "models.m.penalty.kernel.proximal: given together with group, which is proximal by itself; "
+        "expected false",
     ),
     (
         models("{m: {penalty: {kernel: {l1: 1, proximal: true}}, training: {optimizer: rmsprop}}}"),

@@ -80,9 +80,9 @@ def conflict(optimizer: dict) -> tuple[str, str] | None:
     if len(clips) > 1:
         return clips[
             1
-        ], f"given beside {clips[0]}; expected only one of clipnorm, clipvalue and global_clipnorm"
+        ], f"given together with {clips[0]}; expected only one of clipnorm, clipvalue and global_clipnorm"
     if name == "sgd" and optimizer.get("nesterov") and not optimizer.get("momentum"):
-        return "nesterov", "has no effect without momentum; expected momentum above 0 beside it"
+        return "nesterov", "has no effect without momentum; expected momentum above 0 with it"
     if name in ("lion", "schedulefreeadamw") and optimizer.get("beta_1") == 0:
         return "beta_1", f"0 is out of range; expected a number above 0 and below 1 for {name}"
     return None

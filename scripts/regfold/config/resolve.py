@@ -269,21 +269,21 @@ def _check_kernel(kernel: dict, where: str) -> None:
     """Check that the settings of the kernel penalty fit together."""
     forms = [key for key in ("l1_ratio", "group") if kernel[key] is not None]
     if len(forms) > 1:
-        raise RegfoldError(f"{where}.group: given beside l1_ratio; expected one of them")
+        raise RegfoldError(f"{where}.group: given together with l1_ratio; expected one of them")
     if forms and not kernel["strength"]:
         raise RegfoldError(
             f"{where}.{forms[0]}: would be ignored, as kernel.strength is 0; expected a strength"
         )
     if kernel["strength"] and not forms:
-        raise RegfoldError(f"{where}.strength: would be ignored; expected l1_ratio or group beside it")
+        raise RegfoldError(f"{where}.strength: would be ignored; expected l1_ratio or group with it")
     for norm in ("l1", "l2"):
         if forms == ["l1_ratio"] and kernel[norm]:
-            raise RegfoldError(f"{where}.{norm}: given beside l1_ratio; expected one of them")
+            raise RegfoldError(f"{where}.{norm}: given together with l1_ratio; expected one of them")
     if kernel["proximal"] and not (kernel["l1"] or kernel["l1_ratio"]):
         raise RegfoldError(f"{where}.proximal: true would be ignored, as there is no l1; expected false")
     if kernel["proximal"] and kernel["group"]:
         raise RegfoldError(
-            f"{where}.proximal: given beside group, which is proximal by itself; expected false"
+            f"{where}.proximal: given together with group, which is proximal by itself; expected false"
         )
 
 
@@ -300,7 +300,7 @@ def _check_path(model: dict, name: str) -> None:
     where = f"models.{name}.penalty.{path.name}"
     if model["refit"]:
         raise RegfoldError(
-            f"models.{name}.refit: true beside a path, of which a strength is chosen by the folds' scores; "
+            f"models.{name}.refit: true together with a path, whose strength is chosen by the folds' scores; "
             "expected false, or one strength in a model of its own"
         )
     if model["network"]["build"]:

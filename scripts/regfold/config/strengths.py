@@ -56,7 +56,7 @@ def expand(penalty: dict, where: str) -> dict:
     """
     found = [name for name, value in _leaves(penalty) if isinstance(value, dict | list)]
     if len(found) > 1:
-        raise RegfoldError(f"{where}.{found[1]}: a path beside {found[0]}; expected one path in a model")
+        raise RegfoldError(f"{where}.{found[1]}: a path besides {found[0]}; expected one path in a model")
     if not found:
         return penalty
     value = dict(_leaves(penalty))[found[0]]

@@ -179,7 +179,7 @@ def _one_id(found: list[Found]) -> list[Found]:
     out, has_id = [], False
     for one in found:
         if one.role == "id" and has_id:
-            one = replace(one, role="exclude", why=f"{one.why}; left out beside the id")
+            one = replace(one, role="exclude", why=f"{one.why}; left out, since there is an id already")
         has_id |= one.role == "id"
         out.append(one)
     return out
