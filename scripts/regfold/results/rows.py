@@ -1,6 +1,7 @@
 """rows.csv: each row's mean prediction, its error, and whether its truth is suspect."""
 
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -42,9 +43,9 @@ def table(schema: dict, predictions: Mapping[str, Predictions], coverage: float)
     start = np.unique(codes, return_index=True)[1]
     columns: dict[str, np.ndarray] = {"row": names, "tests": np.bincount(codes)}
     of_models, errors, suspects = {}, [], []
+    columns_of = _classification if schema["classes"] else partial(_regression, coverage=coverage)
     for model, oos in predictions.items():
-        judge = _classification if schema["classes"] else _regression
-        found, error, suspect = judge(schema, oos, codes, start, coverage)
+        found, error, suspect = columns_of(schema, oos, codes, start)
         for name, values in found.items():
             what, colon, target = name.partition(":")
             of_models[f"{what}:{model}{colon}{target}"] = values
@@ -86,7 +87,7 @@ def _regression(schema: dict, oos: Predictions, codes: np.ndarray, start: np.nda
     return columns, np.sqrt(np.mean(np.square(residual / deviations(oos.truth)), axis=1)), suspect
 
 
-def _classification(schema: dict, oos: Predictions, codes: np.ndarray, start: np.ndarray, coverage: float):
+def _classification(schema: dict, oos: Predictions, codes: np.ndarray, start: np.ndarray):
     """Columns of one model, errors (one minus the probability of the truth), and which labels are suspect."""
     truth = oos.truth.argmax(axis=1)
     of_truth = oos.prediction[np.arange(len(truth)), truth]
