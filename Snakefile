@@ -1,7 +1,7 @@
 """regfold: how well does a regularized Keras network predict rows that it has never seen?
 
 prepare_data -> split_folds -> train_fold (model x repeat x fold) -> merge_predictions (model)
-             -> score_predictions -> render_report; beside: fit_baseline, refit_model, save_model, measure_importance
+             -> score_predictions -> render_report; also: fit_baseline, refit_model, save_model, measure_importance
 """
 
 from snakemake.utils import min_version
@@ -21,7 +21,7 @@ report: "report/workflow.rst"
 include: "rules/common.smk"
 
 
-# First, and so the default target, which a module's rules do not take from the workflow that uses them.
+# The first rule is the default target.
 rule all:
     input:
         expand("<results>/{name}", name=RESULT_FILES),

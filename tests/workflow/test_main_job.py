@@ -184,7 +184,7 @@ def test_the_page_of_a_clone_and_the_report_of_snakemake(clone):
         "Predictions": 2,
     }
     for caption in (
-        "One page, complete in itself",
+        "One self-contained page",
         "folds: a chart of",
         "A line per cell",
         "A line per pair",
