@@ -31,10 +31,12 @@ def main(snakemake) -> None:
         chosen = metrics.reported(schema["task"], len(schema["target"]), snakemake.params.metrics)
         table = scores.table(schema, oos, cells, chosen)
         scores.write(snakemake.output.scores, table)
-        with_path = paths.scored(snakemake.params.selects, snakemake.input.path_predictions, cells)
+        path_models = paths.path_models(snakemake.params.selects, snakemake.input.path_predictions, cells)
         rope = snakemake.params.compare["rope"]
         of_seeds = seeds.of_cells(schema, oos, cells)
-        summary = scores.summary(schema, oos, table, known, split, groups, rope, with_path, chosen, of_seeds)
+        summary = scores.summary(
+            schema, oos, table, known, split, groups, rope, path_models, chosen, of_seeds
+        )
         scores.write_comparison(snakemake.output.comparison, summary)
         levels = by_level.of_columns(snakemake.input.oos[0], **snakemake.params.by)
         by = by_level.table(schema, oos, table, levels, split["method"], groups, chosen)

@@ -262,7 +262,7 @@ def test_time_allows_no_bootstrap(tmp_path):
     made = example_results.build(tmp_path, task="regression", n=90, selects={"l2": "min"})
     found = predictions.read(made.input.oos[1], files.read_json(made.input.schema))
     cells = [files.read_json(path) for path in made.input.cells]
-    (path,) = paths.scored(made.params.selects, made.input.path_predictions, cells).values()
+    (path,) = paths.path_models(made.params.selects, made.input.path_predictions, cells).values()
     split = {"method": "time", "seed": 42}
     result = paths.corrected(
         path, found, metrics.compared(metrics.of("regression")), np.ones(1), np.arange(90), split

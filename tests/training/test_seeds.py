@@ -189,7 +189,7 @@ def test_the_chosen_strength_has_its_seeds():
         about = study.train(*key)
     study.merge()
     assert "verified" in verify.verify(study.config, study.results)
-    found = paths.of_chosen(about, 1.0)
+    found = paths.at_chosen_strength(about, 1.0)
     assert found["of_seeds"] == about["path"]["of_seeds"][1]
     assert found["epochs"] == 6 and found["flags"] == []
 

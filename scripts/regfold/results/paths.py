@@ -73,7 +73,7 @@ class Choice:
 
 
 @dataclass(frozen=True)
-class Scored:
+class PathModel:
     """What summary.json needs of a model with a path.
 
     Attributes:
@@ -268,9 +268,9 @@ def read_table(path: str | Path) -> pd.DataFrame:
     return pd.read_csv(path).astype({"strength": np.float64} | dict.fromkeys(MARKS, bool))
 
 
-def scored(
+def path_models(
     selects: Mapping[str, str], predictions: Sequence[str | Path], cells: Sequence[Mapping]
-) -> dict[str, Scored]:
+) -> dict[str, PathModel]:
     """model -> what summary.json needs of it, for the models with a path.
 
     Args:
@@ -281,12 +281,14 @@ def scored(
     files_of = {Path(path).stem: Path(path) for path in predictions}
     path_of = {cell["model"]: cell["path"] for cell in cells if cell["model"] in selects}
     return {
-        model: Scored(path_of[model]["name"], select, np.sort(path_of[model]["strengths"]), files_of[model])
+        model: PathModel(
+            path_of[model]["name"], select, np.sort(path_of[model]["strengths"]), files_of[model]
+        )
         for model, select in selects.items()
     }
 
 
-def of_chosen(cell: dict, strength: float | None) -> dict:
+def at_chosen_strength(cell: dict, strength: float | None) -> dict:
     """The content of a cell's cell.json as if the cell had trained the chosen strength alone.
 
     Args:
@@ -302,7 +304,7 @@ def of_chosen(cell: dict, strength: float | None) -> dict:
 
 
 def corrected(
-    path: Scored,
+    path: PathModel,
     found: Predictions,
     compared: Sequence[metrics.Metric],
     deviation: np.ndarray,
@@ -362,7 +364,7 @@ def corrected(
 
 
 def _bbc_cv(
-    path: Scored,
+    path: PathModel,
     found: Predictions,
     metric: metrics.Metric,
     scored: np.ndarray | rules.Values,

@@ -56,7 +56,7 @@ def table(
                 raise RegfoldError(f"{place}: no such cell; expected the cells of this study, run again")
             if cell["n_test"] != len(rows):
                 raise RegfoldError(f"{place}: {len(rows)} rows; expected the cell's {cell['n_test']}")
-            cell = paths.of_chosen(cell, oos.strength_of(repeat, fold))
+            cell = paths.at_chosen_strength(cell, oos.strength_of(repeat, fold))
             prediction, weight = oos.prediction[rows], oos.weight_of(rows)
             of_model.append(
                 {name: cell[name] for name in CELL + COUNTS}
@@ -141,7 +141,7 @@ def summary(
     split: dict,
     groups: np.ndarray | None,
     rope: float,
-    path_models: Mapping[str, paths.Scored],
+    path_models: Mapping[str, paths.PathModel],
     chosen: Sequence[metrics.Metric] = (),
     of_seeds: Mapping[str, np.ndarray] | None = None,
 ) -> dict:
@@ -159,7 +159,7 @@ def summary(
         split: the resolved `split` section.
         groups: (n,) int, from 0 without gaps: the group of each line of an OOS file; None without groups.
         rope: `compare.rope`.
-        path_models: the models that have a path, see `paths.scored`.
+        path_models: the models that have a path, see `paths.path_models`.
         chosen: all metrics, the headline first, see `metrics.reported`; (): those of the task.
         of_seeds: the models with several seeds, see `seeds.of_cells`.
 

@@ -73,7 +73,7 @@ def of_cells(
     found = {}
     for model, oos in predictions.items():
         own = [
-            paths.of_chosen(by_name[model, repeat, fold], oos.strength_of(repeat, fold))
+            paths.at_chosen_strength(by_name[model, repeat, fold], oos.strength_of(repeat, fold))
             for repeat, fold, _ in oos.cells()
         ]
         if "of_seeds" not in own[0]:

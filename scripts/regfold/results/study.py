@@ -225,7 +225,7 @@ def read(
             strength = oos[model].strength_of(*key)
             history = history_of.get(path.parent)
             history = None if history is None else read_history(history, strength)
-            found.append((model, key, path_files.of_chosen(cell, strength), history))
+            found.append((model, key, path_files.at_chosen_strength(cell, strength), history))
             if path.parent in network_of:
                 place = None if strength is None else cell["path"]["strengths"].index(strength)
                 own = weights.kernels(network_of[path.parent], place)
