@@ -3,12 +3,12 @@
 
 def main(snakemake) -> None:
     """Write results/report.html and results/figures/."""
-    from regfold.report import vega
+    from regfold.report.renderer import Renderer
     from regfold.runtime import log, usage
 
-    with log.job(snakemake.log), usage.recorded(snakemake.log.usage), vega.javascript() as javascript:
-        from regfold.report import page  # with Altair, while the JavaScript is being made
-        from regfold.results import study  # with Altair, while the JavaScript is being made
+    with log.job(snakemake.log), usage.recorded(snakemake.log.usage), Renderer() as renderer:
+        from regfold.report import page  # with Altair, while the renderer starts
+        from regfold.results import study  # with pandas, while the renderer starts
 
         found = study.read(
             models=snakemake.params.models,
@@ -25,7 +25,7 @@ def main(snakemake) -> None:
             paths=snakemake.input.paths,
             networks=snakemake.input.networks,
         )
-        page.write(found, javascript, snakemake.output.report, snakemake.output.figures)
+        page.write(found, renderer, snakemake.output.report, snakemake.output.figures)
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import altair as alt
@@ -11,7 +12,6 @@ import numpy as np
 from regfold import files
 from regfold.config import losses
 from regfold.formatting import significant
-from regfold.report import vega
 from regfold.report.charts import (
     classification,
     common,
@@ -24,13 +24,13 @@ from regfold.report.charts import (
 )
 from regfold.report.charts import weights as weight_charts
 from regfold.report.charts.common import label
+from regfold.report.renderer import Renderer
 from regfold.results import by_level, metrics, weights
 from regfold.results.paths import NESTED
 from regfold.results.predictions import Predictions
 from regfold.results.remarks import OPTIMISTIC
 from regfold.results.study import Study
 
-PIXEL_RATIO = 2
 # Of more targets than MOST_TARGETS, only so many of the worst and of the best explained ones are drawn.
 MOST_TARGETS, MOST_EXTREME = 12, 3
 # Of more models, the best one alone has pictures of predictions, of the gap along the path, and of weights.
@@ -74,11 +74,13 @@ class Figure:
 
     def spec(self, width: int | str) -> dict:
         """The chart as a Vega-Lite specification of some width, or of its container's ("container")."""
-        chart = self.chart.properties(
-            width=width, autosize=alt.AutoSizeParams(type="fit-x", contains="padding")
-        )
+        fit = {"type": "fit-x", "contains": "padding"}
+        return self._spec | {"width": width, "autosize": fit, "config": common.THEME}
+
+    @cached_property
+    def _spec(self) -> dict:
         with alt.data_transformers.enable(consolidate_datasets=False):
-            return {**chart.to_dict(validate=False), "config": common.THEME}
+            return self.chart.to_dict(validate=False)
 
 
 def of_study(study: Study) -> list[Figure]:
@@ -106,19 +108,16 @@ def of_study(study: Study) -> list[Figure]:
     return [*figures, *_weights(study)]
 
 
-def write(figures: Sequence[Figure], folder: str | Path) -> dict[str, str]:
+def write(figures: Sequence[Figure], folder: str | Path, renderer: Renderer) -> dict[str, str]:
     """Writes NAME.svg and NAME.png of each figure, and returns the SVG texts by name."""
-    import vl_convert
-
+    drawn = {figure.name: renderer.draw(figure.spec(figure.width)) for figure in figures}
     texts = {}
-    for figure in figures:
-        svg = vl_convert.vegalite_to_svg(figure.spec(figure.width), vl_version=vega.LITE_VERSION)
-        png = vl_convert.svg_to_png(svg, scale=PIXEL_RATIO)
-        with files.atomic(Path(folder) / f"{figure.name}.svg") as temporary:
-            temporary.write_text(svg, encoding="utf-8")
-        with files.atomic(Path(folder) / f"{figure.name}.png") as temporary:
+    for name, copies in drawn.items():
+        texts[name], png = copies.result()
+        with files.atomic(Path(folder) / f"{name}.svg") as temporary:
+            temporary.write_text(texts[name], encoding="utf-8")
+        with files.atomic(Path(folder) / f"{name}.png") as temporary:
             temporary.write_bytes(png)
-        texts[figure.name] = svg
     return texts
 
 

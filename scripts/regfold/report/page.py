@@ -2,7 +2,6 @@
 
 import base64
 import hashlib
-from collections.abc import Callable
 from pathlib import Path
 
 import jinja2
@@ -10,6 +9,7 @@ import jinja2
 from regfold import files
 from regfold.formatting import first_few, visible
 from regfold.report import figures, sentences, tables
+from regfold.report.renderer import Renderer
 from regfold.results.study import Study
 
 TEMPLATE = "page.html.j2"
@@ -24,19 +24,20 @@ window.drawn = Promise.all(Object.entries(specs).map(
 """
 
 
-def write(study: Study, javascript: Callable[[], str], report: str | Path, folder: str | Path) -> None:
+def write(study: Study, renderer: Renderer, report: str | Path, folder: str | Path) -> None:
     """Writes the page, and a copy of each of its charts as SVG and PNG.
 
     Args:
         study: what `study.read` returned.
-        javascript: gives Vega, Vega-Lite and vega-embed, see `vega.javascript`.
+        renderer: draws the charts.
         report: path of the page.
         folder: where the charts' copies go.
     """
     charts = figures.of_study(study)
-    pictures = figures.write(charts, folder)
+    pictures = figures.write(charts, folder, renderer)
+    text = render(study, charts, pictures, renderer.javascript.result())
     with files.atomic(report) as temporary:
-        temporary.write_text(render(study, charts, pictures, javascript()), encoding="utf-8")
+        temporary.write_text(text, encoding="utf-8")
 
 
 def render(study: Study, charts: list[figures.Figure], pictures: dict[str, str], javascript: str) -> str:

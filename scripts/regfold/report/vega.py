@@ -1,28 +1,45 @@
-"""The JavaScript that draws the report's charts, made by vl-convert."""
+"""Vega, by vl-convert: draws charts in a process of its own, see `renderer`, and gives the page's program."""
 
-import subprocess
+import re
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import suppress
+from multiprocessing.connection import Connection
 
-# Altair's version of Vega-Lite, written down because it takes as long to import Altair as to draw its charts.
+import vl_convert
+
+# Altair's version of Vega-Lite, written down because processes that draw import no Altair.
 LITE_VERSION = "6.4"
+PIXEL_RATIO = 2
+# Drawing it starts all that drawing needs.
+SMALL = {"mark": "text", "data": {"values": [{}]}, "encoding": {"text": {"value": "0"}}}
+# Vega counts the gradients of all charts that a process has drawn; a chart has one at most.
+GRADIENT = re.compile(r'(<linearGradient id="| fill="url\(#)gradient_\d+')
 
 
-@contextmanager
-def javascript() -> Iterator[Callable[[], str]]:
-    """Give a function that waits for Vega, Vega-Lite and vega-embed, as one program for a page read offline.
+def draw(spec: dict) -> tuple[str, bytes]:
+    """The chart of a Vega-Lite specification, as SVG and as PNG."""
+    svg = vl_convert.vegalite_to_svg(spec, vl_version=LITE_VERSION)
+    svg = GRADIENT.sub(r"\1gradient_0", svg)
+    return svg, vl_convert.svg_to_png(svg, scale=PIXEL_RATIO)
 
-    The program takes more than a second to make, in which vl-convert lets no other thread run: so another
-    process makes it meanwhile.
-    """
-    make = f"import vl_convert; print(vl_convert.javascript_bundle(vl_version='{LITE_VERSION}'), end='')"
-    with subprocess.Popen([sys.executable, "-P", "-c", make], stdout=subprocess.PIPE) as maker:
 
-        def result() -> str:
-            text, _ = maker.communicate()
-            if maker.returncode:
-                raise RuntimeError("vl-convert could not make the report's JavaScript")
-            return text.decode()
+def javascript() -> str:
+    """Vega, Vega-Lite and vega-embed, as one program for a page read offline; it takes a second to make."""
+    return vl_convert.javascript_bundle(vl_version=LITE_VERSION)
 
-        yield result
+
+def serve(connection: Connection) -> None:
+    """Answer until the other end is closed: None asks for the program, a specification for its chart."""
+    draw(SMALL)
+    with suppress(EOFError, OSError):
+        while True:
+            request = connection.recv()
+            try:
+                answer = javascript() if request is None else draw(request)
+            except Exception as error:
+                answer = error
+            connection.send(answer)
+
+
+if __name__ == "__main__":
+    serve(Connection(int(sys.argv[1])))

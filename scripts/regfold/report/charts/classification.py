@@ -54,7 +54,7 @@ def confusion_matrix(truth: np.ndarray, prediction: np.ndarray, classes: Sequenc
         ),
         y=alt.Y("y:O", title="true class", axis=alt.Axis(**look)),
     )
-    ink = alt.condition("datum.share > 0.55", alt.value("white"), alt.value(INK))
+    ink = alt.ColorValue(INK, condition={"test": "datum.share > 0.55", "value": "white"})
     layers = [
         base.mark_rect(stroke="white", strokeWidth=2).encode(
             color=alt.Color("share:Q", scale=alt.Scale(range=["#f3f6f9", BLUE], domain=[0, 1]), legend=None),
@@ -63,11 +63,13 @@ def confusion_matrix(truth: np.ndarray, prediction: np.ndarray, classes: Sequenc
     ]
     if len(classes) <= 6:
         layers += [
-            base.mark_text(dy=-7, fontSize=14, fontWeight="bold").encode(text="percent:N", color=ink),
-            base.mark_text(dy=10, fontSize=11).encode(text="count:N", color=ink),
+            base.mark_text(dy=-7, fontSize=14, fontWeight="bold").encode(
+                text=alt.Text("percent:N"), color=ink
+            ),
+            base.mark_text(dy=10, fontSize=11).encode(text=alt.Text("count:N"), color=ink),
         ]
     elif len(classes) <= 15:
-        layers += [base.mark_text(fontSize=10).encode(text="count:N", color=ink)]
+        layers += [base.mark_text(fontSize=10).encode(text=alt.Text("count:N"), color=ink)]
     chart = alt.layer(*layers).properties(height=max(200, min(420, 68 * len(classes))))
     return _with_lost(chart.add_params(alt.param(name="names", value=names)), finite)
 
@@ -133,11 +135,11 @@ def calibration(
     identity = (
         alt.Chart(rows([{"x": 0, "y": 0}, {"x": 1, "y": 1}]))
         .mark_line(color=GREY, strokeDash=[4, 3], strokeWidth=1)
-        .encode(x="x:Q", y="y:Q")
+        .encode(x=alt.X("x:Q"), y=alt.Y("y:Q"))
     )
     chart = alt.layer(
         identity,
-        top.mark_rule(strokeWidth=1.5, opacity=0.5).encode(y="low:Q", y2="high:Q"),
+        top.mark_rule(strokeWidth=1.5, opacity=0.5).encode(y=alt.Y("low:Q"), y2=alt.Y2("high:Q")),
         base.mark_point(filled=True, opacity=0.85).encode(
             size=alt.Size("n:Q", scale=alt.Scale(range=[20, 260]), legend=None),
             tooltip=[

@@ -170,9 +170,9 @@ def fold_strip(scores: pd.DataFrame, models: dict[str, dict], metric: Headline, 
         base.mark_point(filled=True, opacity=0.75)
         .encode(
             yOffset=alt.YOffset("offset:Q", scale=alt.Scale(domain=[-4, 4])),
-            color=_by_state(BLUE, WARNING, legend=bool(flagged)),
-            shape=_by_state("circle", "diamond", legend=bool(flagged)),
-            size=alt.condition("datum.state === 'flagged'", alt.value(130), alt.value(60)),
+            color=_by_state(alt.Color, BLUE, WARNING, legend=bool(flagged)),
+            shape=_by_state(alt.Shape, "circle", "diamond", legend=bool(flagged)),
+            size=alt.SizeValue(60, condition={"test": "datum.state === 'flagged'", "value": 130}),
             tooltip=[alt.Tooltip("cell:N", title="fold"), alt.Tooltip("score:N", title=metric.label)],
         )
         .properties(data=rows(points)),
@@ -185,7 +185,7 @@ def fold_strip(scores: pd.DataFrame, models: dict[str, dict], metric: Headline, 
             mark = base.mark_text(
                 dy=height, dx=shift, align=side, color=color, fontSize=12, fontWeight="bold"
             )
-            layers += [mark.encode(text="text:N").properties(data=rows(of_side))] if of_side else []
+            layers += [mark.encode(text=alt.Text("text:N")).properties(data=rows(of_side))] if of_side else []
     chart = alt.layer(*layers).properties(height=max(90, 76 * len(models)))
     if not_finite:
         more = f" and {len(not_finite) - MOST_LABELS} more" * (len(not_finite) > MOST_LABELS)
@@ -194,13 +194,9 @@ def fold_strip(scores: pd.DataFrame, models: dict[str, dict], metric: Headline, 
     return chart
 
 
-def _by_state(fold: str, flagged: str, legend: bool) -> dict:
-    return {
-        "field": "state",
-        "type": "nominal",
-        "scale": {"domain": ["fold", "flagged"], "range": [fold, flagged]},
-        "legend": {} if legend else None,
-    }
+def _by_state(channel: type, fold: str, flagged: str, legend: bool) -> alt.Color | alt.Shape:
+    scale = alt.Scale(domain=["fold", "flagged"], range=[fold, flagged])
+    return channel("state:N", scale=scale, legend=alt.Legend() if legend else None)
 
 
 PENALTIES = {

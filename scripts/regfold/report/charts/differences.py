@@ -35,10 +35,16 @@ def against_best(lines: list[dict], metric: Headline) -> alt.LayerChart:
     )
     tooltip = [alt.Tooltip("y:N", title="model"), alt.Tooltip("text:N", title="95 % interval")]
     base = alt.Chart(rows(shown)).encode(y=y)
-    band = alt.Chart(rows(bands)).mark_bar(color=FAINT, height=24).encode(y=y, x="low:Q", x2="high:Q")
+    band = (
+        alt.Chart(rows(bands))
+        .mark_bar(color=FAINT, height=24)
+        .encode(y=y, x=alt.X("low:Q"), x2=alt.X2("high:Q"))
+    )
     return alt.layer(
         band,
         alt.Chart(rows([{"x": 0.0}])).mark_rule(color=INK).encode(x=x),
-        base.mark_rule(strokeWidth=3).encode(x="low:Q", x2="high:Q", color=color, tooltip=tooltip),
+        base.mark_rule(strokeWidth=3).encode(
+            x=alt.X("low:Q"), x2=alt.X2("high:Q"), color=color, tooltip=tooltip
+        ),
         base.mark_point(filled=True, size=80, opacity=1).encode(x=x, color=color, tooltip=tooltip),
     ).properties(height=max(60, 34 * len(shown)))

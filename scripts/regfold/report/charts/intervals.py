@@ -92,14 +92,14 @@ def _intervals(
             scale=series_scale(models),
             legend=alt.Legend() if len(models) > 1 else None,
         ),
-        opacity=alt.condition("datum.state === 'small'", alt.value(0.4), alt.value(1)),
+        opacity=alt.OpacityValue(1, condition={"test": "datum.state === 'small'", "value": 0.4}),
     )
     x = alt.X("x:Q", title=title, scale=alt.Scale(zero=False))
     tooltip = [alt.Tooltip("series:N", title="model"), alt.Tooltip("text:N", title=title)]
     point = base.mark_point(filled=True, size=50).encode(x=x, tooltip=tooltip)
     layers = [point.properties(data=rows(points))]
     if spans:  # of an empty layer Vega complains
-        rule = base.mark_rule(strokeWidth=2).encode(x="low:Q", x2="high:Q")
+        rule = base.mark_rule(strokeWidth=2).encode(x=alt.X("low:Q"), x2=alt.X2("high:Q"))
         layers.insert(0, rule.properties(data=rows(spans)))
     if reference is not None:
         line = alt.Chart(rows([{"x": reference}])).mark_rule(color=GREY, strokeDash=[4, 3]).encode(x=x)

@@ -122,14 +122,14 @@ def learning_curves(
         strong = state == "flagged fold" or len(cells) == 1
         if points.get(state):
             mark = base.mark_line(strokeWidth=1.5 if strong else 1, strokeOpacity=0.8 if strong else 0.25)
-            encoded = mark.encode(detail="line:N", color=alt.ColorDatum(state))
+            encoded = mark.encode(detail=alt.Detail("line:N"), color=alt.ColorDatum(state))
             lines.append(encoded.properties(data=rows(points[state])))
     for state, found in curves.items():
         if len(found) > 1:
             over_folds = base.encode(color=alt.ColorDatum(state)).properties(data=rows(quartiles(found)))
             lines += [
                 over_folds.mark_area(fillOpacity=0.15, strokeOpacity=0).encode(
-                    y=alt.Y("low:Q", **look), y2="high:Q"
+                    y=alt.Y("low:Q", **look), y2=alt.Y2("high:Q")
                 ),
                 over_folds.mark_line(strokeWidth=2.2),
             ]

@@ -50,7 +50,7 @@ def lines(
     )
     layers = [
         base.mark_line(strokeWidth=1.8, strokeOpacity=0.9)
-        .encode(color=color, order="line:Q")
+        .encode(color=color, order=alt.Order("line:Q"))
         .properties(data=rows(points))
     ]
     if reference:

@@ -39,8 +39,8 @@ def predicted_against_true(truth: np.ndarray, prediction: np.ndarray, name: str)
         marks = [
             base.mark_rect()
             .encode(
-                x2="x2:Q",
-                y2="y2:Q",
+                x2=alt.X2("x2:Q"),
+                y2=alt.Y2("y2:Q"),
                 color=alt.Color(
                     "n:Q",
                     scale=alt.Scale(type="log", scheme="blues"),
@@ -59,8 +59,8 @@ def predicted_against_true(truth: np.ndarray, prediction: np.ndarray, name: str)
         for i in shown
     ]
     scattered = base.mark_point(filled=True, opacity=0.5 if len(truth) < 1000 else 0.25).encode(
-        color=alt.condition("datum.outside", alt.value(WARNING), alt.value(BLUE)),
-        size=alt.condition("datum.outside", alt.value(60), alt.value(28)),
+        color=alt.ColorValue(BLUE, condition={"test": "datum.outside", "value": WARNING}),
+        size=alt.SizeValue(28, condition={"test": "datum.outside", "value": 60}),
         tooltip=[alt.Tooltip("x:Q", title="true"), alt.Tooltip("p:Q", title="predicted")],
     )
     chart = alt.layer(*marks, scattered.properties(data=rows(points)), identity).properties(height=330)
@@ -93,7 +93,7 @@ def residuals(truth: np.ndarray, prediction: np.ndarray, name: str) -> alt.Layer
     )
     return alt.layer(
         base.mark_point(filled=True, size=22, opacity=0.35, color=BLUE).properties(data=rows(points)),
-        alt.Chart(rows([{"y": 0.0}])).mark_rule(color=INK, strokeDash=[4, 3]).encode(y="y:Q"),
+        alt.Chart(rows([{"y": 0.0}])).mark_rule(color=INK, strokeDash=[4, 3]).encode(y=alt.Y("y:Q")),
         base.mark_line(color=WARNING, strokeWidth=2).properties(data=rows(medians)),
     ).properties(height=270)
 

@@ -105,10 +105,10 @@ def score_along_path(
     legend = alt.Legend(columns=2, symbolType="stroke", symbolStrokeWidth=2) if marks else None
     rules = [{"x": at, "series": text} for text, (at, _) in marks.items()]
     layers = [
-        base.mark_area(color=BLUE, opacity=0.15).encode(y="low:Q", y2="high:Q"),
+        base.mark_area(color=BLUE, opacity=0.15).encode(y=alt.Y("low:Q"), y2=alt.Y2("high:Q")),
         alt.Chart(rows(rules))
         .mark_rule(strokeWidth=1.5, strokeDash=[4, 3])
-        .encode(x="x:Q", color=alt.Color("series:N", scale=colors, legend=legend)),
+        .encode(x=alt.X("x:Q"), color=alt.Color("series:N", scale=colors, legend=legend)),
         base.mark_line(color=BLUE, strokeWidth=1.5),
         base.mark_point(filled=True, color=BLUE, size=32, opacity=1).encode(
             tooltip=[
@@ -123,7 +123,7 @@ def score_along_path(
         layers.append(
             alt.Chart(ticks)
             .mark_tick(color=INK, opacity=0.5, thickness=2, size=12)
-            .encode(x="x:Q", y=alt.value(244))
+            .encode(x=alt.X("x:Q"), y=alt.YValue(244))
         )
     chart = alt.layer(*layers)
     if counts := _counts(table):
@@ -210,7 +210,7 @@ def norms_along_path(strengths: np.ndarray, norms: pd.DataFrame, name: str) -> a
         .encode(
             x=where.x,
             y=alt.Y("y:Q", title="norm of a column's weights"),
-            detail="line:O",
+            detail=alt.Detail("line:O"),
             color=alt.Color("series:N", scale=colors, legend=legend),
         )
     )

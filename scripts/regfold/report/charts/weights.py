@@ -81,19 +81,21 @@ def layers(
     names = [label(layer, 14) for layer in fits]
     return (
         alt.layer(
-            alt.Chart(rows(bars)).mark_rect(color=SKY, opacity=0.35).encode(x=x, x2="x2:Q", y=y, y2="y2:Q"),
+            alt.Chart(rows(bars))
+            .mark_rect(color=SKY, opacity=0.35)
+            .encode(x=x, x2=alt.X2("x2:Q"), y=y, y2=alt.Y2("y2:Q")),
             alt.Chart(rows(lines))
             .mark_line(strokeWidth=1.3)
             .encode(
                 x=x,
                 y=y,
-                detail="line:N",
+                detail=alt.Detail("line:N"),
                 color=alt.Color("series:N", scale=colors, legend=legend),
-                strokeDash=alt.condition(DASHED, alt.value([4, 3]), alt.value([1, 0])),
+                strokeDash=alt.StrokeDashValue([1, 0], condition={"test": DASHED, "value": [4, 3]}),
             ),
             alt.Chart(rows(texts))
             .mark_text(align="right", color=INK)
-            .encode(x=alt.datum(EXTENT), y=y, text="text:N"),
+            .encode(x=alt.XDatum(EXTENT), y=y, text=alt.Text("text:N")),
         )
         .add_params(alt.param(name="layers", value=names), alt.param(name="bottoms", value=bottoms))
         .properties(height=92 * len(fits))

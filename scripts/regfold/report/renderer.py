@@ -1,0 +1,100 @@
+"""Draws the report's charts, in processes of their own."""
+
+import hashlib
+import os
+import queue
+import subprocess
+import sys
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
+from importlib.metadata import version
+from multiprocessing import Pipe
+from pathlib import Path
+
+from regfold import files
+from regfold.errors import RegfoldError
+from regfold.report import vega
+
+# A process takes as long to start as to draw four charts.
+MOST_PROCESSES = 2
+
+
+class Renderer:
+    """Draws charts side by side in two processes, or in one where there is one processor.
+
+    vl-convert takes a while to start, and lets no other thread run while it draws. So its processes start
+    while this one still reads what is to be drawn; they end with it, however it ends.
+
+    Attributes:
+        javascript: what `vega.javascript` returns.
+    """
+
+    def __init__(self):
+        self._processes, self._idle = [], queue.SimpleQueue()
+        for _ in range(min(MOST_PROCESSES, _processors())):
+            ours, theirs = Pipe()
+            with theirs:
+                command = [sys.executable, "-P", vega.__file__, str(theirs.fileno())]
+                self._processes.append(subprocess.Popen(command, pass_fds=[theirs.fileno()]))
+            self._idle.put(ours)
+        self._threads = ThreadPoolExecutor(len(self._processes))
+        self.javascript: Future[str] = self._threads.submit(self._javascript)
+
+    def __enter__(self) -> "Renderer":
+        return self
+
+    def __exit__(self, *_) -> None:
+        for process in self._processes:
+            process.kill()
+            process.wait()
+        self._threads.shutdown(cancel_futures=True)
+
+    def draw(self, spec: dict) -> Future[tuple[str, bytes]]:
+        """What `vega.draw` returns for a specification."""
+        return self._threads.submit(self._ask, spec)
+
+    def _ask(self, request: dict | None) -> object:
+        connection = self._idle.get()
+        try:
+            connection.send(request)
+            answer = connection.recv()
+        except (EOFError, OSError) as error:
+            raise RuntimeError("the process that draws the charts has ended") from error
+        finally:
+            self._idle.put(connection)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    def _javascript(self) -> str:
+        """The program out of the user's cache, or made in a second and kept there, if that can be."""
+        path = cache_file()
+        with suppress(OSError, ValueError):
+            digest, _, text = path.read_text(encoding="utf-8").partition("\n")
+            if digest == _sha256(text):
+                return text
+        text = self._ask(None)
+        with suppress(RegfoldError), files.atomic(path) as temporary:
+            temporary.write_text(f"{_sha256(text)}\n{text}", encoding="utf-8")
+        return text
+
+
+def cache_file() -> Path:
+    """The file that keeps the program, under the digest of its text, for all studies of this user.
+
+    It is not among the study's own files, which may be somebody else's: what is read here runs in browsers.
+    """
+    try:
+        folder = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser()
+    except RuntimeError:  # a user without a home, as in some containers
+        folder = Path(os.devnull)
+    return folder / "regfold" / f"vega-lite-{vega.LITE_VERSION}-vl-convert-{version('vl-convert-python')}.txt"
+
+
+def _sha256(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _processors() -> int:
+    """How many processors this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
