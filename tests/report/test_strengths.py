@@ -13,10 +13,10 @@ import pytest
 import render_report
 from regfold import files
 from regfold.formatting import significant
-from regfold.report import figures, sentences, tables
+from regfold.report import figure, figures, sentences, tables
 from regfold.report.charts import strengths
 from regfold.results import study
-from regfold.results.study import Headline
+from regfold.results.remarks import Headline
 
 RMSE = Headline("rmse", "RMSE", greater_is_better=False)
 STRENGTHS = [0.0, 1e-4, 1e-3, 1e-2]
@@ -185,8 +185,8 @@ def test_the_page_shows_each_path(report):
 
 def test_of_many_models_the_best_one_alone_has_pictures_that_repeat(report, monkeypatch):
     found, _ = report
-    monkeypatch.setattr(figures, "MOST_BESIDE", 2)
-    shown = {figure.name: figure.caption for figure in figures.of_study(found)}
+    monkeypatch.setattr(figure, "MOST_BESIDE", 2)
+    shown = {one.name: one.caption for one in figures.of_study(found)}
     assert {name for name in shown if name.startswith("path-")} == {"path-l1", "path-l2", "path-l3"}
     for kind in ("gap", "weights"):
         assert [name for name in shown if name.startswith(f"{kind}-")] == [f"{kind}-{found.best}"]

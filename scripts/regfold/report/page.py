@@ -9,6 +9,7 @@ import jinja2
 from regfold import files
 from regfold.formatting import first_few, visible
 from regfold.report import figures, sentences, tables
+from regfold.report.figure import MOST_BESIDE, Figure
 from regfold.report.renderer import Renderer
 from regfold.results.study import Study
 
@@ -40,7 +41,7 @@ def write(study: Study, renderer: Renderer, report: str | Path, folder: str | Pa
         temporary.write_text(text, encoding="utf-8")
 
 
-def render(study: Study, charts: list[figures.Figure], pictures: dict[str, str], javascript: str) -> str:
+def render(study: Study, charts: list[Figure], pictures: dict[str, str], javascript: str) -> str:
     """The page's text.
 
     Args:
@@ -83,7 +84,7 @@ def render(study: Study, charts: list[figures.Figure], pictures: dict[str, str],
         worst_levels=sentences.worst_levels(study),
         citation=sentences.citation(study),
         tables=tables,
-        most_beside=figures.MOST_BESIDE,
+        most_beside=MOST_BESIDE,
         sections=sections,
         specs={figure.name: figure.spec("container") for figure in charts},
         program=program,

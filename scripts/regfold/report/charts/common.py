@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from regfold.formatting import significant, visible
-from regfold.results.study import Headline
+from regfold.results.remarks import Headline
 
 # Okabe and Ito's palette, which people with any colour vision can tell apart.
 INK, GREY, FAINT = "#1f2328", "#8b929c", "#dfe3e8"

@@ -5,7 +5,7 @@ import altair as alt
 from regfold.formatting import significant
 from regfold.report.charts.common import BLUE, FAINT, GREY, INK, rows
 from regfold.results.intervals import LEVEL
-from regfold.results.study import Headline
+from regfold.results.remarks import Headline
 
 
 def against_best(lines: list[dict], metric: Headline) -> alt.LayerChart:

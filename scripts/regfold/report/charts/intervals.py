@@ -7,7 +7,7 @@ import pandas as pd
 
 from regfold.formatting import significant
 from regfold.report.charts.common import GREY, label, rows, series_scale
-from regfold.results.study import Headline
+from regfold.results.remarks import Headline
 
 # Of more levels the worst ones are drawn, of more columns the most important ones.
 MOST_LEVELS, MOST_COLUMNS = 12, 15

@@ -20,7 +20,7 @@ from regfold.report.charts.common import (
     log_domain,
     rows,
 )
-from regfold.results.study import Headline
+from regfold.results.remarks import Headline
 
 # As wide as a phone shows without overlap.
 MOST_COUNTS = 7

@@ -1,0 +1,62 @@
+"""A chart with its words, as it stands on the page and beside it for papers."""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from functools import cached_property
+
+import altair as alt
+
+from regfold.report.charts import common
+from regfold.results.study import Study
+
+# Of more models, the best one alone has pictures of predictions, of the gap along the path, and of weights.
+MOST_BESIDE = 4
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A chart with its words.
+
+    Args:
+        name: the stem of its files, unique in the study.
+        section: where it stands on the page: comparison, folds, path, training, predictions, levels,
+            importance, penalties.
+        title: what it shows, plain text.
+        caption: how to read it, plain text.
+        chart: without a width.
+        width: of its copies for papers, in pixels.
+    """
+
+    name: str
+    section: str
+    title: str
+    caption: str
+    chart: alt.LayerChart
+    width: int
+
+    def spec(self, width: int | str) -> dict:
+        """The chart as a Vega-Lite specification of some width, or of its container's ("container")."""
+        fit = {"type": "fit-x", "contains": "padding"}
+        return self._spec | {"width": width, "autosize": fit, "config": common.THEME}
+
+    @cached_property
+    def _spec(self) -> dict:
+        with alt.data_transformers.enable(consolidate_datasets=False):
+            return self.chart.to_dict(validate=False)
+
+
+def of_best(study: Study, models: Collection[str], where: str) -> tuple[Collection[str], str]:
+    """The models that have pictures of their own, and what a caption says where that is one of many."""
+    if len(models) <= MOST_BESIDE:
+        return models, ""
+    return [study.best_of(models)], f" Of {len(models)} models, the best one; {where}."
+
+
+def beside(study: Study) -> Collection[str]:
+    """The models whose predictions have pictures."""
+    return study.models if len(study.models) <= MOST_BESIDE else [study.best]
+
+
+def of_model(study: Study, model: str) -> str:
+    """What a title says of the model, where there are several."""
+    return f" of model {model}" * (len(study.models) > 1)
