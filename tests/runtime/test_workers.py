@@ -557,7 +557,8 @@ def test_which_servers_are_started_when(kinds, of_the_user, at_once, with_a_job,
     servers, started = workers.Workers(), []
     monkeypatch.setattr(servers, "_start", started.append)
     servers.start(kinds)
+    assert not servers.do(SimpleNamespace(rule="prepare_data"))
     assert started == at_once
-    for _ in range(2):
-        assert not servers.do(SimpleNamespace(rule="prepare_data"))
+    for rule in ("train_fold", "merge_predictions"):
+        assert not servers.do(SimpleNamespace(rule=rule))
     assert started == at_once + with_a_job

@@ -74,8 +74,8 @@ class Workers:
     def start(self, kinds: dict[str, int]) -> None:
         """Have a server of each kind, for as many jobs at once; on Linux, unless the user wants none.
 
-        The one for tables starts with the first job. Until then the processors are for what all jobs wait
-        for: the table's preparation, and the import of Keras.
+        The one for tables starts with the first job that a server does. Until then the processors are for
+        what all jobs wait for: the table's preparation, and the import of Keras.
         """
         if sys.platform == "linux" and os.environ.get(VARIABLE) != "none":
             self._later = {kind: most for kind, most in kinds.items() if kind != TRAINING}
@@ -127,10 +127,12 @@ class Workers:
         Raises:
             subprocess.CalledProcessError: the work failed, as when a script fails.
         """
+        kind = next((kind for kind, rules in RULES.items() if snakemake.rule in rules), None)
+        if kind is None:
+            return False
         with self._lock:
             later, self._later = self._later, {}
             self._try_to_start(later)
-        kind = next((kind for kind, rules in RULES.items() if snakemake.rule in rules), None)
         if kind not in self.addresses:
             return False
         script = "train_fold" if snakemake.rule == "refit_model" else snakemake.rule
