@@ -85,10 +85,15 @@ def structure(tree: ast.AST) -> str:
     while waiting:  # not recursive: a long sum is nested deeper than Python's recursion limit
         node = waiting.pop()
         if isinstance(node, ast.AST):
-            fields = {name: value for name, value in ast.iter_fields(node) if value not in (None, [])}
-            fields.pop("kind", None)  # of a constant: whether it is spelled u"..."
-            parts.append(f"{type(node).__name__} {' '.join(fields)}")
-            waiting += reversed(fields.values())
+            names, values = [], []
+            for name in node._fields:
+                value = getattr(node, name, None)
+                # A constant's `kind`: whether it is spelled u"...".
+                if value is not None and value != [] and name != "kind":
+                    names.append(name)
+                    values.append(value)
+            parts.append(f"{type(node).__name__} {' '.join(names)}")
+            waiting += reversed(values)
         elif isinstance(node, list):
             parts.append(f"list {len(node)}")
             waiting += reversed(node)

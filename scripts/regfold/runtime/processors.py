@@ -9,7 +9,7 @@ from regfold import files
 from regfold.runtime import lean
 
 # Keras imports these where they are installed, for what training does not use; they take half of the start.
-NOT_NEEDED = ("sklearn", "matplotlib", "pandas")
+NOT_NEEDED = ("sklearn", "matplotlib", "pandas", "IPython")
 # Threads, and the multiplications in a step from which on they are worth it.
 POOLS = (16, 10**9), (4, 3 * 10**8), (2, 10**7)
 

@@ -29,6 +29,7 @@ import struct
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 
 from regfold.errors import RegfoldError
@@ -146,9 +147,9 @@ class Workers:
         """Let the servers end, and with them the workers, each after its job."""
         for lifeline in self.lifelines:
             os.close(lifeline)
-        for server in self.servers:
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                server.wait(timeout=1)
+        until = time.monotonic() + 1
+        while any(server.poll() is None for server in self.servers) and time.monotonic() < until:
+            time.sleep(0.005)  # `Popen.wait` looks every 50 ms
         self.servers, self.addresses, self.lifelines = [], {}, []
 
 
