@@ -1,6 +1,6 @@
 """What all rules share: the checked config, the names of models and baselines, the cells, and how a run begins and ends.
 
-On a cluster only train_fold and fit_baseline are submitted: for the others (`localrule`) a job would cost more than its work.
+On a cluster only networks and baselines are submitted: for the other rules (`localrule`) a job would cost more than its work.
 If another workflow uses this one as a module, Snakemake runs that one's onstart, onsuccess and onerror, not those below: there
 are then no workers, no lines of progress and no closing lines (docs/module.md).
 """
@@ -14,7 +14,7 @@ from regfold import errors
 from regfold.config import baselines, headline, metrics, strengths
 from regfold.config.resolve import resolve
 from regfold.provenance import cell_names, code, identity
-from regfold.runtime import workers
+from regfold.runtime import progress, workers
 from regfold.runtime.job import STATES
 from regfold.training.cell_files import BASELINE_FILES, CELL_FILES, REFIT_FILES
 from regfold.workflow import adapter, copied, local_jobs, pruning, run_lock, run_progress, terminal
@@ -34,7 +34,7 @@ RESULT_FILES = ["report.html", "summary.json", "scores.csv", "scores_by.csv", "i
 RESULT_FILES += ["comparison.csv", "rows.csv", "folds.csv"]
 # Whether this is a cluster's job that runs a group: the group's own jobs must not be submitted again.
 IN_GROUP = local_jobs.runs_group(workflow)
-progress = run_progress.RunProgress(workflow)
+reporter = run_progress.RunProgress(workflow)
 servers = workers.Workers()
 REFIT = cell_names.name(*cell_names.REFIT)
 
@@ -138,7 +138,7 @@ def new_data(wildcards) -> list[str]:
 def conclude() -> None:
     """At the end of a run: stop workers and progress; after a whole run also remove old states and print the scores."""
     servers.end()
-    progress.end("done")
+    reporter.end(progress.DONE)
     adapter.end_quiet()
     targets = adapter.targets(workflow)
     if not targets or "all" in targets:
@@ -161,7 +161,7 @@ onstart:
         sys.exit("regfold: error: --config table: unknown key; expected it with the target init alone")
     adapter.lift_rate_limit(workflow)
     adapter.quieten(workflow)
-    progress.start()
+    reporter.start()
     servers.start(local_jobs.run_workers(workflow, GPUS))
     adapter.hand_over(workflow, servers.do)
 
@@ -172,7 +172,7 @@ onsuccess:
 
 onerror:
     servers.end()
-    progress.end("failed")
+    reporter.end(progress.FAILED)
     adapter.end_quiet()
     # At exit, so that the errors come after Snakemake's own last lines.
-    atexit.register(terminal.say_errors, Path("logs").absolute(), progress.state["started"])
+    atexit.register(terminal.say_errors, Path("logs").absolute(), reporter.state["started"])
