@@ -6,6 +6,7 @@ process), and the trainer alone against Keras' `fit`, epochs in turn.
 
 import argparse
 import itertools
+import json
 import os
 import platform
 import statistics
@@ -21,13 +22,18 @@ import yaml
 from programs import TABLES, Table, load, write_table
 
 ROOT = Path(__file__).parents[2]
+# With permutation importance, saved models and the report, which no other program makes.
+WHOLE = "regfold, all that it makes"
 
 
 def timed(command: list[str], folder: Path) -> tuple[float, float, float, str]:
     """Wall seconds, processor seconds of all processes, peak MB of the largest, and what was printed."""
+    # As on a user's machine: some of those for tests keep Python from keeping compiled modules.
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
     before, clock = os.times(), time.monotonic()
     with (folder / "output").open("w+") as output:
-        process = subprocess.Popen(command, cwd=folder, stdout=output, stderr=subprocess.STDOUT)
+        streams = {"stdout": output, "stderr": subprocess.STDOUT}
+        process = subprocess.Popen(command, cwd=folder, env=environment, **streams)
         peak = 0
         while process.poll() is None:
             peak = max(peak, *map(resident, family(process.pid)), 0)
@@ -60,8 +66,12 @@ def resident(pid: int) -> int:
         return 0
 
 
-def regfold_study(name: str, path: Path, folder: Path) -> list[str]:
-    """Write the config of a study of this table; the command that runs it."""
+def regfold_study(name: str, path: Path, folder: Path, whole: bool = True) -> list[str]:
+    """Write the config of a study of this table; the command that runs it.
+
+    Args:
+        whole: with importance, saved models and report; else what the other programs do.
+    """
     table = TABLES[name]
     config = {
         "data": {"path": str(path), "target": table.target, "task": "classification"},
@@ -69,31 +79,44 @@ def regfold_study(name: str, path: Path, folder: Path) -> list[str]:
         "network": {"hidden": list(table.hidden)},
         "training": {"epochs": table.epochs, "batch_size": table.batch_size},
         "baselines": [],
+        "report": {} if whole else {"importance": 0},
         "models": {model: {"penalty": penalty} for model, penalty in table.models.items()},
     }
     (folder / "config.yaml").write_text(yaml.safe_dump(config))
     cores = str(os.cpu_count())
-    return [sys.executable, "-m", "snakemake", "-s", str(ROOT / "Snakefile"), "--cores", cores]
+    targets = [] if whole else ["results/scores.csv", *(f"results/oos/{model}.csv" for model in table.models)]
+    command = [sys.executable, "-m", "snakemake", "-s", str(ROOT / "Snakefile"), "--cores", cores]
+    return [*command, *targets]
+
+
+def rmse_of(name: str, folder: Path, text: str) -> str:
+    """The pooled RMSE of a table's last model, from regfold's results or what a program printed."""
+    summary = folder / "results" / "summary.json"
+    if not summary.exists():
+        return text[text.rindex("RMSE") :].split()[1]
+    models = json.loads(summary.read_text())["models"]
+    return f"{models[list(TABLES[name].models)[-1]]['rmse']:.4f}"
 
 
 def whole_programs(names: list[str], programs: list[str]) -> None:
-    """One line for each table and program, and how many times faster regfold's whole run is."""
-    print("| table | program | wall s | processor s | peak MB | RMSE | regfold is faster by |")
+    """One line for each table and program, and how many times its time regfold's is in."""
+    print("| table | program | wall s | processor s | peak MB | RMSE | its time over regfold's |")
     print("|---|---|---|---|---|---|---|")
     for name in names:
         measured = {}
-        for program in [*programs, "regfold"]:
-            with tempfile.TemporaryDirectory() as folder:
-                path = write_table(name, Path(folder))
-                if program == "regfold":
-                    command = regfold_study(name, path, Path(folder))
+        for program in [*programs, "regfold", WHOLE]:
+            with tempfile.TemporaryDirectory() as place:
+                folder = Path(place)
+                path = write_table(name, folder)
+                if program in ("regfold", WHOLE):
+                    command = regfold_study(name, path, folder, program == WHOLE)
                 else:
                     script = str(Path(__file__).with_name("programs.py"))
                     command = [sys.executable, script, program, name, str(path)]
-                measured[program] = timed(command, Path(folder))
-        for program, (wall, used, peak, text) in measured.items():
-            rmse = text[text.rindex("RMSE") :].replace("):", "").split()[1]
-            ratio = "" if program == "regfold" else f"{wall / measured['regfold'][0]:.1f}"
+                wall, used, peak, text = timed(command, folder)
+                measured[program] = wall, used, peak, rmse_of(name, folder, text)
+        for program, (wall, used, peak, rmse) in measured.items():
+            ratio = "" if program == "regfold" else f"{wall / measured['regfold'][0]:.2f}"
             print(
                 f"| {name} | {program} | {wall:.1f} | {used:.1f} | {peak:.0f} | {rmse} | {ratio} |",
                 flush=True,
