@@ -177,21 +177,23 @@ class Study:
         from regfold.report import figures
 
         names = baselines.predictors(self.config)
-        return figures.of_study(
-            finished.read(
-                models=names,
-                split=self.config["split"],
-                schema=self.results / "prepared" / "schema.json",
-                scores=self.results / "scores.csv",
-                summary=self.results / "summary.json",
-                oos=[self.results / "oos" / f"{name}.csv" for name in names],
-                scores_by=self.results / "scores_by.csv",
-                importance=self.results / "importance.csv",
-                rows=self.results / "rows.csv",
-                cells=sorted(self.results.glob("cells/*/*-*/cell.json")),
-                histories=sorted(self.results.glob("cells/*/*-*/history.csv")),
-                networks=sorted(self.results.glob("cells/*/*-*/model.keras")),
-                paths=[self._path_table(model) for model in strengths.selects(self.config)],
+        return list(
+            figures.of_study(
+                finished.read(
+                    models=names,
+                    split=self.config["split"],
+                    schema=self.results / "prepared" / "schema.json",
+                    scores=self.results / "scores.csv",
+                    summary=self.results / "summary.json",
+                    oos=[self.results / "oos" / f"{name}.csv" for name in names],
+                    scores_by=self.results / "scores_by.csv",
+                    importance=self.results / "importance.csv",
+                    rows=self.results / "rows.csv",
+                    cells=sorted(self.results.glob("cells/*/*-*/cell.json")),
+                    histories=sorted(self.results.glob("cells/*/*-*/history.csv")),
+                    networks=sorted(self.results.glob("cells/*/*-*/model.keras")),
+                    paths=[self._path_table(model) for model in strengths.selects(self.config)],
+                )
             )
         )
 

@@ -401,9 +401,7 @@ def test_of_a_hundred_targets_the_worst_and_the_best_explained_are_shown(tmp_pat
         "Of 100 targets, the 3 worst explained ones (by R²), and the 3 best." in figure.caption
         for figure in found
     )
-    text = page.render(
-        study, figures.of_study(study), dict.fromkeys((f.name for f in figures.of_study(study)), "<svg/>"), ""
-    )
+    text = page.render(study, [(figure, "<svg/>") for figure in figures.of_study(study)], "")
     assert "How well is body_mass_g, wing_mm, number 3 and 97 more predicted" in Markup(text).words
     assert sentences.citation(study).endswith(" and 95 more.")
 
@@ -440,8 +438,8 @@ def test_charts_are_drawn_by_the_version_of_vega_lite_that_they_are_written_for(
 
 def test_program_is_the_one_that_the_policy_allows(tmp_path):
     found = example_results.read(built(tmp_path, n=60, models=("l1",)))
-    made = figures.of_study(found)
-    text = page.render(found, made, {figure.name: "<svg/>" for figure in made}, "'</script><!--';")
+    pictures = [(figure, "<svg/>") for figure in figures.of_study(found)]
+    text = page.render(found, pictures, "'</script><!--';")
     assert "'<\\/script><\\!--';" in text
     assert text.count("</script>") == 2
 

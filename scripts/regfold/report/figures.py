@@ -1,6 +1,6 @@
 """Which charts a study has, with titles and captions, and their SVG and PNG copies for papers."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from regfold import files
@@ -10,21 +10,26 @@ from regfold.report.sections import classes, columns, comparison, numbers, paths
 from regfold.results.study import Study
 
 
-def of_study(study: Study) -> list[Figure]:
+def of_study(study: Study) -> Iterator[Figure]:
     """All figures of a study, in the page's order."""
     predictions = classes if study.classifies else numbers
     sections = comparison, paths, training, predictions, columns, weights
-    return [figure for section in sections for figure in section.figures(study)]
+    for section in sections:
+        yield from section.figures(study)
 
 
-def write(figures: Sequence[Figure], folder: str | Path, renderer: Renderer) -> dict[str, str]:
-    """Writes NAME.svg and NAME.png of each figure, and returns the SVG texts by name."""
-    drawn = {figure.name: renderer.draw(figure.spec(figure.width)) for figure in figures}
-    texts = {}
-    for name, copies in drawn.items():
-        texts[name], png = copies.result()
-        with files.atomic(Path(folder) / f"{name}.svg") as temporary:
-            temporary.write_text(texts[name], encoding="utf-8")
-        with files.atomic(Path(folder) / f"{name}.png") as temporary:
+def write(figures: Iterable[Figure], folder: str | Path, renderer: Renderer) -> list[tuple[Figure, str]]:
+    """Writes NAME.svg and NAME.png of each figure, and returns the figures with the SVG texts.
+
+    The first ones are drawn while the last ones are still being made.
+    """
+    drawn = [(figure, renderer.draw(figure.spec(figure.width))) for figure in figures]
+    pictures = []
+    for figure, copies in drawn:
+        svg, png = copies.result()
+        with files.atomic(Path(folder) / f"{figure.name}.svg") as temporary:
+            temporary.write_text(svg, encoding="utf-8")
+        with files.atomic(Path(folder) / f"{figure.name}.png") as temporary:
             temporary.write_bytes(png)
-    return texts
+        pictures.append((figure, svg))
+    return pictures

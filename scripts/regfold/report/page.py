@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+from collections.abc import Sequence
 from pathlib import Path
 
 import jinja2
@@ -34,20 +35,18 @@ def write(study: Study, renderer: Renderer, report: str | Path, folder: str | Pa
         report: path of the page.
         folder: where the charts' copies go.
     """
-    charts = figures.of_study(study)
-    pictures = figures.write(charts, folder, renderer)
-    text = render(study, charts, pictures, renderer.javascript.result())
+    pictures = figures.write(figures.of_study(study), folder, renderer)
+    text = render(study, pictures, renderer.javascript.result())
     with files.atomic(report) as temporary:
         temporary.write_text(text, encoding="utf-8")
 
 
-def render(study: Study, charts: list[Figure], pictures: dict[str, str], javascript: str) -> str:
+def render(study: Study, pictures: Sequence[tuple[Figure, str]], javascript: str) -> str:
     """The page's text.
 
     Args:
         study: what `study.read` returned.
-        charts: the study's figures.
-        pictures: figure -> SVG text, for readers without JavaScript.
+        pictures: the study's figures, each with its SVG text, for readers without JavaScript.
         javascript: Vega, Vega-Lite and vega-embed.
     """
     environment = jinja2.Environment(
@@ -63,8 +62,8 @@ def render(study: Study, charts: list[Figure], pictures: dict[str, str], javascr
     program = (javascript + DRAW).replace("</script", "<\\/script").replace("<!--", "<\\!--")
     digest = base64.b64encode(hashlib.sha256(program.encode("utf-8")).digest()).decode("ascii")
     sections = {}
-    for figure in charts:
-        picture = base64.b64encode(pictures[figure.name].encode("utf-8")).decode("ascii")
+    for figure, svg in pictures:
+        picture = base64.b64encode(svg.encode("utf-8")).decode("ascii")
         section = sections.setdefault(figure.section, [])
         repeated = any(figure.caption == other.caption for other, _, _ in section)
         section.append((figure, picture, repeated))
@@ -86,7 +85,7 @@ def render(study: Study, charts: list[Figure], pictures: dict[str, str], javascr
         tables=tables,
         most_beside=MOST_BESIDE,
         sections=sections,
-        specs={figure.name: figure.spec("container") for figure in charts},
+        specs={figure.name: figure.spec("container") for figure, _ in pictures},
         program=program,
         digest=digest,
     )

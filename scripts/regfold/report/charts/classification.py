@@ -70,7 +70,7 @@ def confusion_matrix(truth: np.ndarray, prediction: np.ndarray, classes: Sequenc
         ]
     elif len(classes) <= 15:
         layers += [base.mark_text(fontSize=10).encode(text=alt.Text("count:N"), color=ink)]
-    chart = alt.layer(*layers).properties(height=max(200, min(420, 68 * len(classes))))
+    chart = alt.layer(*layers, height=max(200, min(420, 68 * len(classes))))
     return _with_lost(chart.add_params(alt.param(name="names", value=names)), finite)
 
 
@@ -148,7 +148,8 @@ def calibration(
                 alt.Tooltip("y:Q", title="observed", format=".3f"),
             ],
         ),
-    ).properties(height=270)
+        height=270,
+    )
     return _with_lost(chart, finite)
 
 

@@ -186,7 +186,7 @@ def fold_strip(scores: pd.DataFrame, models: dict[str, dict], metric: Headline, 
                 dy=height, dx=shift, align=side, color=color, fontSize=12, fontWeight="bold"
             )
             layers += [mark.encode(text=alt.Text("text:N")).properties(data=rows(of_side))] if of_side else []
-    chart = alt.layer(*layers).properties(height=max(90, 76 * len(models)))
+    chart = alt.layer(*layers, height=max(90, 76 * len(models)))
     if not_finite:
         more = f" and {len(not_finite) - MOST_LABELS} more" * (len(not_finite) > MOST_LABELS)
         note = f"Not finite, so not on the axis: {'; '.join(not_finite[:MOST_LABELS])}{more}"
@@ -249,4 +249,5 @@ def measured_penalties(cells: Sequence[dict], models: Sequence[str]) -> alt.Laye
         base.mark_tick(thickness=2.5, size=14)
         .encode(tooltip=[alt.Tooltip("series:N", title="model"), alt.Tooltip("x:Q", title="mean over folds")])
         .properties(data=rows(means)),
-    ).properties(height=max(170, len(PENALTIES) * (14 + 14 * len(models))))
+        height=max(170, len(PENALTIES) * (14 + 14 * len(models))),
+    )

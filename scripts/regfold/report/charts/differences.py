@@ -47,4 +47,5 @@ def against_best(lines: list[dict], metric: Headline) -> alt.LayerChart:
             x=alt.X("low:Q"), x2=alt.X2("high:Q"), color=color, tooltip=tooltip
         ),
         base.mark_point(filled=True, size=80, opacity=1).encode(x=x, color=color, tooltip=tooltip),
-    ).properties(height=max(60, 34 * len(shown)))
+        height=max(60, 34 * len(shown)),
+    )

@@ -105,5 +105,5 @@ def _intervals(
         line = alt.Chart(rows([{"x": reference}])).mark_rule(color=GREY, strokeDash=[4, 3]).encode(x=x)
         layers.insert(0, line)
     height = len(names) * max(24, 8 + 8 * len(models))
-    chart = alt.layer(*layers).properties(height=max(70, height))
+    chart = alt.layer(*layers, height=max(70, height))
     return chart.add_params(alt.param(name="names", value=list(names.values())))

@@ -144,4 +144,5 @@ def learning_curves(
             ],
         )
         .properties(data=rows(kept)),
-    ).properties(height=250)
+        height=250,
+    )

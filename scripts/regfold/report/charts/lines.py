@@ -60,7 +60,7 @@ def lines(
         )
     if dots:
         layers.append(base.mark_point(filled=True, size=35).encode(color=color).properties(data=rows(points)))
-    return alt.layer(*layers).properties(height=270)
+    return alt.layer(*layers, height=270)
 
 
 def some_rows(n: int) -> slice:

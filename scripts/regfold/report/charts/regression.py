@@ -63,7 +63,7 @@ def predicted_against_true(truth: np.ndarray, prediction: np.ndarray, name: str)
         size=alt.SizeValue(28, condition={"test": "datum.outside", "value": 60}),
         tooltip=[alt.Tooltip("x:Q", title="true"), alt.Tooltip("p:Q", title="predicted")],
     )
-    chart = alt.layer(*marks, scattered.properties(data=rows(points)), identity).properties(height=330)
+    chart = alt.layer(*marks, scattered.properties(data=rows(points)), identity, height=330)
     tested = len(finite)
     notes = [f"{int(outside.sum()):,} of {tested:,} rows far outside, drawn at the edge"] * bool(
         outside.any()
@@ -95,7 +95,8 @@ def residuals(truth: np.ndarray, prediction: np.ndarray, name: str) -> alt.Layer
         base.mark_point(filled=True, size=22, opacity=0.35, color=BLUE).properties(data=rows(points)),
         alt.Chart(rows([{"y": 0.0}])).mark_rule(color=INK, strokeDash=[4, 3]).encode(y=alt.Y("y:Q")),
         base.mark_line(color=WARNING, strokeWidth=2).properties(data=rows(medians)),
-    ).properties(height=270)
+        height=270,
+    )
 
 
 def _extent(truth: np.ndarray, prediction: np.ndarray) -> tuple[float, float]:

@@ -176,7 +176,7 @@ def gap_along_path(table: pd.DataFrame, name: str, metric: str) -> alt.LayerChar
     )
     tooltip = [alt.Tooltip("strength:N", title=name), alt.Tooltip("y:Q", title=metric)]
     layers = [base.mark_line(strokeWidth=1.5), base.mark_point(filled=True, size=32, opacity=1)]
-    chart = alt.layer(layers[0], layers[1].encode(tooltip=tooltip)).properties(height=250)
+    chart = alt.layer(layers[0], layers[1].encode(tooltip=tooltip), height=250)
     return _with_lost(chart, table, table["rmse"].to_numpy())
 
 
@@ -214,7 +214,7 @@ def norms_along_path(strengths: np.ndarray, norms: pd.DataFrame, name: str) -> a
             color=alt.Color("series:N", scale=colors, legend=legend),
         )
     )
-    return alt.layer(lines).properties(height=250)
+    return alt.layer(lines, height=250)
 
 
 def _score_scale(values: Sequence[float]) -> tuple[alt.Scale, alt.Axis]:
