@@ -92,7 +92,11 @@ needs_two = pytest.mark.skipif(
 @needs_two
 @pytest.mark.parametrize(
     ("pool", "network"),
-    [(1, ([50, 25], 32, 500)), (2, ([512, 256], 1024, 2500)), (16, ([1024, 1024], 1024, 1500))],
+    [
+        (1, ([50, 25], 32, 500)),
+        (2, ([512, 256], 1024, 2500)),
+        pytest.param(16, ([1024, 1024], 1024, 1500), marks=pytest.mark.heavy),
+    ],
 )
 def test_one_and_two_processors_give_the_same_bytes(pool, network):
     one, two = sorted(os.sched_getaffinity(0))[:2]

@@ -148,7 +148,7 @@ def test_the_saved_network_reproduces_the_predictions_in_units():
     study.train()
     rows, predicted = study.predictions()
     loaded = keras.saving.load_model(study.folder(1, 1) / "model.keras")
-    found = loaded.predict(study.features()[rows], verbose=0)
+    found = loaded(study.features()[rows]).numpy()
     assert found.dtype == predicted.dtype == np.float64
     np.testing.assert_allclose(found, predicted, rtol=1e-6)
     target = np.load(study.prepared / "target.npy")[rows]
@@ -168,7 +168,7 @@ def test_the_unit_of_a_target_and_its_zero_change_no_prediction(mean, deviation)
     about = other.train()
     found = other.predictions()[1]
     loaded = keras.saving.load_model(other.folder(1, 1) / "model.keras")
-    np.testing.assert_allclose(loaded.predict(other.features()[rows], verbose=0), found, rtol=1e-6)
+    np.testing.assert_allclose(loaded(other.features()[rows]).numpy(), found, rtol=1e-6)
     np.testing.assert_allclose((found - mean) / deviation, expected, rtol=1e-4)
     assert about["flags"] == []
     last = history(other.folder(1, 1))[-1]
@@ -246,7 +246,7 @@ def test_no_statistic_comes_from_validation_rows(statistics):
         np.testing.assert_array_equal(getattr(statistics[0], name), getattr(expected, name))
     loaded = keras.saving.load_model(study.folder(1, 1) / "model.keras")
     rows, predicted = study.predictions()
-    np.testing.assert_allclose(loaded.predict(study.features()[rows], verbose=0), predicted, rtol=1e-6)
+    np.testing.assert_allclose(loaded(study.features()[rows]).numpy(), predicted, rtol=1e-6)
 
 
 def test_the_validation_loss_has_the_weights_of_the_training_loss():
@@ -258,7 +258,7 @@ def test_the_validation_loss_has_the_weights_of_the_training_loss():
     weights = compute_class_weight("balanced", classes=np.arange(3), y=target[optimized])[target[rows]]
     assert np.ptp(weights) > 0.1
     loaded = keras.saving.load_model(study.folder(1, 1) / "model.keras")
-    probabilities = loaded.predict(study.features()[rows], verbose=0)[np.arange(len(rows)), target[rows]]
+    probabilities = loaded(study.features()[rows]).numpy()[np.arange(len(rows)), target[rows]]
     expected = np.mean(weights * -np.log(probabilities))
     assert float(history(study.folder(1, 1))[0]["validation_loss"]) == pytest.approx(expected, rel=1e-5)
 
@@ -450,7 +450,7 @@ def test_a_cell_of_a_path_holds_every_strength():
     ]
     stack = keras.models.load_model(study.folder(1, 1) / "model.keras", compile=False)
     rows = study.features()[study.tested()]
-    np.testing.assert_allclose(stack.predict(rows, verbose=0), predicted, rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(stack(rows).numpy(), predicted, rtol=1e-5, atol=1e-5)
     # The strength 0 is the network without a penalty.
     alone.train()
     np.testing.assert_allclose(predicted[:, 0], alone.predictions()[1], rtol=1e-4, atol=1e-4)

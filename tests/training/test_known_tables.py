@@ -20,6 +20,7 @@ def cross_validated(study: Study, model: str) -> predictions.Predictions:
     return predictions.read(study.merge(model), study.schema)
 
 
+@pytest.mark.heavy
 def test_digits_score_as_the_plain_script_scores_them():
     """Two runs of the script gave an RMSE of 0.071 and 0.081, and accuracies from 0.94 to 0.98 by fold."""
     study = Study(

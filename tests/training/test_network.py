@@ -123,7 +123,8 @@ def test_measured_sums_are_those_of_the_penalties():
         "bias_l1": 13,
         "bias_l2": 75,
     }
-    outputs = network.hidden_model(made).predict(np.array([[1, 0], [0, 1]]), verbose=0)
+    outputs = network.hidden_model(made)(np.array([[1, 0], [0, 1]]))
+    outputs = {name: values.numpy() for name, values in outputs.items()}
     np.testing.assert_array_equal(outputs["hidden_1"], [[0, 3], [2, 5]])
     assert diagnosis.activity(outputs) == {"activity_l1": (3 + 7) / 2, "activity_l2": (9 + 29) / 2}
 
@@ -142,7 +143,7 @@ def test_a_network_of_ones_own_has_the_right_shapes_and_penalties(own):
         assert float(made.losses[0]) == pytest.approx(0.5 * np.square(kernel).sum(), rel=1e-5)
     cut = network.hidden_model(made)
     sample = np.random.default_rng(0).normal(size=(50, 4)).astype(np.float32)
-    hidden = {} if cut is None else cut.predict(sample, verbose=0)
+    hidden = {} if cut is None else {name: values.numpy() for name, values in cut(sample).items()}
     assert diagnosis.flags("", hidden, np.eye(3, dtype=np.float32)) == []
 
 

@@ -37,7 +37,7 @@ class Predictor(BaseEstimator):
         return np.concatenate(parts, axis=1, dtype=np.float32)
 
     def predict(self, x):
-        return self.network.predict(self.encode(x), verbose=0).astype(np.float64)
+        return self.network(self.encode(x)).numpy().astype(np.float64)
 
 
 def entry(name, start, width=1, date_of=None):

@@ -20,7 +20,7 @@ def folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
 
 
-def text(n=24, first=0.0):
+def text(n=23, first=0.0):
     random = np.random.default_rng(0)
     lines = [f"{x:.3f},{y:.3f},{i}\n" for i, (x, y) in enumerate(random.normal(size=(n, 2)))]
     return "x,y,t\n" + f"{first},{first + 1},{n}\n" + "".join(lines)
@@ -55,7 +55,7 @@ def test_all_rows_train_and_none_is_predicted(split):
     Path("f.csv").write_text("row,repeat,fold\n0,1,1\n1,1,2\n")
     study = made(split=split, network={"hidden": []}, training={"learning_rate": 1e-30, "epochs": 3})
     metadata = refit(study)
-    assert (metadata["n_train"], metadata["n_test"], metadata["epochs"]) == (25, 0, 3)
+    assert (metadata["n_train"], metadata["n_test"], metadata["epochs"]) == (24, 0, 3)
     assert metadata["flags"] == []
     files = {path.name for path in study.folder(*cell_names.REFIT).iterdir()}
     assert files == {"cell.json", "model.keras", "history.csv"}
@@ -136,7 +136,7 @@ def test_verify_and_prune_know_it():
     study.merge()
     refit(study)
     assert verify.verify(study.config, study.results).startswith(
-        "verified: 25 out-of-sample lines and 4 cells"
+        "verified: 24 out-of-sample lines and 4 cells"
     )
     pruning.prune(study.results, ["m"], ["m"], STATES)
     assert refit(study)["trained_epochs"] == 0

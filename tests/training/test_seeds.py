@@ -35,11 +35,10 @@ def table(task="numbers", n=36):
     return "x,z,y\n" + "".join(f"{a},{b},{c}\n" for a, b, c in zip(x, z, y, strict=True))
 
 
-def made(n_seeds, task="numbers", training=None, network=None, **model):
+def made(n_seeds, task="numbers", training=None, network=None, folds=3, **model):
     """A study whose only model has so many seeds."""
     training = {"epochs": 6, "seeds": n_seeds} | (training or {})
-    split = {"folds": 3}
-    return Study(table(task), split=split, training=training, network=network, models={"m": model})
+    return Study(table(task), split={"folds": folds}, training=training, network=network, models={"m": model})
 
 
 def with_seeds(study, n_seeds):
@@ -250,7 +249,7 @@ def functional(n_features, n_outputs, output_activation, regularizers):
 @pytest.mark.parametrize("function", ["functional", "subclassed"])
 def test_networks_of_ones_own_are_averaged_too(function):
     Path("own.py").write_text(BUILD)
-    study = made(2, "classes", network={"build": f"own.py:{function}"})
+    study = made(2, "classes", network={"build": f"own.py:{function}"}, folds=2)
     for key in study.cells():
         study.train(*key)
     saved = predictor.load(study.save())

@@ -1,5 +1,6 @@
 """A small study that real Snakemake runs work on, with a copy of the project that a test may edit."""
 
+import contextlib
 import json
 import os
 import re
@@ -10,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import yaml
+from regfold.config.resolve import resolve
+from regfold.results import verify
 
 ROOT = Path(__file__).parents[2]
 PROJECT = ("Snakefile", "config.yaml", "rules", "scripts", "schemas", "profiles", "report", "envs", "data")
@@ -135,6 +138,11 @@ class Study:
             timeout=600,
         )
         return Outcome(result.returncode, result.stdout)
+
+    def verify(self) -> str:
+        """What the target `verify` says, without a run of Snakemake; an error of the results is raised."""
+        with contextlib.chdir(self.folder):
+            return verify.verify(resolve(self.config), Path("results"))
 
     def plan(self, **environment: str) -> Plan:
         """Ask for the plan."""

@@ -139,7 +139,7 @@ class Edited(Study):
             },
             {"method": "column", "column": "f"} if by_column else {"folds": 3},
             network={"hidden": [3]},
-            training={"epochs": 2},
+            training={"epochs": 2, "optimizer": "sgd"},
             models={"m": model or {}},
         )
 
@@ -242,7 +242,7 @@ MODELS = {}, {"penalty": {"kernel": {"l2": [0.0, 0.1, 1.0]}}, "select": "nested"
     "model", [MODELS[0], pytest.param(MODELS[1], marks=pytest.mark.heavy)], ids=["network", "path"]
 )
 @given(beginning=beginnings(), reruns=st.lists(st.integers(1, 3), min_size=1, max_size=3))
-@settings(max_examples=max(1, int(2 * DOSE)), **QUIET)
+@settings(max_examples=max(1, int(DOSE)), **QUIET)
 def test_after_any_edits_and_reruns_the_results_are_those_of_a_fresh_run(
     tmp_path_factory, model, beginning, reruns
 ):

@@ -34,7 +34,8 @@ def test_times_with_a_gap_are_planned_and_verified_as_they_were_split(tmp_path, 
 
     split = {"method": "time", "column": "t", "folds": 2, "gap": gap}
     models = {"stops": {"training": {"early_stopping": {"fraction": 0.3, "patience": 1}}}, "runs": {}}
-    study = Study(text(), split=split, models=models)
+    training = {"optimizer": "sgd"}
+    study = Study(text(), split=split, network={"hidden": []}, training=training, models=models)
     specifications = {name: identity.specification(study.config["models"][name]) for name in models}
 
     def planned():

@@ -5,7 +5,6 @@ after it, the jobs that ran and the epochs that cell.json records are compared w
 results against the table, and a second dry run finds nothing left to do.
 """
 
-import contextlib
 import csv
 import io
 import os
@@ -20,8 +19,6 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from regfold.config.resolve import resolve
-from regfold.results import verify
 from workflow.real_study import Study, copy_project
 
 ALL = {"a 1-1", "a 1-2", "a 1-3"}
@@ -127,9 +124,9 @@ def step(study: Study, trains=(), predicts=(), why=None, others=None, **environm
         plan = planned.result()
     ran = study.snakemake(**environment)
     assert ran.code == 0, ran.text
-    with ThreadPoolExecutor() as pool, contextlib.chdir(study.folder):
+    with ThreadPoolExecutor() as pool:
         following = pool.submit(study.snakemake, "--dry-run", **environment)
-        verify.verify(resolve(study.config), Path("results"))
+        study.verify()
         after = following.result()
 
     assert ran.cells == trains | predicts
@@ -258,6 +255,7 @@ def test_a_row_moves_to_another_fold(by_column, tmp_path):
     step(study, {"a 1-1", "a 1-2"}, (), why, CHEAP)
 
 
+@pytest.mark.heavy
 def test_what_the_report_looks_at_trains_and_merges_nothing(by_column, tmp_path):
     study = by_column.copy(tmp_path / "study")
     configure(study, report={"by": ["note", "x"]})
