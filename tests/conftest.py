@@ -2,6 +2,7 @@
 
 import os
 import sys
+from pathlib import Path
 
 # Read when TensorFlow is imported, which test modules do before any fixture runs.
 os.environ["TF_CPP_MIN_LOG_LEVEL"] = "2"
@@ -10,6 +11,32 @@ os.environ["KERAS_BACKEND"] = "tensorflow"
 
 import pytest
 from threadpoolctl import threadpool_limits
+
+TESTS = Path(__file__).parent
+# The files that take longest, where everything runs, in the order in which they begin: so no process is left
+# with one of them at the end. Those that look at clocks (test_slurm, test_killed) are not to run at once.
+LONGEST = (
+    "cluster/test_slurm.py",
+    "workflow/test_reruns.py",
+    "training/test_trainer.py",
+    "workflow/test_main_job.py",
+    "workflow/test_killed.py",
+    "workflow/test_any_sequence.py",
+    "workflow/test_path_runs.py",
+    "workflow/test_examples.py",
+    "training/test_cell.py",
+    "training/test_seeds.py",
+    "training/test_linear_paths.py",
+    "workflow/test_full_disk.py",
+    "workflow/test_baselines.py",
+    "workflow/test_round_trip.py",
+    "report/test_page.py",
+    "workflow/test_predict.py",
+    "runtime/test_processors.py",
+    "workflow/test_local_run.py",
+    "report/test_page_browser.py",
+    "runtime/test_workers.py",
+)
 
 
 def pytest_xdist_auto_num_workers(config):
@@ -24,7 +51,10 @@ def pytest_configure(config):
 
 
 def pytest_collection_modifyitems(items):
-    """Tests that take minutes run where REGFOLD_HEAVY is set, as in CI; elsewhere the summary names them."""
+    """The longest files first. Tests that take minutes run where REGFOLD_HEAVY is set, as in CI; elsewhere
+    the summary names them."""
+    order = {TESTS / name: place for place, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: order.get(item.path, len(order)))
     if not os.environ.get("REGFOLD_HEAVY"):
         skip = pytest.mark.skip(reason="takes minutes: REGFOLD_HEAVY=1 runs it")
         for item in items:
