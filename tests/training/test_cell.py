@@ -532,6 +532,27 @@ def test_nested_chooses_by_the_headline(monkeypatch):
     assert again["chosen"] == first["path"]["chosen"]
 
 
+def test_nested_counts_each_of_several_targets_the_same():
+    """The unit of a target, here a power of two so that no rounding differs, changes no choice."""
+    random = np.random.default_rng(5)
+    rows = random.normal(size=(40, 4)).round(3)
+
+    def path(unit: float) -> dict:
+        lines = [f"{a},{b},{a + c},{unit * (b + d)}" for a, b, c, d in rows.tolist()]
+        study = Study(
+            "\n".join(["a,b,y,z", *lines, ""]),
+            {"target": ["y", "z"]},
+            {"folds": 2},
+            models={"m": {"penalty": PATH, "select": "nested"}},
+            training={"epochs": 20},
+        )
+        return study.train()["path"]
+
+    one, other = path(1.0), path(1024.0)
+    assert one["chosen"] == other["chosen"]
+    assert one["inner_rmse_standardized"] == pytest.approx(other["inner_rmse_standardized"])
+
+
 def test_nested_takes_the_strongest_where_training_rows_cannot_be_divided():
     study = Study(
         "x,y\n1,2.5\n3,5\n", split={"folds": 2}, models={"m": {"penalty": PATH, "select": "nested"}}

@@ -25,7 +25,7 @@ from regfold.training.fold_rows import FoldRows
 from regfold.training.heldout import HeldOut, numbers, shares
 from regfold.training.inner_metric import InnerMetric
 from regfold.training.network import assemble, build_stack, set_values, weights_digest
-from regfold.training.runner import Runner, Seeded, inner_scores, predict
+from regfold.training.runner import Runner, Seeded, inner_rmse, inner_scores, predict
 from regfold.training.standardize import TargetScale
 from regfold.training.state import Store
 from regfold.training.trained_cell import Losses, TrainedCell, by_seed
@@ -108,7 +108,8 @@ def run(
             stack.enter_context(stores[digest].lock(on_wait=waits))
         files.sweep(out)
         runner = Runner(str(cell), stores, cell.checkpoint_seconds, on_epoch, stop, say)
-        made = _train(runner, trainings, fold, specification, schema, cell.inner_metric)
+        metric = cell.inner_metric or inner_rmse(schema)
+        made = _train(runner, trainings, fold, specification, schema, metric)
         # A refit, which holds no rows out, is looked at with training rows.
         rows = fold.as_trained(made.fitting) if len(fold.held_out) else made.seeded[0].trainer.sample
         each = predict(made.seeded, rows, made.fitting.target)
@@ -160,7 +161,7 @@ def _train(
     fold: FoldRows,
     specification: dict,
     schema: dict,
-    metric: InnerMetric | None,
+    metric: InnerMetric,
 ) -> TrainedCell:
     """Run the trainings of a cell, those of inner folds first."""
     path = strengths.path_of(specification["penalty"])

@@ -1,4 +1,4 @@
-"""What decides on inner folds under `select: nested`, where that is another metric than the RMSE.
+"""The metric that chooses a strength on inner folds under `select: nested`.
 
 Snakemake's own process reads it, so it needs nothing but the standard library.
 """

@@ -122,35 +122,38 @@ def inner_scores(
     fold: FoldRows,
     specification: dict,
     schema: dict,
-    metric: InnerMetric | None = None,
+    metric: InnerMetric,
 ) -> list[float]:
-    """The score of each strength over the inner folds, weighted as the rows are.
+    """The metric of each strength over the held-out rows of all inner folds together.
 
-    NaN where the training rows cannot be divided.
-
-    Args:
-        metric: None: the RMSE.
+    NaN if the training rows cannot be divided, or where a prediction is not finite.
     """
-    squares, counted, truth, predicted, lines = [], 0.0, [], [], []
+    truth, predicted, lines = [], [], []
     for number, (rows, tested) in enumerate(fold.inner(), start=1):
         key = inner_key(*fold.key, number)
         fitting = Fitting(specification, key, schema, *fold.rows(key, rows))
         seeded = runner.run((part for part in parts if part.inner == number), fitting)
         fitting.release()
         predictions = predict(seeded, fold.as_trained(fitting, tested), fitting.target).mean(axis=0)
-        own = numbers(fold.target[tested], fitting.target, predictions.shape[2])
-        if metric:
-            predicted.append(predictions)
-            truth.append(own)
-            lines.append(tested)
-        else:
-            weight = np.ones(len(tested)) if fold.weights is None else fold.weights[tested]
-            squares.append((weight[:, None] * np.square(predictions - own)).sum(axis=(1, 2)))
-            counted += weight.sum() * own.shape[1]
-    if not squares and not truth:
+        predicted.append(predictions.astype(np.float64))
+        truth.append(numbers(fold.target[tested], fitting.target, predictions.shape[2]))
+        lines.append(tested)
+    if not truth:
         return [math.nan] * len(strengths.path_of(specification["penalty"]).strengths)
-    if metric:
-        everything, weight = np.concatenate(truth), fold.weights_of(np.concatenate(lines))
-        each = np.concatenate(predicted, axis=1).astype(np.float64)
-        return [metric.score(everything, one, weight) for one in each]
-    return np.sqrt(np.sum(squares, axis=0) / counted).tolist()
+    everything, weight = np.concatenate(truth), fold.weights_of(np.concatenate(lines))
+    return [metric.score(everything, one, weight) for one in np.concatenate(predicted, axis=1)]
+
+
+def inner_rmse(schema: dict) -> InnerMetric:
+    """The metric of `inner_scores` unless the config names another one.
+
+    For several targets it is the standardized RMSE, in which each counts the same, as in metrics.ranking.
+    """
+    several = schema["task"] == "regression" and len(schema["target"]) > 1
+
+    def score(truth: np.ndarray, prediction: np.ndarray, weight: np.ndarray | None) -> float:
+        deviation = np.where(np.ptp(truth, axis=0) > 0, truth.std(axis=0), 1.0) if several else 1.0
+        errors = np.square((prediction - truth) / deviation).mean(axis=1)
+        return math.sqrt(np.average(errors, weights=weight))
+
+    return InnerMetric("rmse_standardized" if several else "rmse", False, score)

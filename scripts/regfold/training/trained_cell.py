@@ -34,7 +34,7 @@ class TrainedCell:
         path: the path, or None.
         rmse_train: of a path, the RMSE of each strength on the training rows, in the targets' units.
         inner: under `select: nested` the score of each strength over the inner folds.
-        inner_metric: the metric of that score; None: the RMSE.
+        inner_metric: the metric of that score.
         n_validation: the number of validation rows.
         preprocessing: see diagnosis.preprocessing.
     """
@@ -44,7 +44,7 @@ class TrainedCell:
     path: strengths.Path | None
     rmse_train: list[float]
     inner: list[float] | None
-    inner_metric: InnerMetric | None
+    inner_metric: InnerMetric
     n_validation: int
     preprocessing: dict
 
@@ -179,7 +179,7 @@ def _path(made: TrainedCell, found: list[dict]) -> dict:
     strengths, inner, chosen = made.path.strengths, made.inner, None
     metric = made.inner_metric
     if inner is not None:  # of equal ones, and where none has a score, the strongest penalty
-        losses = np.array(inner) * (-1 if metric and metric.greater_is_better else 1)
+        losses = np.array(inner) * (-1 if metric.greater_is_better else 1)
         chosen = int(np.lexsort((-np.array(strengths), np.nan_to_num(losses, nan=np.inf)))[0])
     about = {
         "name": made.path.name,
@@ -187,7 +187,7 @@ def _path(made: TrainedCell, found: list[dict]) -> dict:
         "rmse_train": _finite(made.rmse_train),
         **{name: [one[name] for one in found] for name in found[0]},
         "chosen": chosen,
-        f"inner_{metric.name if metric else 'rmse'}": None if inner is None else _finite(inner),
+        f"inner_{metric.name}": None if inner is None else _finite(inner),
     }
     if made.fitting.specification["penalty"]["kernel"]["group"]:
         norms = [made.fitting.norms([network.variables for network in one.networks]) for one in made.seeded]
