@@ -1,5 +1,6 @@
 """One TensorFlow for all tests of a session, set up as a training job's process sets up its own."""
 
+import gc
 import os
 import sys
 from pathlib import Path
@@ -51,15 +52,20 @@ def pytest_configure(config):
 
 
 def pytest_collection_modifyitems(items):
-    """The longest files first. Tests that take minutes run where REGFOLD_HEAVY is set, as in CI; elsewhere
+    """The longest files first. Tests that take long run where REGFOLD_HEAVY is set, as in CI; elsewhere
     the summary names them."""
     order = {TESTS / name: place for place, name in enumerate(LONGEST)}
     items.sort(key=lambda item: order.get(item.path, len(order)))
     if not os.environ.get("REGFOLD_HEAVY"):
-        skip = pytest.mark.skip(reason="takes minutes: REGFOLD_HEAVY=1 runs it")
+        skip = pytest.mark.skip(reason="takes long: REGFOLD_HEAVY=1 runs it")
         for item in items:
             if "heavy" in item.keywords:
                 item.add_marker(skip)
+
+
+def pytest_collection_finish():
+    """What was imported stays: the garbage collector need not look through it again and again."""
+    gc.freeze()
 
 
 @pytest.fixture(scope="session", autouse=True)

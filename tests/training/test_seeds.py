@@ -246,7 +246,7 @@ def functional(n_features, n_outputs, output_activation, regularizers):
 """
 
 
-@pytest.mark.parametrize("function", ["functional", "subclassed"])
+@pytest.mark.parametrize("function", ["functional", pytest.param("subclassed", marks=pytest.mark.heavy)])
 def test_networks_of_ones_own_are_averaged_too(function):
     Path("own.py").write_text(BUILD)
     study = made(2, "classes", network={"build": f"own.py:{function}"}, folds=2)

@@ -192,7 +192,9 @@ LOSSES = {
 }
 
 
-@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize(
+    "loss", [pytest.param(loss, marks=[pytest.mark.heavy] * (loss in ("mae", "log_cosh"))) for loss in LOSSES]
+)
 def test_every_loss_is_that_of_keras(classes, numbers, loss):
     """Alone and as a lane of a path, in training, on validation rows and on held-out rows."""
     data = classes if loss == "focal" else SimpleNamespace(**vars(numbers))
@@ -342,6 +344,7 @@ def test_patience_is_exact(patience, last, most_epochs):
     assert len(trained.history) == last
 
 
+@pytest.mark.heavy
 def test_every_optimizer_of_the_config_learns(numbers):
     for name in optimizers.OPTIMIZERS:
         training = {
@@ -626,10 +629,12 @@ PATHS = {
 
 
 # The proximal steps and the decay take the optimizer's own step sizes.
-@pytest.mark.parametrize(
-    ("path", "name"),
-    [*((path, "adam") for path in PATHS), *((p, "sgd") for p in ("weight decay", "exact zeros", "groups"))],
-)
+SGD = [
+    pytest.param(path, "sgd", marks=pytest.mark.heavy) for path in ("weight decay", "exact zeros", "groups")
+]
+
+
+@pytest.mark.parametrize(("path", "name"), [*((path, "adam") for path in PATHS), *SGD])
 def test_a_path_is_its_strengths_trained_alone(classes, path, name):
     """Three strengths side by side, from the same weights, with the same batches and dropout masks."""
     models = [settings(penalty=penalty, training={"optimizer": name}) for penalty in PATHS[path]]
