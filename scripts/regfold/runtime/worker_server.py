@@ -59,9 +59,15 @@ class Server:
         self.idle = {}  # worker -> since when, the longest first
 
     def serve(self, modules: tuple[str, ...] = ()) -> None:
-        """Serve until the lifeline ends; meanwhile, import the modules."""
+        """Import the modules, serve from the first one on, and end with the lifeline.
+
+        Baselines, which need the first one, are the first jobs of a run: each would import it by itself.
+        """
         waiting = collections.deque(modules)
         while True:
+            if waiting:
+                with contextlib.suppress(ImportError):
+                    importlib.import_module(waiting.popleft())
             timeout = 0 if waiting else self._seconds_left()
             ready = select.select([self.listener, self.lifeline, *self.workers], [], [], timeout)[0]
             if self.lifeline in ready:
@@ -74,9 +80,6 @@ class Server:
                 self.waiting.popleft()
             while self._seconds_left() == 0:
                 self._dismiss(next(iter(self.idle)))
-            if waiting:
-                with contextlib.suppress(ImportError):
-                    importlib.import_module(waiting.popleft())
 
     def end(self) -> None:
         """End the idle workers, and wait for that: what they used is counted as the run's, GPUs are free."""
