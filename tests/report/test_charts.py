@@ -7,8 +7,9 @@ import altair as alt
 import example_results
 import numpy as np
 import pytest
-from regfold.report import figures, tables
+from regfold.report import figures
 from regfold.report.charts import learning, lines, regression
+from regfold.report.tables import predictions
 from regfold.results import study
 from sklearn.metrics import average_precision_score, roc_auc_score
 
@@ -104,7 +105,7 @@ def test_a_regression_has_residuals_of_the_best_model(tmp_path):
 
 def test_classes_have_precision_recall_and_f1(tmp_path):
     found = read(tmp_path, n=200)
-    table = tables.classes(found)
+    table = predictions.classes(found)
     oos = found.oos[found.best]
     truth, predicted = oos.truth.argmax(axis=1), oos.prediction.argmax(axis=1)
     for code, (line, name) in enumerate(zip(table.lines, found.schema["classes"], strict=True)):
@@ -114,7 +115,7 @@ def test_classes_have_precision_recall_and_f1(tmp_path):
         assert line[:2] == [name, str((truth == code).sum())]
         assert line[2:5] == [f"{100 * share:.1f} %" for share in (precision, recall, f1)]
     assert table.head[-1] == "F1 (l2)"
-    assert [line[0] for line in tables.calibration(found).lines] == ["l1", "l2"]
+    assert [line[0] for line in predictions.calibration(found).lines] == ["l1", "l2"]
 
 
 def test_learning_curves_of_a_negative_loss_have_a_linear_axis():

@@ -19,8 +19,9 @@ import render_report
 from regfold import files
 from regfold.errors import RegfoldError
 from regfold.formatting import significant, visible
-from regfold.report import figures, page, sentences, tables, vega
+from regfold.report import figures, page, sentences, vega
 from regfold.report.charts import classification, intervals, learning, regression
+from regfold.report.tables import inputs, predictions, scores
 
 CASES = {
     "classification": {"n": 120, "by": ("island", "bill_length_mm")},
@@ -215,7 +216,7 @@ def test_the_page_and_the_citation_say_that_rows_are_weighted(tmp_path):
     render_report.main(made)
     found = example_results.read(made)
     oos = found.oos["l1"]
-    shares = tables.classes(found).lines[0]
+    shares = predictions.classes(found).lines[0]
     ours = oos.truth[:, 0] == 1, oos.prediction.argmax(axis=1) == 0
     hits, predicted = (weights[oos.row.astype(int)][rows].sum() for rows in (ours[0] & ours[1], ours[1]))
     assert shares[1:3] == [f"{ours[0].sum()}", f"{100 * hits / predicted:.1f} %"]
@@ -254,7 +255,7 @@ def test_several_targets_are_ranked_by_the_standardized_score_and_each_is_shown(
     assert headline["model"] == "l1" and headline["metric"] == "standardized RMSE"
     assert "body_mass_g 20.0 (" in headline["meaning"] and "wing_mm 0.100 (" in headline["meaning"]
     assert "RMSE in each target's own units: body_mass_g 20.00, wing_mm 0.1000." in sentences.citation(found)
-    assert [line[:3] for line in tables.targets(found).lines] == [
+    assert [line[:3] for line in scores.targets(found).lines] == [
         ["l1", "body_mass_g", "20.00"],
         ["l1", "wing_mm", "0.1000"],
         ["l2", "body_mass_g", "10.00"],
@@ -307,15 +308,15 @@ def test_study_without_any_score_still_has_a_report(tmp_path, task):
 
 def test_settings_that_models_share_are_said_once(tmp_path):
     two = example_results.read(built(tmp_path / "two", n=60))
-    differing, shared = tables.differing_settings(two), tables.settings(two)
+    differing, shared = inputs.differing_settings(two), inputs.settings(two)
     assert differing.head == ["model", "penalty.activity.l1", "penalty.kernel.l2"]
     assert differing.lines == [["l1", "0.0001", "0"], ["l2", "0", "0.001"]]
     assert shared.head == ["setting", "value"]
     assert ["training.epochs", "300"] in shared.lines and ["split.folds", "5"] in shared.lines
     assert not {line[0] for line in shared.lines} & set(differing.head)
     one = example_results.read(built(tmp_path / "one", n=60, models=("l1",)))
-    assert ["penalty.activity.l1", "0.0001"] in tables.settings(one).lines
-    assert tables.differing_settings(one).lines == []
+    assert ["penalty.activity.l1", "0.0001"] in inputs.settings(one).lines
+    assert inputs.differing_settings(one).lines == []
 
 
 def test_thinned_curve_keeps_ends_and_spikes():
@@ -419,12 +420,12 @@ def test_many_columns_that_are_left_out_and_levels_that_are_unseen_are_few_lines
     files.write_json(made.input.cells[0], cell)
     study = example_results.read(made)
     names = ", ".join(f"x000{i}" for i in range(8))
-    assert tables.left_out(study) == [
+    assert inputs.left_out(study) == [
         "Left out: i (data.id)",
         f"Left out: {names} and 9,992 more (data.exclude)",
     ]
-    assert len(tables.unseen(study)) == 21
-    assert tables.unseen(study)[-1] == "9,981 more levels that a fold has not seen"
+    assert len(inputs.unseen(study)) == 21
+    assert inputs.unseen(study)[-1] == "9,981 more levels that a fold has not seen"
 
 
 def test_wilson_interval_by_hand():
@@ -484,7 +485,7 @@ def test_models_are_compared_with_the_best_one(tmp_path):
             assert line["difference"] == sign * pair["difference"] > 0
             assert [line["low"], line["high"]] == sorted(sign * pair[name] for name in ("low", "high"))
             assert line["p_best_better"] == max(pair["p_a_better"], pair["p_b_better"])
-    table = tables.comparison(found)
+    table = scores.comparison(found)
     assert [line[:2] for line in table.lines] == [[name, line["sentence"]] for name, line in lines.items()]
     assert table.note.endswith("All 3 pairs: comparison.csv.")
     text = Path(made.output.report).read_text(encoding="utf-8")
@@ -502,7 +503,7 @@ def test_time_splits_have_neither_interval_nor_comparison(tmp_path):
     why = "time splits have no exchangeable folds"
     assert sentences.headline(found)["interval"] == f"No 95 % interval: {why}"
     assert "interval" not in sentences.citation(found)
-    ((_, sentence, _, *rest),) = tables.comparison(found).lines
+    ((_, sentence, _, *rest),) = scores.comparison(found).lines
     assert (sentence, rest) == (f"not compared: {why}", ["–"] * 4)
     assert not (Path(made.output.figures) / "comparison.svg").exists()
 
@@ -512,7 +513,7 @@ def test_time_splits_have_neither_interval_nor_comparison(tmp_path):
 )
 def test_the_twenty_worst_rows_are_named(tmp_path, case, width):
     found = example_results.read(built(tmp_path, n=60, **case))
-    table = tables.worst_rows(found)
+    table = predictions.worst_rows(found)
     lines = (tmp_path / "results" / "rows.csv").read_text().splitlines()
     assert [line[0] for line in table.lines] == [line.split(",")[0] for line in lines[1:21]]
     assert {len(line) for line in table.lines} == {len(table.head)} == {width}

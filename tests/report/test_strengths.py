@@ -13,8 +13,9 @@ import pytest
 import render_report
 from regfold import files
 from regfold.formatting import significant
-from regfold.report import figure, figures, sentences, tables
+from regfold.report import figure, figures, sentences
 from regfold.report.charts import strengths
+from regfold.report.tables import inputs, scores
 from regfold.results import study
 from regfold.results.remarks import Headline
 
@@ -174,13 +175,13 @@ def test_the_page_shows_each_path(report):
         figure.name for figure in figures.of_study(found)
     }
     assert "How much regularization?" in text
-    lines = {line[0]: line[1:] for line in tables.paths(found).lines}
+    lines = {line[0]: line[1:] for line in scores.paths(found).lines}
     for model, line in lines.items():
         result = found.models[model]
         assert line[:3] == ["kernel.l2", "20", result["select"]]
         assert line[5] == significant(result["rmse_corrected"])
     assert lines["l3"][4] == "–" and lines["l2"][6] == "–"
-    assert ["penalty.kernel.l2", "20 from 0 to 0.1"] in tables.settings(found).lines
+    assert ["penalty.kernel.l2", "20 from 0 to 0.1"] in inputs.settings(found).lines
 
 
 def test_of_many_models_the_best_one_alone_has_pictures_that_repeat(report, monkeypatch):

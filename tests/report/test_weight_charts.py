@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 import render_report
 from regfold.formatting import significant
-from regfold.report import figures, sentences, tables
+from regfold.report import figures, sentences
 from regfold.report.charts import weights as charts
+from regfold.report.tables import predictions
 from regfold.results.weights import fit
 from scipy import stats
 
@@ -47,16 +48,16 @@ def test_the_page_says_what_the_weights_look_like(report):
     found, text = report
     assert {"weights-l1", "weights-l2"} <= {figure.name for figure in figures.of_study(found)}
     assert "Do the weights look Laplace or Gaussian?" in text
-    looks = {(line[0], line[1]): line[-1] for line in tables.weights(found).lines}
+    looks = {(line[0], line[1]): line[-1] for line in predictions.weights(found).lines}
     for layer in ("hidden_1", "hidden_2"):
         assert looks["l1", layer] == "Laplace" and looks["l2", layer] == "Gaussian"  # as they were drawn
-    weights = {(line[0], line[1]): line[2] for line in tables.weights(found).lines}
+    weights = {(line[0], line[1]): line[2] for line in predictions.weights(found).lines}
     assert weights["l1", "hidden_2"] == weights["l2", "hidden_2"] == "6,250"  # of 5 folds, and one strength
 
 
 def test_outputs_are_fitted_where_a_penalty_acts_on_them(report):
     found, _ = report
-    (line,) = [line for line in tables.weights(found).lines if "outputs" in line[1]]
+    (line,) = [line for line in predictions.weights(found).lines if "outputs" in line[1]]
     assert line[1:4] == ["hidden_1: outputs", "–", "40.0 %"]
     assert float(line[6]) == pytest.approx(1, abs=0.15)  # quantiles of an exponential distribution
     (figure,) = [figure for figure in figures.of_study(found) if figure.name.startswith("activations-")]

@@ -13,7 +13,8 @@ from regfold.config.resolve import resolve
 from regfold.errors import RegfoldError
 from regfold.formatting import significant
 from regfold.provenance import identity
-from regfold.report import figures, sentences, tables
+from regfold.report import figures, sentences
+from regfold.report.tables import scores as score_tables
 from regfold.results import choice, comparison, intervals, metrics
 from regfold.workflow import terminal
 from scipy import stats
@@ -140,7 +141,7 @@ def test_the_first_metric_ranks_and_compares(task, named):
     worse = [line["difference"] for line in found.against_best()]
     if metric.row_loss:  # of others the mean of the folds is compared, which may be in another order
         assert all(difference >= 0 for difference in worse)
-    text = json.dumps([sentences.headline(found), tables.comparison(found).head], ensure_ascii=False)
+    text = json.dumps([sentences.headline(found), score_tables.comparison(found).head], ensure_ascii=False)
     assert f'"metric": "{metric.label}"' in text and f"{metric.label} {found.ranking.worse} by" in text
     assert f"The {found.ranking.best} of 3 models" in text
     assert f"Fold score ({metric.label})" in terminal.closing_lines("results")

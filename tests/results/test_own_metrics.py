@@ -12,7 +12,7 @@ import split_folds
 from regfold.config import metrics as metric_list
 from regfold.errors import RegfoldError
 from regfold.formatting import significant
-from regfold.report import tables
+from regfold.report.tables import scores as score_tables
 from regfold.results import metrics
 from regfold.workflow import terminal
 from scipy.stats import spearmanr
@@ -85,7 +85,7 @@ def test_own_metrics_have_columns_and_the_first_is_the_headline(tmp_path):
         of_cells = [np.abs(error[rows]).max() for _, _, rows in oos.cells()]
         np.testing.assert_allclose(scores.loc[scores["model"] == model, "largest"], of_cells)
         assert result["largest_fold_mean"] == pytest.approx(np.mean(of_cells))
-    head = tables.models(study).head
+    head = score_tables.models(study).head
     assert head[:6] == ["model", "rank_correlation ↑", "MAE ↓", "largest ↓", "RMSE ↓", "R² ↑"]
     value = significant(study.models["l1"]["rank_correlation"])
     closing = terminal.closing_lines("results")

@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from regfold.formatting import significant
-from regfold.report import sentences, tables
+from regfold.report import sentences
+from regfold.report.tables import scores as score_tables
 from regfold.results import metrics, seeds
 from scipy import stats
 
@@ -118,8 +119,8 @@ def test_the_summary_and_the_report_have_them(tmp_path, case):
     assert result["share"] == pytest.approx(expected.share)
     assert said.startswith("Model l2 is the mean of 4 networks in each fold, ")
     assert f"the seed has {100 * result['share']:.0f} % of the variance" in said
-    assert tables.seeds(study) is None, "a single model has the sentence"
+    assert score_tables.seeds(study) is None, "a single model has the sentence"
     study.summary["models"]["l1"]["seeds"] = result
-    first, second = tables.seeds(study).lines
+    first, second = score_tables.seeds(study).lines
     assert (first[0], second[0], first[3:]) == ("l1", "l2", second[3:])
     assert first[1] == "4" and first[3] == significant(result["mean"])

@@ -9,9 +9,10 @@ import jinja2
 
 from regfold import files
 from regfold.formatting import first_few, visible
-from regfold.report import figures, sentences, tables
+from regfold.report import figures, sentences
 from regfold.report.figure import MOST_BESIDE, Figure
 from regfold.report.renderer import Renderer
+from regfold.report.tables import inputs, predictions, scores
 from regfold.results.study import Study
 
 TEMPLATE = "page.html.j2"
@@ -82,7 +83,7 @@ def render(study: Study, pictures: Sequence[tuple[Figure, str]], javascript: str
         hard_rows=sentences.hard_rows(study),
         worst_levels=sentences.worst_levels(study),
         citation=sentences.citation(study),
-        tables=tables,
+        tables={"scores": scores, "predictions": predictions, "inputs": inputs},
         most_beside=MOST_BESIDE,
         sections=sections,
         specs={figure.name: figure.spec("container") for figure, _ in pictures},

@@ -5,8 +5,8 @@ import pandas as pd
 from regfold.config.headline import RMSES
 from regfold.config.split_methods import METHODS
 from regfold.formatting import first_few, significant
-from regfold.report import tables
 from regfold.report.charts.common import label
+from regfold.report.tables import inputs
 from regfold.results import remarks
 from regfold.results.study import Study
 
@@ -242,7 +242,7 @@ def notes(study: Study) -> list[str]:
     return [
         *study.schema["notes"],
         *(f"{text}." for text in remarks.duplicates(study.summary)),
-        *tables.unseen(study),
+        *inputs.unseen(study),
     ]
 
 
