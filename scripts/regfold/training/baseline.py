@@ -1,4 +1,4 @@
-"""One cell of a baseline: fit scikit-learn's estimator on the training rows, predict the rows held out."""
+"""One cell of a baseline: fit scikit-learn's estimator on the training rows, predict the held-out rows."""
 
 import platform
 import time
@@ -19,11 +19,11 @@ from regfold.splits import folds, inner
 from regfold.training import cell_files, standardize
 from regfold.training.seeds import derive
 
-# Strengths of the L2 penalty per training row, the strongest first: of equal scores it is chosen. For
-# columns of standard deviation 1 they reach from hardly any penalty to coefficients that are all but 0.
+# Strengths of the L2 penalty per training row, in descending order, so that of equal scores the strongest is
+# chosen. For columns of standard deviation 1 they range from hardly any penalty to coefficients close to 0.
 STRENGTHS = np.logspace(3, -5, 17)
 MOST_ITERATIONS = 1_000
-# So many levels of a category scikit-learn's boosting takes at most.
+# scikit-learn's boosting accepts at most this many levels in a categorical column.
 MOST_LEVELS = 255
 
 
@@ -42,7 +42,7 @@ def run(
     Args:
         name: the baseline's name.
         repeat, fold: from 1.
-        specification: what the fit depends on besides its rows, see identity.baseline_specification.
+        specification: all that the fit depends on besides its rows, see identity.baseline_specification.
         split: the resolved split section.
         prepared: results/prepared.
         description: the fold's description, results/folds/<repeat>-<fold>.json.
@@ -52,31 +52,17 @@ def run(
         the content of cell.json.
     """
     started, clock = datetime.now(UTC), time.monotonic()
-    schema, decided = files.read_json(prepared / "schema.json"), folds.read(prepared, split)
-    training, held_out = decided.training(repeat, fold), np.flatnonzero(decided.held_out(repeat, fold))
-    target, weights = np.load(prepared / "target.npy")[training], row_weights.read(prepared)
-    if weights is not None:
-        weights = weights[training] / weights[training].mean()
-    train_rows, test_rows = (
-        take_rows(prepared / "features.npy", rows) for rows in (np.flatnonzero(training), held_out)
-    )
+    decided = folds.read(prepared, split)
+    held_out = np.flatnonzero(decided.held_out(repeat, fold))
     # One thread: the order of a sum, and with it the last bit, must not depend on the number of processors.
     with threadpool_limits(1):
-        if specification["baseline"]["kind"] == "linear":
-            seed = derive(specification["baseline"]["seed"], repeat, fold, "inner folds")
-            classes = target if schema["classes"] else None
-            inner_folds = inner.folds(split, decided.codes_of(training), classes, seed)
-            if weights is not None:  # rows that weigh nothing have no score, and nothing to fit
-                inner_folds = [pair for pair in inner_folds if all(weights[rows].any() for rows in pair)]
-            predictions, strength = linear(train_rows, target, test_rows, schema, inner_folds, weights)
-            flags = [] if inner_folds else ["too few training rows to choose the strength of the penalty"]
-        else:
-            predictions = boosting(train_rows, target, test_rows, schema, weights)
-            strength, flags = None, []
+        predictions, strength, flags = _fit_and_predict(
+            specification["baseline"], repeat, fold, split, decided, prepared
+        )
     with files.atomic(out / "predictions.npz") as temporary:
         digests = np.load(prepared / "digests.npy", mmap_mode="r")[held_out]
         np.savez(temporary, digest=digests, prediction=predictions)
-    about = {
+    metadata = {
         "model": name,
         "repeat": repeat,
         "fold": fold,
@@ -103,8 +89,40 @@ def run(
             "seconds_total": round(time.monotonic() - clock, 3),
         },
     }
-    files.write_json(out / "cell.json", about)
-    return about
+    files.write_json(out / "cell.json", metadata)
+    return metadata
+
+
+def _fit_and_predict(
+    baseline: dict, repeat: int, fold: int, split: dict, decided: folds.Folds, prepared: Path
+) -> tuple[np.ndarray, float | None, list[str]]:
+    """Fit a baseline on a fold's training rows and predict the rows that the fold holds out.
+
+    Args:
+        baseline: its kind and seed, see config.baselines.
+        repeat, fold, split, prepared: see `run`.
+        decided: the folds of the split.
+
+    Returns:
+        the predictions and the strength, see `linear` (None for boosting), and the cell's flags.
+    """
+    schema, training = files.read_json(prepared / "schema.json"), decided.training(repeat, fold)
+    target, weights = np.load(prepared / "target.npy")[training], row_weights.read(prepared)
+    if weights is not None:
+        weights = weights[training] / weights[training].mean()
+    train_rows, test_rows = (
+        take_rows(prepared / "features.npy", np.flatnonzero(rows))
+        for rows in (training, decided.held_out(repeat, fold))
+    )
+    if baseline["kind"] == "boosting":
+        return boosting(train_rows, target, test_rows, schema, weights), None, []
+    seed = derive(baseline["seed"], repeat, fold, "inner folds")
+    classes = target if schema["classes"] else None
+    inner_folds = inner.folds(split, decided.codes_of(training), classes, seed)
+    if weights is not None:  # rows that all have the weight 0 can be neither fitted nor scored
+        inner_folds = [pair for pair in inner_folds if all(weights[rows].any() for rows in pair)]
+    flags = [] if inner_folds else ["too few training rows to choose the strength of the penalty"]
+    return *linear(train_rows, target, test_rows, schema, inner_folds, weights), flags
 
 
 def linear(
@@ -115,23 +133,23 @@ def linear(
     inner_folds: Sequence[tuple[np.ndarray, np.ndarray]],
     weights: np.ndarray | None = None,
 ) -> tuple[np.ndarray, float | None]:
-    """Ridge or logistic regression on the columns as the networks have them.
+    """Ridge or logistic regression on columns that are imputed and standardized as for the networks.
 
-    The strength of the L2 penalty is the one with the lowest squared error (cross-entropy) on the inner
-    folds; without these it is scikit-learn's default.
+    The strength of the L2 penalty is the one with the lowest squared error (regression) or cross-entropy
+    (classification) on the inner folds; without inner folds it is scikit-learn's default.
 
     Args:
-        train_rows, test_rows: float32 (n, width), encoded rows; NaN is a missing number. Used up.
+        train_rows, test_rows: float32 (n, width), encoded rows; NaN is a missing number. Changed in place.
         target: of the training rows: (n_train,) class codes, or (n_train, n_targets) numbers.
         schema: the table's schema.
-        inner_folds: positions of training and of test rows.
-        weights: of the training rows, float64 (n_train,) with a mean of 1, in the fit and in what chooses the
-            strength; no statistic of the columns is weighted. None: all the same.
+        inner_folds: for each inner fold the positions of its training rows and of its test rows.
+        weights: of the training rows, float64 (n_train,) with a mean of 1; used in the fit and in the choice
+            of the strength. Statistics of the columns are not weighted. None: all rows count the same.
 
     Returns:
         the predictions, (n_test, n_outputs): probabilities, float32, or numbers in the targets' units,
-        float64; and the strength: `alpha` of the ridge regression, 1 / `C` of the logistic one, None where
-        there is no fit because the training rows have one class.
+        float64; and the strength: `alpha` of the ridge regression, 1 / `C` of the logistic one, None if the
+        training rows have a single class, so that nothing is fitted.
     """
     statistics = standardize.fit(train_rows, schema["columns"])
     x, new = (standardize.apply(rows, statistics).astype(np.float64) for rows in (train_rows, test_rows))
@@ -168,12 +186,12 @@ def boosting(
     schema: dict,
     weights: np.ndarray | None = None,
 ) -> np.ndarray:
-    """Histogram gradient boosting with scikit-learn's defaults, but 100 trees (a class) whatever the rows.
+    """Histogram gradient boosting with scikit-learn's defaults, but always 100 trees (for each class).
 
-    scikit-learn's own early stopping, on from 10,000 rows, would stop on rows at random, not on whole groups.
-    Missing numbers are left to the trees, and so are categories. Several targets have a model each.
+    scikit-learn's own early stopping, on from 10,000 rows, would hold out rows at random, not whole groups.
+    The trees handle missing numbers and categories themselves. Each target has a model of its own.
 
-    Args and returns: as `linear`.
+    Args and returns: as `linear`, without the strength.
     """
     x, categorical = _categories(train_rows, train_rows, schema["columns"])
     new, _ = _categories(test_rows, train_rows, schema["columns"])
@@ -190,9 +208,16 @@ def boosting(
 def _categories(
     rows: np.ndarray, train_rows: np.ndarray, columns: Sequence[dict]
 ) -> tuple[np.ndarray, list[bool]]:
-    """Encoded rows with one column for a category, its level's position, NaN for none; which these are.
+    """Replace the one-hot columns of each category by a single one: the position of the row's level.
 
-    A category of more levels in the training rows than trees take stays as it is.
+    A category with more than MOST_LEVELS levels in the training rows keeps its one-hot columns.
+
+    Args:
+        rows, train_rows: float32 (n, width), encoded rows.
+        columns: the schema's columns.
+
+    Returns:
+        float32 (n, n_columns), NaN for a row without a level; and which of its columns are such positions.
     """
     parts, categorical = [], []
     for column in columns:
@@ -209,7 +234,13 @@ def _categories(
 
 
 def _probabilities(found: np.ndarray, classes: np.ndarray, schema: dict) -> np.ndarray:
-    """Probabilities of the training rows' classes as those of all classes, float32 (n, n_classes)."""
+    """Probabilities of all classes, float32 (n, n_classes), from those of the training rows' classes.
+
+    Args:
+        found: (n, k), the probabilities of k classes.
+        classes: (k,), the codes of these classes.
+        schema: the table's schema.
+    """
     probabilities = np.zeros((len(found), len(schema["classes"])), np.float32)
     probabilities[:, classes] = found
     return probabilities

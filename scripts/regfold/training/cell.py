@@ -1,6 +1,6 @@
-"""One cell, from rows to files: train its network on a fold's training rows, predict the rows held out.
+"""One cell, from rows to files: train its network on a fold's training rows, predict the held-out rows.
 
-With `training.seeds` it is several networks, one a seed, whose predictions are averaged.
+With `training.seeds` above 1 a cell has a network for each seed, and their predictions are averaged.
 """
 
 import csv
@@ -22,7 +22,7 @@ from regfold.provenance import cell_names, identity
 from regfold.training import cell_files, diagnosis, parts, trained_cell
 from regfold.training.fitting import Fitting
 from regfold.training.fold_rows import FoldRows
-from regfold.training.heldout import HeldOut, numbers, shares
+from regfold.training.heldout import HeldOut, as_outputs, relative_weights
 from regfold.training.inner_metric import InnerMetric
 from regfold.training.network import assemble, build_stack, set_values, weights_digest
 from regfold.training.runner import Runner, Seeded, inner_rmse, inner_scores, predict
@@ -37,12 +37,12 @@ class Cell:
 
     Attributes:
         model: the model's name.
-        repeat, fold: from 1; cell_names.REFIT: it is trained on all rows and predicts none.
-        specification: what training depends on besides its rows, see identity.specification.
+        repeat, fold: from 1; or cell_names.REFIT, which is trained on all rows and predicts none.
+        specification: all that training depends on besides its rows, see identity.specification.
         split: the resolved split section.
-        checkpoint_seconds: at most so many seconds of training are ever lost.
+        checkpoint_seconds: the most seconds of training that a killed job loses.
         on_divergence: "warn" or "fail".
-        inner_metric: what decides under `select: nested`; None: the RMSE.
+        inner_metric: the metric that chooses the strength under `select: nested`; None: the RMSE.
     """
 
     model: str
@@ -56,6 +56,7 @@ class Cell:
 
     @property
     def key(self) -> tuple[int, int, int]:
+        """(seed, repeat, fold), from which all random as_outputs derive."""
         return self.specification["training"]["seed"], self.repeat, self.fold
 
     def __str__(self) -> str:
@@ -73,7 +74,7 @@ def run(
     stop: Callable[[], bool] = lambda: False,
     say: Callable[[str], None] = print,
 ) -> dict:
-    """Train the cell's network, or go on with it, or find it trained; predict; write the cell's files.
+    """Train the cell's network from its saved state, if there is one; predict; write the cell's files.
 
     Args:
         cell: what to train.
@@ -81,10 +82,10 @@ def run(
         description: the fold's description, results/folds/<repeat>-<fold>.json.
         state_root: the folder of all states.
         out: the cell's folder.
-        device: what it runs on, for cell.json.
-        on_epoch: is told each epoch, see Runner, and its line of history, see state.HISTORY.
-        stop: asked now and then; True ends the job, its state saved.
-        say: takes a line for the terminal.
+        device: the processor or GPU, for cell.json, see gpu.Lease.
+        on_epoch: called after each epoch with its number, see Runner, and its history, see state.HISTORY.
+        stop: called between epochs; True saves the state and ends the job.
+        say: prints a line on the terminal.
 
     Returns:
         the content of cell.json.
@@ -92,7 +93,7 @@ def run(
     Raises:
         RegfoldError: if the network cannot be built, a file cannot be written, or the loss diverged and
             `on_divergence` is fail.
-        Interrupted: if `stop` said so.
+        Interrupted: if `stop` returned True.
     """
     clock = _Clock(datetime.now(UTC), time.monotonic())
     schema = files.read_json(prepared / "schema.json")
@@ -101,23 +102,23 @@ def run(
     stores = {part.digest: Store(state_root, part.digest) for part in trainings}
     fold = FoldRows(prepared, specification["training"], cell.split, cell.key)
     with ExitStack() as stack:
-        # Held until the files are written: an orphan of a killed run and its successor write one after the
-        # other. In one order, so that cells that share trainings never wait for each other.
+        # Held until the files are written, so that a job that outlived a killed run and the job that replaces
+        # it write one after the other. Locked in sorted order: cells that share trainings cannot deadlock.
         for digest in sorted(stores):
-            waits = partial(say, f"regfold: {cell}: waits for a process that works on it")
-            stack.enter_context(stores[digest].lock(on_wait=waits))
+            on_wait = partial(say, f"regfold: {cell}: waits for a process that works on it")
+            stack.enter_context(stores[digest].lock(on_wait))
         files.sweep(out)
         runner = Runner(str(cell), stores, cell.checkpoint_seconds, on_epoch, stop, say)
         metric = cell.inner_metric or inner_rmse(schema)
-        made = _train(runner, trainings, fold, specification, schema, metric)
-        # A refit, which holds no rows out, is looked at with training rows.
-        rows = fold.as_trained(made.fitting) if len(fold.held_out) else made.seeded[0].trainer.sample
-        each = predict(made.seeded, rows, made.fitting.target)
+        trained = _train(runner, trainings, fold, specification, schema, metric)
+        # A refit has no held-out rows: it is diagnosed on a sample of its training rows.
+        rows = fold.as_trained(trained.fitting) if len(fold.held_out) else trained.seeded[0].trainer.sample
+        predictions = predict(trained.seeded, rows, trained.fitting.target)
         if cell.on_divergence == "fail":
-            _check_finite(cell, made, each)
-        losses = [_losses(one, rows, fold, made.fitting.target) for one in made.seeded]
-        network = _assemble(made, specification, schema)
-        metadata = trained_cell.metadata(cell.model, made, each, fold, specification, description)
+            _check_finite(cell, trained, predictions)
+        losses = [_heldout_losses(one, rows, fold, trained.fitting.target) for one in trained.seeded]
+        network = _assemble(trained, specification, schema)
+        metadata = trained_cell.metadata(cell.model, trained, predictions, fold, specification, description)
         metadata |= {
             "n_test": len(fold.held_out),
             "train_weight": None if fold.weights is None else float(fold.weights[fold.training].sum()),
@@ -133,19 +134,20 @@ def run(
             "times": clock.times(runner),
         }
         digests = np.load(prepared / "digests.npy", mmap_mode="r")[fold.held_out]
-        predictions = each.mean(axis=0)  # a network that diverged is seen in it
-        predictions = predictions[0] if made.path is None else predictions.swapaxes(0, 1)
-        return _write(out, metadata, network, digests, predictions, trained_cell.history(made, losses))
+        mean = predictions.mean(axis=0)  # not finite where one seed's network diverged, which must show
+        mean = mean[0] if trained.path is None else mean.swapaxes(0, 1)
+        return _write(out, metadata, network, digests, mean, trained_cell.history(trained, losses))
 
 
 @dataclass(frozen=True)
 class _Clock:
-    """When a job began, by the calendar and by a clock that is never set."""
+    """When a job began: the date, and the time of the monotonic clock in seconds."""
 
     started: datetime
     clock: float
 
     def times(self, runner: Runner) -> dict:
+        """The `times` of cell.json."""
         return {
             "started": self.started.isoformat(timespec="seconds"),
             "finished": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -180,29 +182,45 @@ def _train(
     return TrainedCell(fitting, seeded, path, rmse_train, inner, metric, n_validation, preprocessing)
 
 
-def _check_finite(cell: Cell, made: TrainedCell, each: np.ndarray) -> None:
-    """Refuse what diverged.
+def _check_finite(cell: Cell, trained: TrainedCell, predictions: np.ndarray) -> None:
+    """Raise an error if a network diverged.
+
+    Args:
+        cell: named in the message.
+        trained: the cell's networks.
+        predictions: (seeds, networks, n, n_outputs), those of each network.
 
     Raises:
         RegfoldError: naming the first network whose loss or predictions are not finite.
     """
-    for number, (one, predictions) in enumerate(zip(made.seeded, each, strict=True)):
-        for network, predicted, name in zip(one.networks, predictions, made.names, strict=True):
+    for number, (one, of_seed) in enumerate(zip(trained.seeded, predictions, strict=True)):
+        for network, predicted, name in zip(one.networks, of_seed, trained.names, strict=True):
             what = network.ending if network.diverged else "predictions are not finite"
             if network.diverged or not np.isfinite(predicted).all():
-                (what,) = by_seed([[what] if place == number else [] for place in range(len(each))])
+                (what,) = by_seed([[what] if place == number else [] for place in range(len(predictions))])
                 raise RegfoldError(f"{cell}{name}: {what}; training.on_divergence is fail")
 
 
-def _losses(one: Seeded, rows: np.ndarray, fold: FoldRows, target: TargetScale | None) -> list[Losses]:
-    """What the held-out rows say of some epochs of each network of a seed; {} without such rows."""
+def _heldout_losses(
+    one: Seeded, rows: np.ndarray, fold: FoldRows, target: TargetScale | None
+) -> list[Losses]:
+    """For each network of a seed the held-out losses after its snapshots' epochs and its best epoch.
+
+    {} for a refit, which has no held-out rows.
+
+    Args:
+        one: the networks of the seed.
+        rows: float32 (n, n_features), the held-out rows, standardized.
+        fold: the cell's rows.
+        target: the scale of a regression's targets; None for classes.
+    """
     if not len(fold.held_out):
         return [{} for _ in one.networks]
-    held, found = HeldOut(one.trainer.program, rows, target), []
+    heldout, found = HeldOut(one.trainer.program, rows, target), []
     for network in one.networks:
-        looked_at = network.snapshots | {network.best_epoch: network.variables}
-        scores = held.scores(list(looked_at.values()), fold.truth, fold.weights_of(fold.held_out))
-        found.append(dict(zip(looked_at, scores, strict=True)))
+        variables = network.snapshots | {network.best_epoch: network.variables}
+        scores = heldout.scores(list(variables.values()), fold.truth, fold.weights_of(fold.held_out))
+        found.append(dict(zip(variables, scores, strict=True)))
     return found
 
 
@@ -212,21 +230,23 @@ def _rmses(
     """The RMSE of each strength on the training rows, in the targets' units."""
     rows = fitting.rows.features[: fitting.rows.n_rows]
     predicted = predict(seeded, rows, fitting.target).mean(axis=0)
-    errors = predicted - numbers(truth, fitting.target, predicted.shape[2])
-    return np.sqrt((shares(weights, len(truth))[:, None] * np.square(errors)).mean(axis=(1, 2))).tolist()
+    errors = predicted - as_outputs(truth, fitting.target, predicted.shape[2])
+    return np.sqrt(
+        (relative_weights(weights, len(truth))[:, None] * np.square(errors)).mean(axis=(1, 2))
+    ).tolist()
 
 
-def _assemble(made: TrainedCell, specification: dict, schema: dict) -> keras.Model:
-    """The whole network with the weights to keep; for a path the stack of all networks."""
+def _assemble(trained: TrainedCell, specification: dict, schema: dict) -> keras.Model:
+    """The network that is saved, with its trained weights; for a path a stack of all strengths' networks."""
     cores = []
-    for one in made.seeded:
+    for one in trained.seeded:
         core, values = one.trainer.core, [network.variables for network in one.networks]
-        if made.path is None:
+        if trained.path is None:
             set_values(core, values[0])
         else:
             core = build_stack(core, specification["network"], values)
         cores.append(core)
-    return assemble(cores, schema["width"], made.fitting.statistics, made.fitting.target)
+    return assemble(cores, schema["width"], trained.fitting.statistics, trained.fitting.target)
 
 
 def _write(
@@ -237,7 +257,16 @@ def _write(
     predictions: np.ndarray,
     history: list[list],
 ) -> dict:
-    """Write the cell's files, cell.json with their digests last; its content."""
+    """Write the cell's files, last cell.json with the digests of the others; return its content.
+
+    Args:
+        out: the cell's folder.
+        metadata: the content of cell.json but for the files' digests; changed.
+        network: the network that is saved.
+        digests: (n,), those of the held-out rows.
+        predictions: (n, n_outputs), of the held-out rows; of a path (n, strengths, n_outputs).
+        history: the lines of history.csv.
+    """
     with files.atomic(out / "model.keras") as temporary:
         network.save(temporary)
     if len(digests):

@@ -7,19 +7,19 @@ from regfold.config import baselines
 from regfold.errors import RegfoldError
 from regfold.provenance import cell_names
 
-# What the cell made, and whose digests cell.json, the last to be written, holds.
+# The files that a cell produces; cell.json, which is written last, holds their digests.
 PRODUCTS = ("model.keras", "history.csv", "predictions.npz")
 CELL_FILES = ("cell.json", *PRODUCTS)
 # A baseline's cell keeps neither its estimator nor a history.
 BASELINE_PRODUCTS = ("predictions.npz",)
 BASELINE_FILES = ("cell.json", *BASELINE_PRODUCTS)
-# A network that is trained on all rows has none to predict.
+# A refit is trained on all rows, so it has no held-out rows to predict.
 REFIT_PRODUCTS = ("model.keras", "history.csv")
 REFIT_FILES = ("cell.json", *REFIT_PRODUCTS)
 
 
 def products(folder: Path) -> tuple[str, ...]:
-    """The names of what a cell made, by its folder."""
+    """The names of the files that the cell of this folder produces."""
     if folder.name == cell_names.name(*cell_names.REFIT):
         return REFIT_PRODUCTS
     return BASELINE_PRODUCTS if folder.parent.name in baselines.NAMES else PRODUCTS
@@ -31,7 +31,13 @@ def digests(folder: Path) -> dict[str, str]:
 
 
 def read(folder: Path) -> dict:
-    """A cell's cell.json, once its files are found to be what the cell wrote.
+    """Read a cell's cell.json and check that its files are those that the cell wrote.
+
+    Args:
+        folder: results/cells/<model>/<repeat>-<fold>.
+
+    Returns:
+        the content of cell.json.
 
     Raises:
         RegfoldError: if a file is missing or damaged.
@@ -46,10 +52,14 @@ def read(folder: Path) -> dict:
 
 
 def damaged(folder: Path, recorded: dict[str, str]) -> list[str]:
-    """The names of the products that are missing or not, byte for byte, what was recorded of them.
+    """The names of the products that are missing or whose digests differ from the recorded ones.
+
+    Args:
+        folder: the cell's folder.
+        recorded: name -> SHA-256, see `digests`.
 
     Raises:
-        KeyError: if nothing was recorded of one.
+        KeyError: if the digest of a product was not recorded.
     """
     return [
         name

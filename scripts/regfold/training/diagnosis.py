@@ -1,4 +1,4 @@
-"""What there is to know of a cell: what its statistics did, and what is wrong with its network."""
+"""Diagnosis of a cell: what its preprocessing did, and what is wrong with its network."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -8,9 +8,9 @@ import numpy as np
 from regfold.training.standardize import TargetScale
 from regfold.training.state import DIVERGED
 
-# An activity penalty makes some units silent, which is what it is for; a layer with hardly any left is dead.
+# An activity penalty is meant to silence some units; with this share of silent units a layer is called dead.
 DEAD_SHARE = 0.9
-# Each in the middle of an equal share, so that together they stand for all.
+# The midpoints of 50 equal shares, so that each quantile stands for 2 % of the values.
 QUANTILES = (np.arange(50) + 0.5) / 50
 
 
@@ -20,14 +20,14 @@ def flags(
     predictions: np.ndarray,
     target: TargetScale | None = None,
 ) -> list[str]:
-    """Reasons to mistrust a network; none when all is well.
+    """Reasons to mistrust a network; [] if there are none.
 
     Args:
         ending: "" or the reason of an early end of the training, in words.
         hidden: hidden layer -> its outputs, (n, units), for some training rows.
         predictions: (n, n_outputs), of the held-out rows, or of some training rows where there are none:
             probabilities or numbers in the targets' units.
-        target: the scale of a regression's targets.
+        target: the scale of a regression's targets; None for classes.
     """
     found = []
     if ending.startswith(DIVERGED):
@@ -50,7 +50,11 @@ def flags(
 
 
 def activity(hidden: Mapping[str, np.ndarray]) -> dict[str, float]:
-    """Sum over hidden units of |a| and a^2, mean over rows: what an activity penalty of strength 1 is."""
+    """Sum over hidden units of |a| and a^2, mean over rows: the value of an activity penalty of strength 1.
+
+    Args:
+        hidden: hidden layer -> its outputs, (n, units).
+    """
     outputs = [values.astype(np.float64) for values in hidden.values()]
     return {
         "activity_l1": float(sum(np.abs(values).sum(axis=1).mean() for values in outputs)),
@@ -59,7 +63,15 @@ def activity(hidden: Mapping[str, np.ndarray]) -> dict[str, float]:
 
 
 def distribution(hidden: Mapping[str, np.ndarray]) -> dict[str, dict]:
-    """Hidden layer -> the share of its outputs that are 0 (`zeros`), and `quantiles` of the others' sizes."""
+    """How the outputs of hidden layers are distributed, for the report's picture of activations.
+
+    Args:
+        hidden: hidden layer -> its outputs, (n, units).
+
+    Returns:
+        layer -> {"zeros": the share of outputs that are 0, "quantiles": those of QUANTILES of the absolute
+        values of the others}; without layers whose outputs are all 0.
+    """
     found = {}
     for name, outputs in hidden.items():
         sizes = np.abs(outputs[np.isfinite(outputs)].astype(np.float64))
@@ -71,7 +83,7 @@ def distribution(hidden: Mapping[str, np.ndarray]) -> dict[str, dict]:
 
 
 def preprocessing(rows: np.ndarray, features: Path, held_out: np.ndarray, schema: dict) -> dict:
-    """What the statistics do to a cell's rows, for the report.
+    """What imputation and standardization do to a cell's rows, for the report.
 
     Args:
         rows: float32 (n_train, width), encoded training rows.

@@ -1,4 +1,4 @@
-"""From a fold's training rows to a trainer that is ready to go: all that decides what the network will be."""
+"""From a fold's training rows to trainers: statistics, standardized rows, weights and initial networks."""
 
 from collections.abc import Sequence
 from functools import partial
@@ -25,8 +25,8 @@ class Fitting:
             place.
         truth: (n_rows,) class codes, or (n_rows, n_targets) numbers.
         n_validation: how many of the rows are validation rows; no statistic comes from them.
-        weights: float64 (n_rows,); a row's loss counts its weight over the mean of those that are not
-            validation rows. No statistic is weighted. None: all the same.
+        weights: float64 (n_rows,). They are divided by their mean over the rows that are not validation
+            rows, and weight the rows' losses; statistics are not weighted. None: all rows count the same.
 
     Attributes:
         statistics: of the features.
@@ -64,8 +64,8 @@ class Fitting:
         self.validation = None
         if n_validation:
             part = slice(n_rows, len(truth))
-            some = padded(features[part], padded_length(n_validation))
-            self.validation = padded_rows(some, truth[part], None if weights is None else weights[part])
+            rows = padded(features[part], padded_length(n_validation))
+            self.validation = padded_rows(rows, truth[part], None if weights is None else weights[part])
         self.n_outputs = len(classes or schema["target"])
         self.columns = [column["name"] for column in schema["columns"]]
         starts = [column["start"] for column in schema["columns"]]
@@ -85,7 +85,8 @@ class Fitting:
         """A trainer of networks side by side, one for each resolved penalty section without a path.
 
         Args:
-            seed: which of the model's seeds they have, from 1.
+            penalties: these sections.
+            seed: which of the model's seeds the networks have, from 1.
         """
         key = network_key(*self.key, seed)
         return Trainer(
@@ -102,26 +103,36 @@ class Fitting:
         )
 
     def counts(self, values: Arrays) -> dict[str, int | None]:
-        """How many weights and how many of the table's columns a network uses, see penalty.count_nonzero."""
+        """How many weights and how many of the table's columns a network uses, see penalty.count_nonzero.
+
+        None for a network of the user's own, of which it is not known.
+
+        Args:
+            values: the values of its variables, trainable ones first.
+        """
         if self.specification["network"]["build"]:
             return {"nonzero": None, "inputs": None}
         return dict(zip(("nonzero", "inputs"), count_nonzero(self.core, values, self.groups), strict=True))
 
     def norms(self, networks: list[Arrays]) -> dict[str, list[float]]:
-        """Each column of the table -> the norm of its weights in the first layer of each network."""
+        """Column of the table -> the norm of its weights in the first layer of each network.
+
+        Args:
+            networks: the variables' values of each network, trainable ones first.
+        """
         kernels = (values[0] for values in networks)
         of_networks = [column_norms(kernel, self.groups, len(self.columns)) for kernel in kernels]
         return dict(zip(self.columns, map(list, zip(*of_networks, strict=True)), strict=True))
 
     def release(self) -> None:
-        """Let go of the training rows, which are most of the memory."""
+        """Release the training rows, which take most of the memory."""
         self.rows = self.validation = None
 
 
 def _balanced(codes: np.ndarray, n_classes: int) -> np.ndarray:
-    """Each class's weight, float32 (n_classes,), by which all classes count the same, as in scikit-learn.
+    """The weight of each class, float32 (n_classes,), as scikit-learn's `class_weight="balanced"`.
 
-    A class that only validation rows have weighs as one with a single row.
+    A class that only validation rows have gets the weight of a class with a single training row.
     """
     counts = np.bincount(codes, minlength=n_classes)
     return (len(codes) / (np.count_nonzero(counts) * np.maximum(counts, 1))).astype(np.float32)

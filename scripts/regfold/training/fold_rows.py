@@ -15,7 +15,7 @@ from regfold.training.seeds import derive
 
 
 class FoldRows:
-    """The rows of a cell: which are trained with, which are held out.
+    """The rows of a cell: training rows, validation rows, held-out rows, and those of inner folds.
 
     Args:
         prepared: results/prepared.
@@ -24,9 +24,12 @@ class FoldRows:
         key: (seed, repeat, fold).
 
     Attributes:
-        held_out: int64, the indices of the held-out rows.
-        truth: of the held-out rows.
-        weights: float64 (n,), of all rows of the table; None without data.weight.
+        features: the file of all encoded rows, float32 (n, width).
+        target: of all rows: (n,) class codes, or (n, n_targets) numbers.
+        weights: float64 (n,), of all rows; None without data.weight.
+        training: bool (n,), which rows are training rows, validation rows among them.
+        held_out: int64 (n_test,), the indices of the held-out rows.
+        truth: the targets of the held-out rows.
     """
 
     def __init__(self, prepared: Path, training: dict, split: dict, key: tuple[int, int, int]):
@@ -39,7 +42,10 @@ class FoldRows:
         self.truth = self.target[self.held_out]
 
     def inner(self) -> list[tuple[np.ndarray, np.ndarray]]:
-        """The indices of the training rows and of the test rows of each inner fold."""
+        """For each inner fold the indices of its training rows and of its test rows, int64.
+
+        [] if the training rows cannot be divided.
+        """
         rows = np.flatnonzero(self.training)
         codes, classes = self.folds.codes_of(self.training), self._classes(self.training)
         seed = derive(*self.key, "inner folds")
@@ -48,13 +54,15 @@ class FoldRows:
     def rows(
         self, key: tuple[int, int, int], only: np.ndarray | None = None
     ) -> tuple[np.ndarray, np.ndarray, int, np.ndarray | None]:
-        """Training rows, validation rows last, padded; their truth; how many are validation rows; weights.
-
-        The weights are those of the table, float64; None without data.weight.
+        """The training rows as a fitting takes them, validation rows last.
 
         Args:
             key: (seed, repeat, fold), for the choice of validation rows.
             only: the indices of some of the training rows, in ascending order; None: all of them.
+
+        Returns:
+            encoded rows, float32 (n_padded, width); their targets; the number of validation rows; and their
+            weights as in the table, float64, None without data.weight.
 
         Raises:
             RegfoldError: if all training rows, or all validation rows, have the weight 0.
@@ -71,10 +79,11 @@ class FoldRows:
         return rows, self.target[indices], n_validation, self._checked_weights(indices, n_validation)
 
     def weights_of(self, rows: np.ndarray) -> np.ndarray | None:
-        """The weights of rows with these indices; None without data.weight."""
+        """The weights, float64, of the rows with these indices; None without data.weight."""
         return None if self.weights is None else self.weights[rows]
 
     def _checked_weights(self, indices: np.ndarray, n_validation: int) -> np.ndarray | None:
+        """The weights of training rows, validation rows last; see `rows`."""
         if (weights := self.weights_of(indices)) is None:
             return None
         n_rows = len(indices) - n_validation
@@ -82,12 +91,16 @@ class FoldRows:
             if len(part) and not part.any():
                 raise RegfoldError(
                     f"{cell_names.words(*self.key[1:])}: all {what} rows of a training have the weight 0 "
-                    "(data.weight); expected a row that weighs more"
+                    "(data.weight); expected a row with a weight above 0"
                 )
         return weights
 
     def as_trained(self, fitting: Fitting, only: np.ndarray | None = None) -> np.ndarray:
-        """The held-out rows, or those with the indices `only`, as the networks of a fitting take them."""
+        """The held-out rows, or those with the indices `only`, standardized as a fitting's training rows.
+
+        Returns:
+            float32 (n, n_features).
+        """
         rows = take_rows(self.features, self.held_out if only is None else only)
         return standardize.apply(rows, fitting.statistics)
 

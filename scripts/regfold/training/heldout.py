@@ -1,4 +1,4 @@
-"""The held-out rows, once the training is over: predictions, and how the held-out loss went."""
+"""Predictions and losses of the held-out rows, computed once the training is over."""
 
 import numpy as np
 
@@ -6,17 +6,23 @@ from regfold.training import losses
 from regfold.training.programs.base import Arrays, Program, stacked
 from regfold.training.standardize import TargetScale
 
-# What several networks at once are given, and what is scored at once, have at most so many numbers.
+# At most this many numbers of input are predicted at once, and this many predictions are scored at once.
 MOST_NUMBERS, MOST_SCORED = 4_000_000, 100_000
 
 
-def numbers(truth: np.ndarray, target: TargetScale | None, n_outputs: int) -> np.ndarray:
-    """The truth as predictions have it, float64 (n, n_outputs): one-hot for classes."""
+def as_outputs(truth: np.ndarray, target: TargetScale | None, n_outputs: int) -> np.ndarray:
+    """The truth in the form of predictions, float64 (n, n_outputs): one-hot for classes.
+
+    Args:
+        truth: (n,) class codes, or (n, n_outputs) numbers.
+        target: the scale of a regression's targets; None for classes.
+        n_outputs: the number of classes or of targets.
+    """
     return truth if target is not None else np.eye(n_outputs)[truth]
 
 
-def shares(weights: np.ndarray | None, n: int) -> np.ndarray:
-    """What each of n rows counts in a mean over them, float64 (n,), 1 on average; None: all the same."""
+def relative_weights(weights: np.ndarray | None, n: int) -> np.ndarray:
+    """The weights of n rows divided by their mean, float64 (n,); of None, all 1."""
     return np.ones(n) if weights is None else weights / weights.mean()
 
 
@@ -36,7 +42,7 @@ class HeldOut:
         """Predict with several networks.
 
         Args:
-            networks: the variables of each.
+            networks: the variables' values of each of k networks.
 
         Returns:
             (k, n_rows, n_outputs): probabilities, float32, or numbers in the targets' own units, float64.
@@ -52,21 +58,22 @@ class HeldOut:
     def scores(
         self, networks: list[Arrays], truth: np.ndarray, weights: np.ndarray | None = None
     ) -> list[tuple[float, float]]:
-        """Loss without penalties, as training has it, and RMSE of each network.
+        """The training loss without penalties and the RMSE in the targets' own units, for each network.
 
         Args:
-            networks: the variables of each.
-            truth: (n_rows,) class codes, or float64 (n_rows, n_targets) numbers in units.
-            weights: (n_rows,), of the means over rows; None: all the same.
+            networks: the variables' values of each.
+            truth: (n_rows,) class codes, or float64 (n_rows, n_targets) numbers in the targets' own units.
+            weights: (n_rows,), for the means over rows; None: all rows count the same.
         """
-        counts, truth = shares(weights, len(truth)), numbers(truth, self.target, self.program.n_outputs)
+        weights = relative_weights(weights, len(truth))
+        truth = as_outputs(truth, self.target, self.program.n_outputs)
         wanted = truth if self.target is None else self.target.scaled(truth)
         of_rows = losses.of_rows(self.program.loss, "float64")
         at_once, found = max(1, MOST_SCORED // max(1, truth.size)), []
         for start in range(0, len(networks), at_once):
             predicted = self.predict(networks[start : start + at_once]).astype(np.float64)
-            rmse = np.sqrt(np.mean(counts[:, None] * (predicted - truth) ** 2, axis=(1, 2)))
+            rmse = np.sqrt(np.mean(weights[:, None] * (predicted - truth) ** 2, axis=(1, 2)))
             predicted = predicted if self.target is None else self.target.scaled(predicted)
             loss = np.asarray(of_rows(np.broadcast_to(wanted, predicted.shape), predicted))
-            found += zip(np.mean(counts * loss, axis=1).tolist(), rmse.tolist(), strict=True)
+            found += zip(np.mean(weights * loss, axis=1).tolist(), rmse.tolist(), strict=True)
         return found

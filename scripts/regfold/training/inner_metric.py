@@ -1,6 +1,6 @@
 """The metric that chooses a strength on inner folds under `select: nested`.
 
-Snakemake's own process reads it, so it needs nothing but the standard library.
+Snakemake's process imports this module, so it uses the standard library alone.
 """
 
 from collections.abc import Callable
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class InnerMetric:
-    """A metric, handed down by whoever knows metrics, which training does not.
+    """A metric. The caller passes its function, because training does not import results, which has metrics.
 
     Attributes:
         name: as in the config's list of metrics.

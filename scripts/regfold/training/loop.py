@@ -10,10 +10,10 @@ from regfold.training.programs.base import Arrays, Program
 from regfold.training.seeds import batch_order
 from regfold.training.state import DIVERGED, HISTORY, State
 
-# Variables kept on the way, for the held-out learning curve: how many epochs, and how many bytes in all.
+# Snapshots of the variables, for the held-out learning curve: at most this many epochs, and bytes in all.
 SNAPSHOTS = 40
 SNAPSHOT_BYTES = 64 * 2**20
-# One call of the program should take no longer: a request to stop is met after it.
+# A call of the program should take no longer, as a request to stop is answered only after it.
 CALL_SECONDS = 0.5
 
 
@@ -29,24 +29,24 @@ def fit(
     on_epoch: Callable[[int, np.ndarray], None] = lambda epoch, values: None,
     stop: Callable[[], bool] = lambda: False,
 ) -> State:
-    """Train all lanes to the end, from where the state is.
+    """Train all lanes from a state to the end.
 
-    A lane that has ended is calculated on until all have, and nothing looks at it any more. How many epochs
-    one call of the program runs is a matter of time alone, and changes no result.
+    A lane that has ended is computed along with the others until all have ended; its values are ignored. The
+    number of epochs in one call of the program depends on time alone, and changes no result.
 
     Args:
         program: started with the state's variables.
-        state: where to go on; it is changed.
+        state: the state to start from; it is changed.
         training: the model's resolved training section.
         key: (seed, repeat, fold), from which the orders of rows derive.
         n_rows: the number of training rows.
-        save: takes the state every `save_seconds`, at the end, and when `stop` says so.
-        save_seconds: at most so many seconds of training are ever lost.
-        on_epoch: is told each epoch and its line of history, that of the first lane that goes on.
-        stop: asked after each call of the program; True ends the training unfinished.
+        save: called with the state every `save_seconds`, at the end, and when `stop` returns True.
+        save_seconds: the most seconds of training that a killed process loses.
+        on_epoch: called with each epoch and its history, (4,), of the first lane that has not ended.
+        stop: called after each call of the program; True ends the training before it is finished.
 
     Returns:
-        the state; `finished` unless it was stopped.
+        the state, which is `finished` unless `stop` returned True.
     """
     shape = program.lanes, max(training["epochs"], state.epoch), len(HISTORY)
     history = np.full(shape, np.nan)
@@ -63,15 +63,15 @@ def fit(
         columns = epochs.losses, epochs.objectives, epochs.validation_losses
         history[:, begun : begun + count, :3] = np.stack(columns, axis=2).swapaxes(0, 1)
         history[:, begun : begun + count, 3] = rates[:, 0]
-        keeps: dict[int, int] = {}  # lane -> which epoch of this call it keeps
+        keeps: dict[int, int] = {}  # lane -> the epoch of this call, from 0, whose variables it keeps
         for index in range(count):
             state.epoch += 1
             state.history = history[:, : state.epoch]
-            told = state.running[0]
+            first = state.running[0]
             keeps |= {lane: index for lane in state.running if judge(state, training, lane)}
             if state.epoch in snapshots:
                 state.snapshots[state.epoch] = epochs.variables(index)
-            on_epoch(state.epoch, history[told, state.epoch - 1])
+            on_epoch(state.epoch, history[first, state.epoch - 1])
             if state.finished:
                 break
         for index in sorted(set(keeps.values())):
@@ -85,7 +85,7 @@ def fit(
             saved = time.monotonic()
         if stopping:
             break
-        if begun or count > 1:  # the first call of all may have compiled the program
+        if begun or count > 1:  # the first call of all may include the program's compilation
             per_epoch = (now - clock) / count
             most = min(CALL_SECONDS, save_seconds) / per_epoch
             count = max(1, min(int(most), 8 * count))
@@ -93,10 +93,15 @@ def fit(
 
 
 def judge(state: State, training: dict, lane: int) -> bool:
-    """Decide from a lane's last line of history whether its training ends.
+    """Update a lane's best epoch and ending from its history after an epoch.
+
+    Args:
+        state: after the epoch; its `best_epochs`, `ended` and `endings` are changed.
+        training: the model's resolved training section.
+        lane: a lane that has not ended.
 
     Returns:
-        whether the lane's variables are to be kept as they are now.
+        whether the lane's variables after this epoch are to be kept.
     """
     loss, objective, validation, _ = state.history[lane, -1]
     stopping, keep = training["early_stopping"], False
@@ -117,7 +122,12 @@ def judge(state: State, training: dict, lane: int) -> bool:
 
 
 def snapshot_epochs(epochs: int, variables: Arrays) -> set[int]:
-    """Some epochs, half of them spaced evenly and half of them dense at the start, where curves bend."""
+    """The epochs of the snapshots: half spaced evenly, half dense at the start, where curves bend.
+
+    Args:
+        epochs: the most epochs of the training.
+        variables: the networks' variables, whose size limits the number of snapshots.
+    """
     size = sum(value.nbytes for value in variables)
     count = min(SNAPSHOTS, SNAPSHOT_BYTES // max(1, size))
     spaced = [*np.linspace(1, epochs, count // 2), *np.geomspace(1, epochs, count - count // 2)]

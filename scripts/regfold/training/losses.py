@@ -18,6 +18,6 @@ def of_rows(loss: str, dtype: str = "float32") -> keras.losses.Loss:
 
     Args:
         loss: a resolved loss, see config.losses.
-        dtype: what it computes in.
+        dtype: the type that it computes in.
     """
     return LOSSES[loss](reduction=None, dtype=dtype)

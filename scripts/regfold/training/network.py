@@ -1,4 +1,7 @@
-"""A cell's network: the core that is trained, and around it what takes encoded rows to units."""
+"""A cell's network: the core network, which is trained, and the operations around it that make it complete.
+
+They standardize encoded rows before the core network and bring its outputs to the targets' units behind it.
+"""
 
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
@@ -18,18 +21,20 @@ from regfold.training.standardize import Standardization, TargetScale
 def build_core(
     n_features: int, n_outputs: int, output_activation: str, network: dict, penalty: dict, key: tuple
 ) -> keras.Model:
-    """The network that is trained: standardized features in, class probabilities or standardized targets out.
+    """The core network: standardized features in, class probabilities or standardized targets out.
 
     Args:
-        n_features: columns that the network sees.
-        n_outputs: classes, or targets.
+        n_features: the number of features.
+        n_outputs: the number of classes or of targets.
         output_activation: see config.losses.
-        network: the model's resolved network section; `build` names the user's own function.
+        network: the model's resolved network section; its `build` names a function of the user's own, or is
+            None.
         penalty: the model's resolved penalty section.
         key: (seed, repeat, fold), from which initial weights and dropout masks derive.
 
     Raises:
-        RegfoldError: if the user's function fails or returns something that is no fitting network.
+        RegfoldError: if the user's function fails, or returns anything but a network of the right output
+            shape that Keras can save and load.
     """
     if network["build"]:
         return _build_own(n_features, n_outputs, output_activation, network["build"], penalty, key)
@@ -49,14 +54,14 @@ def build_dense(
 ) -> keras.Model:
     """Dense layers, `network["hidden"]` units wide, and an output layer; see `build_core`.
 
-    Kernel and bias penalties act on every layer, the output's too (a network could otherwise move its size
-    there); activity penalties and dropout act on the hidden layers.
+    Kernel and bias penalties act on every layer, the output layer too (otherwise the network could shrink its
+    hidden weights and make up for it there); activity penalties and dropout act on the hidden layers.
 
     Args:
         regularizers: the keyword arguments of a layer, see penalty.regularizers.
-        dropout: makes the layer behind each hidden one, from `seed` and `name`; None: there is none.
-        lanes: None: one network. A number: a stack of so many, with the lane as the last axis but one:
-            outputs (n, lanes, n_outputs), kernels (n_in, lanes, n_out), biases (lanes, n_out).
+        dropout: called with `seed` and `name`, makes the layer behind each hidden one; None: no dropout.
+        lanes: None for one network; or the number of networks in a stack, with the lane as the last axis but
+            one: outputs (n, lanes, n_outputs), kernels (n_in, lanes, n_out), biases (lanes, n_out).
     """
 
     def dense(index: int, units: int, **more) -> keras.layers.Layer:
@@ -83,9 +88,9 @@ def build_stack(core: keras.Model, network: dict, values: list[list[np.ndarray]]
     """Several networks of Dense layers as one, without penalties: (n, n_features) to (n, lanes, n_outputs).
 
     Args:
-        core: one of them.
-        network: the resolved network section.
-        values: the variables' values of each, trainable ones first.
+        core: one of the networks.
+        network: the model's resolved network section.
+        values: the variables' values of each network, trainable ones first.
     """
     activation = keras.activations.serialize(core.layers[-1].activation)
     n_features, n_outputs = core.input_shape[1], core.output_shape[1]
@@ -96,16 +101,17 @@ def build_stack(core: keras.Model, network: dict, values: list[list[np.ndarray]]
 
 
 def to_stack(value: np.ndarray) -> np.ndarray:
-    """A trainable variable of several networks, (lanes, ...), as a stack has it."""
+    """A trainable variable of several networks, (lanes, ...), as a stack has it, (..., lanes, n_out)."""
     return np.moveaxis(value, 0, -2)
 
 
 def from_stack(value: np.ndarray) -> np.ndarray:
-    """The opposite of `to_stack`."""
+    """The inverse of `to_stack`."""
     return np.moveaxis(value, -2, 0)
 
 
 def _build_own(n_features, n_outputs, output_activation, build, penalty, key) -> keras.Model:
+    """The network of the user's function `build`, checked; arguments and errors as of `build_core`."""
     function = functions.load(build, "network.build")
     # Layers without a seed of their own draw one from Python's generator when they are built.
     keras.utils.set_random_seed(derive(*key, "build"))
@@ -134,7 +140,7 @@ def _build_own(n_features, n_outputs, output_activation, build, penalty, key) ->
 
 
 def _all_layers(layer: keras.layers.Layer) -> Iterator[keras.layers.Layer]:
-    """The layers in a network, nested ones too."""
+    """The layers of a network, at every depth."""
     for inner in getattr(layer, "layers", ()):
         yield inner
         yield from _all_layers(inner)
@@ -143,18 +149,24 @@ def _all_layers(layer: keras.layers.Layer) -> Iterator[keras.layers.Layer]:
 def assemble(
     cores: Sequence[keras.Model], width: int, statistics: Standardization, target: TargetScale | None
 ) -> keras.Model:
-    """The network as it is saved: an encoded row of `width` columns in, probabilities or target units out.
+    """The network that is saved: encoded rows in, class probabilities or numbers in the targets' units out.
 
-    Of several cores the outputs are averaged. The statistics are constants of the graph, made of Keras' own
-    operations, so that `model.keras` loads with plain Keras. Targets in their units are float64, see
-    `TargetScale`.
+    The outputs of several core networks are averaged. The statistics are constants of the graph, which
+    consists of Keras' own operations, so that `model.keras` loads with plain Keras. Numbers in the targets'
+    units are float64, see `TargetScale`.
+
+    Args:
+        cores: the core network of each seed.
+        width: the number of columns of an encoded row.
+        statistics: of the features.
+        target: the scale of a regression's targets; None for classes.
     """
     inputs = rows = keras.Input((width,), name="row")
     if len(statistics.keep) != width:
         rows = ops.take(rows, statistics.keep, axis=1)
     rows = ops.where(ops.isnan(rows), statistics.median, rows)
     rows = (rows - statistics.mean) * statistics.scale
-    if len(cores) > 1:  # wrapped, as layers of one network need names of their own
+    if len(cores) > 1:  # wrapped, as the layers of a network must have distinct names
         cores = [
             keras.Sequential([keras.Input((len(statistics.keep),)), core], name=f"network_{number}")
             for number, core in enumerate(cores, start=1)
@@ -167,9 +179,9 @@ def assemble(
 
 
 def hidden_model(core: keras.Model) -> keras.Model | None:
-    """A network's hidden layers as outputs: the layers with a kernel but the last.
+    """A model of the outputs of a network's hidden layers: of all layers with a kernel but the last.
 
-    None where there are none, or the graph of a user's own network cannot be cut there.
+    None if there are none, or if the outputs of a user's own network cannot be reached.
     """
     if not isinstance(core, keras.Sequential) and not hasattr(core, "operations"):
         return None
@@ -177,23 +189,23 @@ def hidden_model(core: keras.Model) -> keras.Model | None:
     try:
         layers = [layer for layer in layers if len(layer.output.shape) == 2]
         return keras.Model(core.inputs[0], {layer.name: layer.output for layer in layers}) if layers else None
-    except (AttributeError, ValueError):  # a layer that is called in a way of its own
+    except (AttributeError, ValueError):  # a layer without one output, such as one that is called twice
         return None
 
 
 def variables(core: keras.Model) -> list[keras.Variable]:
-    """All variables, the trainable ones first, as programs and states list them."""
+    """All variables, trainable ones first: the order of programs and states."""
     return [*core.trainable_variables, *core.non_trainable_variables]
 
 
 def set_values(core: keras.Model, values: list[np.ndarray]) -> None:
-    """Give the variables these values."""
+    """Assign values to all variables, in the order of `variables`."""
     for variable, value in zip(variables(core), values, strict=True):
         variable.assign(value)
 
 
 def weights_digest(network: keras.Model) -> str:
-    """A hash of all variables' values: equal networks have equal digests, whatever the file's bytes are."""
+    """The SHA-256 of all variables' values, which unlike that of the .keras file contains no times."""
     digest = hashlib.sha256()
     for variable in network.variables:
         digest.update(np.ascontiguousarray(variable).tobytes())

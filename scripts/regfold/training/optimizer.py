@@ -14,35 +14,44 @@ def build(settings: dict, rate: Callable, variables: list, rank: int = 2) -> ker
 
     Args:
         settings: the optimizer's name and options.
-        rate: gives the learning rate of the step that is being made.
+        rate: returns the learning rate of the current step.
         variables: the trainable variables.
-        rank: a kernel's; weight decay leaves out variables of a lower rank: biases, and the scales and
-            offsets of normalization layers. They are named before the optimizer is built, as Keras demands.
+        rank: the number of axes of a kernel. Variables with fewer (biases, and the scales and offsets of
+            normalization layers) are excluded from weight decay.
     """
     options = {name: value for name, value in settings.items() if name != "name"}
     kind = getattr(keras.optimizers, class_name(settings["name"]))
     optimizer = kind(rate, weight_decay=0.0, **options)
+    # Keras ignores exclusions that are named after the optimizer is built.
     optimizer.exclude_from_weight_decay(var_list=[v for v in variables if len(v.shape) < rank])
     optimizer.build(variables)
     return optimizer
 
 
 def copies_variables(settings: dict) -> bool:
-    """Whether the optimizer's own variables begin as copies of the variables that it trains."""
+    """Whether the optimizer's own variables start as copies of the variables that it trains."""
     return settings["name"] == "schedulefreeadamw"
 
 
 def set_weight_decay(optimizer: keras.optimizers.Optimizer, decay) -> None:
-    """The decoupled weight decay of the next steps, a number or a tensor: kernels shrink by decay x rate."""
+    """Set the decoupled weight decay, a number or a tensor: each step shrinks kernels by decay x rate."""
     optimizer.weight_decay = decay
     if hasattr(optimizer, "adam_weight_decay"):  # muon's, for the variables that it gives to Adam
         optimizer.adam_weight_decay = decay
 
 
 def step_sizes(optimizer: keras.optimizers.Optimizer, index: int):
-    """By what the last step of sgd without momentum, adam or adamw multiplied the gradient of a variable.
+    """The step sizes of the optimizer's last step for a variable, by which a proximal step scales.
 
-    (Of its mean, for adam, freed of its bias.) A number, or a tensor of the variable's shape.
+    For sgd without momentum that is the learning rate; for adam and adamw it is the factor by which the
+    bias-corrected mean of the gradient is multiplied.
+
+    Args:
+        optimizer: sgd without momentum, adam or adamw.
+        index: of the variable among the trainable ones.
+
+    Returns:
+        a scalar tensor, or a tensor of the variable's shape.
     """
     rate = optimizer.learning_rate
     if not hasattr(optimizer, "_velocities"):
@@ -53,15 +62,20 @@ def step_sizes(optimizer: keras.optimizers.Optimizer, index: int):
 
 
 def learning_rates(training: dict, n_rows: int, epoch: int) -> np.ndarray:
-    """The learning rate of each step of an epoch (from 1), float32 (n_steps,): as Keras' schedules give it.
+    """The learning rate of each step of an epoch, float32 (n_steps,), as Keras' schedules compute it.
 
-    An epoch at a time, because the last bit of a cosine depends on the length of the array.
+    One epoch at a time, because the last bit of a cosine depends on the length of the array.
+
+    Args:
+        training: the model's resolved training section.
+        n_rows: the number of training rows.
+        epoch: from 1.
     """
     n_steps = math.ceil(n_rows / training["batch_size"])
     rate, schedule = training["learning_rate"], training["schedule"]
     decay = np.ones(n_steps)
     if schedule["name"] == "cosine":
-        epochs = schedule.get("epochs", training["epochs"])  # a refit may end on the way, as its folds did
+        epochs = schedule.get("epochs", training["epochs"])  # a refit may stop earlier, as its folds did
         share = ((epoch - 1) * n_steps + np.arange(n_steps)) / (epochs * n_steps)
         decay = schedule["final"] + (1 - schedule["final"]) * (1 + np.cos(np.pi * share)) / 2
     elif schedule["name"] == "exponential":

@@ -1,9 +1,9 @@
-"""The trainings of a cell: one for a single network; for a path of strengths one for each chunk of it.
+"""The trainings of a cell: one for a single network, or one for each chunk of a path of strengths.
 
-A long path of a large network is cut into chunks that fit in memory. What a chunk holds is decided by
-settings and shapes, never by the machine, because the last bit of a weight may depend on what it was trained
-beside.
-Under `select: nested` each inner fold has the same trainings once more, and so has each of several seeds.
+A long path of a large network is cut into chunks that fit in memory. The size of a chunk depends on settings
+and shapes, never on the machine, because the last bit of a weight may depend on the number of networks that
+are trained side by side. These trainings are repeated for each seed, and under `select: nested` for each
+inner fold.
 """
 
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from regfold.config import strengths
 from regfold.provenance import identity
 from regfold.splits.inner import MOST_FOLDS
 
-# A chunk's variables, gradients and outputs of a batch take so many bytes at most.
+# The most bytes that a chunk's variables, gradients and outputs of a batch take, and the most networks in it.
 MOST_BYTES, MOST_LANES = 256 * 2**20, 64
 
 
@@ -22,10 +22,10 @@ class Part:
     """A training that has a program and a state of its own.
 
     Attributes:
-        penalties: a resolved penalty section without a path for each network that is trained side by side.
+        penalties: for each of the networks side by side, its resolved penalty section without a path.
         digest: the name of its state.
-        inner: 0: on all training rows; else without those that this inner fold tests, from 1.
-        seed: which of the model's seeds it has, from 1; see seeds.network_key.
+        inner: 0 for a training on all training rows; k for one without those that inner fold k tests.
+        seed: which of the model's seeds, from 1; see seeds.network_key.
     """
 
     penalties: list[dict]
@@ -40,7 +40,7 @@ def of_cell(specification: dict, description: dict, n_outputs: int) -> list[Part
     Args:
         specification: the model's, see identity.specification, with the library versions of the job.
         description: the fold's, results/folds/<repeat>-<fold>.json.
-        n_outputs: classes, or targets.
+        n_outputs: the number of classes or of targets.
     """
     penalty, path = specification["penalty"], strengths.path_of(specification["penalty"])
     seeds = range(1, specification["training"]["seeds"] + 1)
@@ -68,7 +68,12 @@ def of_cell(specification: dict, description: dict, n_outputs: int) -> list[Part
 
 
 def lanes_at_once(widths: list[int], batch_size: int) -> int:
-    """How many networks of these layers' widths are trained side by side."""
+    """How many networks are trained side by side in one chunk.
+
+    Args:
+        widths: of the layers: features, hidden units, outputs.
+        batch_size: rows of a batch.
+    """
     n_weights = sum((a + 1) * b for a, b in pairwise(widths))
     # Variables, gradients, and two moments of an optimizer; outputs, and the gradients of outputs.
     n_bytes = 4 * (4 * n_weights + 2 * batch_size * sum(widths[1:]))

@@ -1,4 +1,4 @@
-"""Penalties by name: on kernels, biases and activations, as Keras regularizers and as measured sums."""
+"""Penalties on kernels, biases and activations: as Keras regularizers, and measured on trained networks."""
 
 from collections.abc import Iterator, Sequence
 
@@ -24,10 +24,10 @@ def _regularizer(l1: float, l2: float) -> keras.regularizers.Regularizer | None:
 
 
 def measure_weights(core: keras.Model, values: Sequence[np.ndarray]) -> dict[str, float]:
-    """Sum of |w| and of w^2 over all kernels and over all biases: what a penalty of strength 1 is.
+    """Sums of |w| and of w^2 over all kernels and over all biases: the values of penalties of strength 1.
 
     Args:
-        core: the network.
+        core: the core network.
         values: its variables' values, trainable ones first.
     """
     sums = dict.fromkeys(("kernel_l1", "kernel_l2", "bias_l1", "bias_l2"), 0.0)
@@ -40,7 +40,7 @@ def measure_weights(core: keras.Model, values: Sequence[np.ndarray]) -> dict[str
 
 
 def count_nonzero(core: keras.Model, values: Sequence[np.ndarray], groups: np.ndarray) -> tuple[int, int]:
-    """How many weights of the kernels are not zero, and how many of the table's columns have such weights.
+    """The number of nonzero kernel weights, and the number of the table's columns that have such weights.
 
     Args:
         core: a network of Dense layers.
@@ -56,7 +56,7 @@ def column_norms(kernel: np.ndarray, groups: np.ndarray, n_columns: int) -> list
     """The Euclidean norm of all weights that leave each of the table's columns.
 
     Args:
-        kernel: (n_features, units), of the first layer.
+        kernel: (n_features, units), that of the first layer.
         groups: int (n_features,), the column of each feature; a column without features has the norm 0.
         n_columns: the number of columns.
     """
@@ -65,12 +65,14 @@ def column_norms(kernel: np.ndarray, groups: np.ndarray, n_columns: int) -> list
 
 
 def _parts(core: keras.Model, values: Sequence[np.ndarray]) -> Iterator[tuple[str, np.ndarray]]:
-    for variable, value in zip(core.trainable_variables, values, strict=False):  # the others follow
+    """Name (`kernel`, `bias`, ...) and value of each trainable variable."""
+    # Not strict: values of variables that are not trainable follow.
+    for variable, value in zip(core.trainable_variables, values, strict=False):
         yield variable.path.rsplit("/", 1)[-1], value
 
 
 def activity_note(penalty: dict, batch_size: int) -> str:
-    """How strong the activity penalty really is, since Keras changed its meaning in 3.14."""
+    """The activity penalty in words, with its scale, which Keras changed in 3.14; "" without one."""
     strengths = [f"{norm} {_shown(value)}" for norm, value in penalty["activity"].items() if value]
     if not strengths:
         return ""

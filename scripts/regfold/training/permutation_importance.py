@@ -1,7 +1,7 @@
-"""What each column is worth: how much worse held-out rows are predicted with the column shuffled.
+"""Permutation importance: how much the RMSE of held-out rows rises once a column is shuffled among them.
 
-Permutation importance (Breiman, "Random forests", Machine Learning 45, 2001; Fisher, Rudin and Dominici, JMLR
-20, 2019) as in scikit-learn's `permutation_importance`, of the RMSE, in the target's units.
+As in scikit-learn's `permutation_importance`, in the target's units (Breiman, "Random forests", Machine
+Learning 45, 2001; Fisher, Rudin and Dominici, JMLR 20, 2019).
 """
 
 import csv
@@ -19,8 +19,8 @@ from regfold.splits import folds
 from regfold.training.programs import permutation
 from regfold.training.seeds import derive
 
-# Of a cell's held-out rows so many are looked at, and fewer, down to FEWEST_ROWS, where they would take more
-# multiplications than this: that depends on data and settings, never on the machine.
+# A cell's importance is measured on at most MOST_ROWS held-out rows, and on fewer, but at least FEWEST_ROWS,
+# where these would take more multiplications than this. It depends on data and settings, not on the machine.
 MOST_ROWS, FEWEST_ROWS, MOST_MULTIPLICATIONS = 10_000, 100, 10**11
 HEADER = ("repeat", "fold", "column", "importance")
 
@@ -28,8 +28,8 @@ HEADER = ("repeat", "fold", "column", "importance")
 def permutations(n: int, number: int, seed: int) -> np.ndarray:
     """Permutations of n rows, int (number, n), the same for all columns.
 
-    They are those of scikit-learn's `permutation_importance(random_state=seed)`, which shuffles a column that
-    is shuffled already once more.
+    They are those of scikit-learn's `permutation_importance(random_state=seed)`, in which each permutation
+    shuffles the one before it.
     """
     random = np.random.RandomState(np.random.RandomState(seed).randint(np.iinfo(np.int32).max + 1))
     shuffle, order, orders = np.arange(n), np.arange(n), []
@@ -53,12 +53,12 @@ def increases(
 
     Args:
         network, rows, truth, orders: see permutation.squared_errors.
-        inputs: the inputs of each column, see layout.inputs_of.
-        deviation: (n_outputs,), what each output's errors are divided by.
-        weights: (n,), each row's in the mean; None: all the same.
+        inputs: column -> its positions in an encoded row, see layout.inputs_of.
+        deviation: (n_outputs,), by which each output's errors are divided.
+        weights: (n,), of the rows in the mean; None: all rows count the same.
     """
     weights = np.ones(len(rows)) if weights is None else weights
-    columns = np.zeros((len(inputs) + 1, rows.shape[1]), bool)  # the last: nothing is shuffled
+    columns = np.zeros((len(inputs) + 1, rows.shape[1]), bool)  # in the last row nothing is shuffled
     for place, positions in enumerate(inputs.values()):
         columns[place, positions] = True
     errors = permutation.squared_errors(network, rows, truth, orders, columns, weights)
@@ -73,18 +73,17 @@ def measure(
     number: int,
     out: Path,
 ) -> None:
-    """Write a line for each cell of a model and column: the mean increase of the RMSE over permutations.
+    """Write the mean increase of the RMSE over permutations, a line for each cell of a model and column.
 
-    Rows without weight are left out.
-
-    Several targets count the same: the RMSE is then of errors in each target's standard deviations.
+    Rows with the weight 0 are left out. With several targets, the errors are in each target's standard
+    deviations, so that all targets count the same.
 
     Args:
         networks: (repeat, fold) and network of each of the model's cells.
         prepared: results/prepared.
         split: the resolved split section, whose seed decides the permutations.
-        number: of permutations.
-        out: the CSV, with the columns of HEADER.
+        number: how many permutations.
+        out: path of the CSV file, which has the columns of HEADER.
     """
     schema, decided = files.read_json(prepared / "schema.json"), folds.read(prepared, split)
     target, inputs, deviation = np.load(prepared / "target.npy"), inputs_of(schema["columns"]), 1.0

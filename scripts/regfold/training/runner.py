@@ -13,7 +13,7 @@ from regfold.config import strengths
 from regfold.errors import RegfoldError
 from regfold.training.fitting import Fitting
 from regfold.training.fold_rows import FoldRows
-from regfold.training.heldout import HeldOut, numbers
+from regfold.training.heldout import HeldOut, as_outputs
 from regfold.training.inner_metric import InnerMetric
 from regfold.training.parts import Part
 from regfold.training.seeds import inner_key
@@ -136,7 +136,7 @@ def inner_scores(
         fitting.release()
         predictions = predict(seeded, fold.as_trained(fitting, tested), fitting.target).mean(axis=0)
         predicted.append(predictions.astype(np.float64))
-        truth.append(numbers(fold.target[tested], fitting.target, predictions.shape[2]))
+        truth.append(as_outputs(fold.target[tested], fitting.target, predictions.shape[2]))
         lines.append(tested)
     if not truth:
         return [math.nan] * len(strengths.path_of(specification["penalty"]).strengths)

@@ -1,4 +1,4 @@
-"""What there is to say of a cell once its networks are trained: cell.json, history.csv, and a line."""
+"""Describes a trained cell: the content of cell.json and history.csv, and a line for the terminal."""
 
 import platform
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ from regfold.provenance.identity import usual_epoch
 from regfold.training import diagnosis, penalty
 from regfold.training.fitting import Fitting
 from regfold.training.fold_rows import FoldRows
-from regfold.training.heldout import numbers, shares
+from regfold.training.heldout import as_outputs, relative_weights
 from regfold.training.inner_metric import InnerMetric
 from regfold.training.runner import Seeded
 from regfold.training.seeds import derive, network_key
@@ -26,14 +26,14 @@ Losses = dict[int, tuple[float, float]]
 
 @dataclass(frozen=True)
 class TrainedCell:
-    """What the trainings of a cell made.
+    """The trained networks of a cell, and what was measured while the training rows were in memory.
 
     Attributes:
-        fitting: what the networks have in common.
+        fitting: the statistics and settings that the networks share.
         seeded: the networks of each seed.
-        path: the path, or None.
-        rmse_train: of a path, the RMSE of each strength on the training rows, in the targets' units.
-        inner: under `select: nested` the score of each strength over the inner folds.
+        path: the path of strengths; None without one.
+        rmse_train: the RMSE of each strength on the training rows, in the targets' units; [] without a path.
+        inner: under `select: nested` the score of each strength over the inner folds; otherwise None.
         inner_metric: the metric of that score.
         n_validation: the number of validation rows.
         preprocessing: see diagnosis.preprocessing.
@@ -50,40 +50,44 @@ class TrainedCell:
 
     @property
     def names(self) -> list[str]:
-        """How a message names each strength, behind the cell's name."""
+        """What a message appends to the cell's name for each strength; "" without a path."""
         return [f", {self.path.name} {value:g}" for value in self.path.strengths] if self.path else [""]
 
     def of_seeds(self, place: int) -> list[Trained]:
-        """The network of each seed: the only one, or that of a path's strength at a place."""
+        """The network of each seed at this place of the path; without a path the place is 0."""
         return [one.networks[place] for one in self.seeded]
 
 
 def metadata(
     model: str,
-    made: TrainedCell,
-    each: np.ndarray,
+    trained: TrainedCell,
+    predictions: np.ndarray,
     fold: FoldRows,
     specification: dict,
     description: dict,
 ) -> dict:
-    """What cell.json says of a cell and its networks.
+    """The part of cell.json that describes the cell's networks.
 
     Args:
         model: the model's name.
-        made: the networks.
-        each: (seeds, networks, n, n_outputs), what each predicts of the rows that it is looked at with.
+        trained: the networks.
+        predictions: (seeds, networks, n, n_outputs), those of each network for the held-out rows, or for some
+            training rows where there are none.
         fold: the cell's rows.
         specification: the model's, with the library versions of the job.
         description: the fold's, results/folds/<repeat>-<fold>.json.
     """
-    found = [_describe(made, place, each[:, place]) for place in range(len(made.names))]
-    if len(made.seeded) > 1:
+    found = [_describe(trained, place, predictions[:, place]) for place in range(len(trained.names))]
+    if len(trained.seeded) > 1:
         for place, one in enumerate(found):
-            one["of_seeds"] = _of_seeds(made, place, each[:, place], fold)
-    of_network = found[0] if made.path is None else {"path": _path(made, found), "flags": [], "ending": ""}
-    if specification["training"]["early_stopping"] and not made.n_validation:
-        said = "no early stopping: a single row, group or time leaves no validation rows"
-        of_network["flags"] = [*of_network["flags"], said]
+            one["of_seeds"] = _of_seeds(trained, place, predictions[:, place], fold)
+    if trained.path is None:
+        of_network = found[0]
+    else:
+        of_network = {"path": _path(trained, found), "flags": [], "ending": ""}
+    if specification["training"]["early_stopping"] and not trained.n_validation:
+        flag = "no early stopping: a single row, group or time leaves no validation rows"
+        of_network["flags"] = [*of_network["flags"], flag]
     seed, repeat, number = fold.key
     return {
         "model": model,
@@ -91,7 +95,7 @@ def metadata(
         "fold": number,
         "fold_name": description["name"],
         "n_train": description["n_train"],
-        "n_validation": made.n_validation,
+        "n_validation": trained.n_validation,
         "epochs": max(one["epochs"] for one in found),
         "best_epoch": max(one["best_epoch"] for one in found),
         "settings": {part: specification[part] for part in ("network", "training", "penalty")},
@@ -101,22 +105,25 @@ def metadata(
             **specification["versions"],
             "python": platform.python_version(),
         },
-        "preprocessing": made.preprocessing,
-        "activity_note": penalty.activity_note(specification["penalty"], made.seeded[0].trainer.batch_size),
+        "preprocessing": trained.preprocessing,
+        "activity_note": penalty.activity_note(
+            specification["penalty"], trained.seeded[0].trainer.batch_size
+        ),
         **of_network,
     }
 
 
-def _describe(made: TrainedCell, place: int, predictions: np.ndarray) -> dict:
-    """What there is to know of the networks of all seeds: what is wrong with them, and means of measures.
+def _describe(trained: TrainedCell, place: int, predictions: np.ndarray) -> dict:
+    """The entries of cell.json for one strength: flags of all seeds' networks, measures averaged over seeds.
 
     Args:
-        place: which strength of a path; 0 without a path.
-        predictions: (seeds, n, n_outputs), what each predicts.
+        trained: the cell's networks.
+        place: which strength of the path, from 0; 0 without a path.
+        predictions: (seeds, n, n_outputs), those of each seed's network.
     """
-    fitting, networks = made.fitting, made.of_seeds(place)
+    fitting, networks = trained.fitting, trained.of_seeds(place)
     hidden = [
-        one.trainer.hidden(network.variables) for one, network in zip(made.seeded, networks, strict=True)
+        one.trainer.hidden(network.variables) for one, network in zip(trained.seeded, networks, strict=True)
     ]
     flags = [
         diagnosis.flags(network.ending, outputs, predicted, fitting.target)
@@ -141,32 +148,32 @@ def _describe(made: TrainedCell, place: int, predictions: np.ndarray) -> dict:
 
 
 def _means(of_seeds: list[dict[str, float | None]]) -> dict[str, float | None]:
-    """The mean of each entry over seeds; of a single one the entry itself."""
+    """The mean of each entry over seeds; None where the entry is None."""
     values = {name: [one[name] for one in of_seeds] for name in of_seeds[0]}
     return {name: None if None in own else mean(own) for name, own in values.items()}
 
 
-def _of_seeds(made: TrainedCell, place: int, predictions: np.ndarray, fold: FoldRows) -> list[dict]:
-    """What there is to know of each of several seeds: the seed itself, epochs, and RMSE of the held-out rows.
+def _of_seeds(trained: TrainedCell, place: int, predictions: np.ndarray, fold: FoldRows) -> list[dict]:
+    """The entry `of_seeds` of cell.json: for each of several seeds its number, epochs and held-out RMSE.
 
     Args:
-        place, predictions: see `_describe`.
+        trained, place, predictions: see `_describe`.
         fold: the cell's rows.
     """
-    target, n_outputs = made.fitting.target, predictions.shape[2]
+    target, n_outputs = trained.fitting.target, predictions.shape[2]
     found = []
-    for number, (network, predicted) in enumerate(zip(made.of_seeds(place), predictions, strict=True), 1):
+    for number, (network, predicted) in enumerate(zip(trained.of_seeds(place), predictions, strict=True), 1):
         rmse = [None] * n_outputs
         one = {
-            "seed": network_key(*made.fitting.key, number)[0],
+            "seed": network_key(*trained.fitting.key, number)[0],
             "epochs": network.epochs,
             "best_epoch": network.best_epoch,
             "rmse": None,
         }
         if len(fold.held_out):
-            counts = shares(fold.weights_of(fold.held_out), len(fold.held_out))[:, None]
-            squares = np.square(predicted - numbers(fold.truth, target, n_outputs))
-            squares = (counts * squares).mean(axis=0)
+            weights = relative_weights(fold.weights_of(fold.held_out), len(fold.held_out))[:, None]
+            squares = np.square(predicted - as_outputs(fold.truth, target, n_outputs))
+            squares = (weights * squares).mean(axis=0)
             one["rmse"], *rmse = _finite(np.sqrt([squares.mean(), *squares]).tolist())
         if target is not None and n_outputs > 1:
             one["rmse_of_targets"] = rmse
@@ -174,40 +181,51 @@ def _of_seeds(made: TrainedCell, place: int, predictions: np.ndarray, fold: Fold
     return found
 
 
-def _path(made: TrainedCell, found: list[dict]) -> dict:
-    """What cell.json says of a path: a list for each entry, in the order of the strengths."""
-    strengths, inner, chosen = made.path.strengths, made.inner, None
-    metric = made.inner_metric
-    if inner is not None:  # of equal ones, and where none has a score, the strongest penalty
+def _path(trained: TrainedCell, found: list[dict]) -> dict:
+    """The entry `path` of cell.json: lists in the order of the strengths.
+
+    Args:
+        trained: the cell's networks.
+        found: for each strength its entries, see `_describe`.
+    """
+    strengths, inner, chosen = trained.path.strengths, trained.inner, None
+    metric = trained.inner_metric
+    if inner is not None:  # of equal scores, and where no strength has one, the strongest penalty is chosen
         losses = np.array(inner) * (-1 if metric.greater_is_better else 1)
         chosen = int(np.lexsort((-np.array(strengths), np.nan_to_num(losses, nan=np.inf)))[0])
-    about = {
-        "name": made.path.name,
+    entries = {
+        "name": trained.path.name,
         "strengths": strengths,
-        "rmse_train": _finite(made.rmse_train),
+        "rmse_train": _finite(trained.rmse_train),
         **{name: [one[name] for one in found] for name in found[0]},
         "chosen": chosen,
         f"inner_{metric.name}": None if inner is None else _finite(inner),
     }
-    if made.fitting.specification["penalty"]["kernel"]["group"]:
-        norms = [made.fitting.norms([network.variables for network in one.networks]) for one in made.seeded]
-        about["column_norms"] = {
+    if trained.fitting.specification["penalty"]["kernel"]["group"]:
+        norms = [
+            trained.fitting.norms([network.variables for network in one.networks]) for one in trained.seeded
+        ]
+        entries["column_norms"] = {
             column: np.mean([own[column] for own in norms], axis=0).tolist() for column in norms[0]
         }
-    return about
+    return entries
 
 
-def history(made: TrainedCell, losses: Sequence[list[Losses]]) -> list[list]:
-    """The lines of history.csv: one an epoch; held-out columns where they were looked at, after training.
+def history(trained: TrainedCell, losses: Sequence[list[Losses]]) -> list[list]:
+    """The lines of history.csv: a header, then a line for each epoch (of each strength, with a path).
 
-    Of several seeds it is the mean: each whose training has ended counts as it was then, and held-out rows
-    where all were looked at.
+    Several seeds are averaged. A network whose training has ended counts with its last epoch. Held-out
+    columns are filled at the epochs for which all seeds have held-out losses.
+
+    Args:
+        trained: the cell's networks.
+        losses: for each seed, and each of its networks, the held-out losses by epoch.
     """
     names = [*HISTORY[:3], "heldout_loss", "heldout_rmse", HISTORY[3]]
-    lines = [["strength"] * bool(made.path) + ["epoch", *names]]
-    for place in range(len(made.names)):
-        first = [made.path.strengths[place]] if made.path else []
-        networks, heldout = made.of_seeds(place), [of_seed[place] for of_seed in losses]
+    lines = [["strength"] * bool(trained.path) + ["epoch", *names]]
+    for place in range(len(trained.names)):
+        first = [trained.path.strengths[place]] if trained.path else []
+        networks, heldout = trained.of_seeds(place), [of_seed[place] for of_seed in losses]
         epochs = np.arange(max(network.epochs for network in networks))
         means = np.mean(
             [network.history[np.minimum(epochs, network.epochs - 1)] for network in networks], axis=0
@@ -224,15 +242,19 @@ def history(made: TrainedCell, losses: Sequence[list[Losses]]) -> list[list]:
     return lines
 
 
-def by_seed(said: list[list[str]]) -> list[str]:
-    """What there is to say of each seed's network, by its number where there are several."""
-    if len(said) == 1:
-        return said[0]
-    return [f"seed {number} of {len(said)}: {text}" for number, own in enumerate(said, 1) for text in own]
+def by_seed(texts: list[list[str]]) -> list[str]:
+    """The texts of each seed's network in one list; with several seeds each text names its seed."""
+    if len(texts) == 1:
+        return texts[0]
+    return [f"seed {number} of {len(texts)}: {text}" for number, own in enumerate(texts, 1) for text in own]
 
 
 def sentence(metadata: dict) -> str:
-    """What a job did, for the terminal."""
+    """One line for the terminal: what a job did.
+
+    Args:
+        metadata: the content of cell.json.
+    """
     what = f"{metadata['model']}, {cell_names.words(metadata['repeat'], metadata['fold'])}"
     trained, begun = metadata["trained_epochs"], metadata["resumed_from"]
     path = metadata.get("path")
@@ -247,13 +269,13 @@ def sentence(metadata: dict) -> str:
     else:
         did = f"{trained} epochs{beside} in {metadata['times']['seconds_training']:.1f} s"
     diverged = sum(DIVERGED in ending for ending in path["ending"]) if path else 0
-    said = f"{diverged} strengths diverged" if diverged else ""
-    parts = [f"{what}: {did}", metadata["ending"], said, *metadata["flags"]]
+    divergence = f"{diverged} strengths diverged" if diverged else ""
+    parts = [f"{what}: {did}", metadata["ending"], divergence, *metadata["flags"]]
     return "; ".join(part for part in parts if part)
 
 
 def _finite(numbers: dict[str, float] | list[float]) -> dict[str, float | None] | list[float | None]:
-    """Numbers as JSON can hold them: None for what is not finite."""
+    """The numbers for JSON, which has no NaN and no infinity: None in place of these."""
     if isinstance(numbers, list):
         return [value if np.isfinite(value) else None for value in numbers]
     return dict(zip(numbers, _finite([*numbers.values()]), strict=True))
