@@ -33,7 +33,7 @@ def test_a_path_from_the_first_run_to_the_last(tmp_path):
     assert set(lines["oos_strength"]) == set(table["strength"][table["is_min"]])
     assert len(pd.read_parquet(study.folder / "results/oos_path/m.parquet")) == 3 * 36
     assert "lowest score of 3 strengths" in first.text
-    assert study.snakemake("verify").code == 0
+    assert study.verify().startswith("verified: ")
 
     study.configure(config(strengths, select="one_se"))
     chosen = study.snakemake()
@@ -41,14 +41,14 @@ def test_a_path_from_the_first_run_to_the_last(tmp_path):
     assert "merge_path m" in chosen.jobs
     lines = pd.read_csv(study.folder / "results/oos/m.csv")
     assert set(lines["oos_strength"]) == set(table["strength"][table["is_one_se"]])
-    assert study.snakemake("verify").code == 0
+    assert study.verify().startswith("verified: ")
 
     study.configure(config(strengths, select="one_se") | {"metrics": ["mae"]})
     by_mae = study.snakemake()
     assert (by_mae.code, by_mae.cells) == (0, set()), by_mae.text
     assert "Final, out of sample score (MAE)" in by_mae.text
     assert list(regfold.Study(study.folder).path("m"))[-3:] == ["mae", "mae_fold_mean", "mae_fold_se"]
-    assert study.snakemake("verify").code == 0
+    assert study.verify().startswith("verified: ")
 
     study.configure(config(strengths, select="nested") | {"metrics": ["mae"]})
     assert study.snakemake().cells == {"m 1-1", "m 1-2", "m 1-3"}
@@ -56,13 +56,13 @@ def test_a_path_from_the_first_run_to_the_last(tmp_path):
     by_r2 = study.snakemake()
     assert (by_r2.code, by_r2.cells) == (0, {"m 1-1", "m 1-2", "m 1-3"}), by_r2.text
     assert by_r2.text.count("0 epochs to train") == 3, "another headline trains nothing"
-    assert study.snakemake("verify").code == 0
+    assert study.verify().startswith("verified: ")
 
     study.configure(config({"kernel": {"l2": 0.1}}))
     single = study.snakemake()
     assert (single.code, single.cells) == (0, {"m 1-1", "m 1-2", "m 1-3"}), single.text
     assert "merge_predictions m" in single.jobs and b"oos_strength" not in study.oos("m")
-    assert study.snakemake("verify").code == 0
+    assert study.verify().startswith("verified: ")
 
     study.configure(config(strengths))
     back = study.snakemake()
