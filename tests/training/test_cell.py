@@ -564,6 +564,19 @@ def test_nested_takes_the_strongest_where_training_rows_cannot_be_divided():
         assert [float(line["oos_strength"]) for line in csv.DictReader(file)] == [1.0, 1.0]
 
 
+def test_nested_takes_the_strongest_where_all_rows_of_the_inner_folds_have_the_weight_0():
+    """Forward in time the inner folds hold out no row of the first times."""
+    lines = [f"{i},{i % 5},{i % 5 + i % 3},{int(i == 0 or i >= 8)}" for i in range(24)]
+    study = Study(
+        "\n".join(["t,x,y,w", *lines, ""]),
+        {"weight": "w"},
+        {"method": "time", "column": "t", "folds": 2},
+        models={"m": {"penalty": PATH, "select": "nested"}},
+    )
+    path = study.train()["path"]
+    assert path["strengths"][path["chosen"]] == 1.0 and path["inner_rmse"] == [None] * 3
+
+
 def test_input_columns_are_switched_off_and_counted():
     penalty = {"kernel": {"group": "input", "strength": [0.0, 0.05, 5.0]}}
     study = Study(text(table()), models={"m": {"penalty": penalty}}, training={"epochs": 40})

@@ -126,7 +126,8 @@ def inner_scores(
 ) -> list[float]:
     """The metric of each strength over the held-out rows of all inner folds together.
 
-    NaN if the training rows cannot be divided, or where a prediction is not finite.
+    NaN if the training rows cannot be divided or all rows held out have the weight 0; also where a prediction
+    is not finite.
     """
     truth, predicted, lines = [], [], []
     for number, (rows, tested) in enumerate(fold.inner(), start=1):
@@ -138,9 +139,10 @@ def inner_scores(
         predicted.append(predictions.astype(np.float64))
         truth.append(as_outputs(fold.target[tested], fitting.target, predictions.shape[2]))
         lines.append(tested)
-    if not truth:
+    weight = fold.weights_of(np.concatenate(lines)) if lines else None
+    if not lines or (weight is not None and not weight.any()):
         return [math.nan] * len(strengths.path_of(specification["penalty"]).strengths)
-    everything, weight = np.concatenate(truth), fold.weights_of(np.concatenate(lines))
+    everything = np.concatenate(truth)
     return [metric.score(everything, one, weight) for one in np.concatenate(predicted, axis=1)]
 
 
