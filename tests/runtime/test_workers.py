@@ -11,6 +11,7 @@ import pickle
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 from types import SimpleNamespace
@@ -329,7 +330,8 @@ ASK = """
 import sys
 from pathlib import Path
 from regfold.runtime import workers
-sys.exit(0 if workers.run(sys.argv[1], Path(f"{sys.argv[2]}.py"), sys.argv[2], int(sys.argv[3])) else 3)
+arguments = sys.argv[1], Path(f"{sys.argv[2]}.py"), sys.argv[2], int(sys.argv[3])
+sys.exit(0 if workers.Workers()._run(*arguments) else 3)
 """
 
 
@@ -483,6 +485,51 @@ def test_where_no_server_can_be_had_each_job_does_its_work_itself(tmp_path, monk
     assert line.endswith("; each job does its work itself")
 
 
+UNTIL_STOPPED = """
+    from regfold.runtime import signals
+    with signals.asked_to_stop() as stop:
+        Path(f"{name} begun").touch()
+        while not stop():
+            time.sleep(0.01)
+    sys.exit(5)
+"""
+
+
+def test_ctrl_c_stops_jobs_that_have_begun_and_those_that_wait(light, monkeypatch):
+    """A worker ignores the terminal's signal until its cell has begun: Keras may still be being imported."""
+    monkeypatch.chdir(light.folder)
+    light.serve(most=1)
+    servers, status = workers.Workers(), {}
+
+    def ask(name: str) -> None:
+        (light.folder / f"{name}.py").write_text(JOB.replace("WHAT", UNTIL_STOPPED))
+        try:
+            status[name] = servers._run("s.light", Path(f"{name}.py"), name, 1)
+        except subprocess.CalledProcessError as error:
+            status[name] = error.returncode
+
+    threads = [threading.Thread(target=ask, args=[name]) for name in ("begun", "waiting")]
+    threads[0].start()
+    wait_for((light.folder / "begun begun").exists)
+    threads[1].start()
+    wait_for(lambda: len(servers._connections) == 2)
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        servers.start({})
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+    finally:
+        signal.signal(signal.SIGINT, before)
+    for thread in threads:
+        thread.join(timeout=60)
+    assert status["begun"] == 5
+    assert status["waiting"] in (1, 5)
+    assert light.did("begun") is light.did("waiting") is None
+    servers.addresses = {workers.TABLES: "nobody listens"}
+    with pytest.raises(subprocess.CalledProcessError):  # and not False: the job would do its work itself
+        servers.do(SimpleNamespace(rule="render_report"))
+
+
 needs_root = pytest.mark.skipif(os.getuid() != 0, reason="only root can become another user")
 
 
@@ -520,7 +567,7 @@ print(listener.accept()[0].recv(1), flush=True)
     command = [sys.executable, "-c", serve, address]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as other:
         other.stdout.readline()
-        assert not workers.run(address, Path("a.py"), None)
+        assert not workers.Workers()._run(address, Path("a.py"), None, 0)
         assert other.stdout.read() == "b''\n"
 
 
@@ -534,7 +581,7 @@ def test_a_server_that_was_killed_is_no_obstacle(tmp_path, monkeypatch):
     first.servers[0].kill()
     first.end()
     assert left.exists()
-    assert not workers.run(str(left), Path("a.py"), None)
+    assert not second._run(str(left), Path("a.py"), None, 0)
     second._start({"light": 1})
     assert not left.exists()
     second.end()

@@ -10,10 +10,10 @@ GPU the device. No job has to start Python and to import anything.
         |                                          |
         +---- a job's thread -- waits for ---------+
 
-Failure isolation: when Snakemake's process ends, or Ctrl-C asks a worker to stop, its cell saves its state
-and stops. A worker that dies costs its job one line and a second try. The server ends with Snakemake, and the
-workers end with the server. Without a server (on a cluster, in containers, on macOS, or where one cannot be
-had) Snakemake starts the job's script, which does the same work itself.
+Failure isolation: at Ctrl-C, or when Snakemake's process ends, each cell saves its state and stops, and a job
+that waits for a worker is not begun. A worker that dies costs its job one line and a second try. The server
+ends with Snakemake, and the workers end with the server. Without a server (on a cluster, in containers, on
+macOS, or where one cannot be had) Snakemake starts the job's script, which does the same work itself.
 
 multiprocessing's forkserver does not carry: it does not outlive a fork that fails, and has every child import
 Snakemake.
@@ -24,6 +24,7 @@ import errno
 import os
 import pickle
 import secrets
+import signal
 import socket
 import struct
 import subprocess
@@ -61,6 +62,7 @@ class Workers:
     def __init__(self):
         self.servers, self.addresses, self.lifelines = [], {}, []
         self._later, self._lock = {}, threading.Lock()
+        self._connections, self._interrupted = set(), False
 
     def started(self, kinds: dict[str, int]) -> "Workers":
         """Start the servers when the first job of a group asks, in whichever thread.
@@ -79,8 +81,20 @@ class Workers:
         what all jobs wait for: the table's preparation, and the import of Keras.
         """
         if sys.platform == "linux" and os.environ.get(VARIABLE) != "none":
+            self._stop_at_ctrl_c()
             self._later = {kind: most for kind, most in kinds.items() if kind != TRAINING}
             self._try_to_start({kind: kinds[kind] for kind in kinds if kind == TRAINING})
+
+    def _stop_at_ctrl_c(self) -> None:
+        """Have a Ctrl-C, which a worker ignores between two jobs, stop all jobs before anything else."""
+        before = signal.getsignal(signal.SIGINT)
+        if threading.current_thread() is threading.main_thread() and callable(before):
+
+            def interrupted(*arguments) -> None:
+                self.interrupt()
+                before(*arguments)
+
+            signal.signal(signal.SIGINT, interrupted)
 
     def _try_to_start(self, kinds: dict[str, int]) -> None:
         try:
@@ -141,7 +155,46 @@ class Workers:
             pool = _pool(snakemake) if script == "train_fold" else 0
         except (OSError, RegfoldError):
             return False  # what is wrong with a file, the work itself will say, in its log
-        return run(self.addresses[kind], SCRIPTS / f"{script}.py", snakemake, pool)
+        done = self._run(self.addresses[kind], SCRIPTS / f"{script}.py", snakemake, pool)
+        if self._interrupted and not done:
+            raise subprocess.CalledProcessError(1, script)
+        return done
+
+    def interrupt(self) -> None:
+        """Stop all jobs, those too that wait for a worker: each saves its state, and fails."""
+        self._interrupted = True
+        for connection in list(self._connections):
+            with contextlib.suppress(OSError):
+                connection.shutdown(socket.SHUT_WR)
+
+    def _run(self, address: str, script: Path, snakemake, pool: int) -> bool:
+        """Let a worker do the work of a job's script; False: there is none, and the job has to do it itself.
+
+        Args:
+            address: of the server.
+            script: a file with a function main(snakemake).
+            snakemake: what Snakemake gives to the script.
+            pool: the size of TensorFlow's thread pool, which a process decides once; 0: the worker has none,
+                and does this one job.
+
+        Raises:
+            subprocess.CalledProcessError: the work failed.
+        """
+        for attempt in (1, 2):
+            with socket.socket(socket.AF_UNIX) as connection:
+                self._connections.add(connection)
+                try:
+                    status = _ask(connection, address, script, snakemake, pool)
+                finally:
+                    self._connections.discard(connection)
+            if status is None or status == DONE:
+                return status == DONE
+            if status or self._interrupted:
+                raise subprocess.CalledProcessError(status[0] if status else 1, str(script))
+            if attempt == 1:
+                _say(snakemake, "the process that worked on this job was killed; another one takes over")
+        _say(snakemake, "error: the process that worked on this job was killed, twice")
+        raise subprocess.CalledProcessError(1, str(script))
 
     def end(self) -> None:
         """Let the servers end, and with them the workers, each after its job."""
@@ -166,38 +219,6 @@ def _remove_orphans(folder: Path) -> None:
                 path.unlink()
 
 
-def run(address: str, script: Path, snakemake, pool: int = 0) -> bool:
-    """Let a worker do the work of a job's script; False: there is none, and the job has to do it itself.
-
-    Args:
-        address: of the server.
-        script: a file with a function main(snakemake).
-        snakemake: what Snakemake gives to the script.
-        pool: the size of TensorFlow's thread pool, which a process decides once; 0: the worker has none, and
-            does this one job.
-
-    Raises:
-        subprocess.CalledProcessError: the work failed.
-    """
-    for attempt in (1, 2):
-        connection = _connect(address, script, snakemake, pool)
-        if connection is None:
-            return False
-        with connection:
-            try:
-                status = connection.recv(1)
-            except OSError:
-                status = b""
-        if status == DONE:
-            return True
-        if status:
-            raise subprocess.CalledProcessError(status[0], str(script))
-        if attempt == 1:
-            _say(snakemake, "the process that worked on this job was killed; another one takes over")
-    _say(snakemake, "error: the process that worked on this job was killed, twice")
-    raise subprocess.CalledProcessError(1, str(script))
-
-
 def _say(snakemake, text: str) -> None:
     """One line, on the terminal and in the job's log."""
     values = ", ".join(f"{name} {value}" for name, value in snakemake.wildcards.items())
@@ -207,19 +228,22 @@ def _say(snakemake, text: str) -> None:
         print(line, file=log)
 
 
-def _connect(address: str, script: Path, snakemake, pool: int) -> socket.socket | None:
-    """A connection to a worker that has begun; None if there is no server, or it has no worker to give."""
-    connection = socket.socket(socket.AF_UNIX)
-    with contextlib.suppress(OSError):
+def _ask(connection: socket.socket, address: str, script: Path, snakemake, pool: int) -> bytes | None:
+    """What a worker answers at the end of a job: DONE, an exit status, b"" if it was killed.
+
+    None: there is no server, or it has no worker to give.
+    """
+    begun = False
+    try:
         connection.connect(address)
         if is_ours(connection):
             connection.sendall(bytes([pool]))
             socket.send_fds(connection, [b"f"], [1, 2])
             connection.sendall(pickle.dumps((Path.cwd(), dict(os.environ), str(script), snakemake)))
-            if connection.recv(1) == BEGUN:
-                return connection
-    connection.close()
-    return None
+            begun = connection.recv(1) == BEGUN
+        return connection.recv(1) if begun else None
+    except OSError:
+        return b"" if begun else None
 
 
 def is_ours(connection: socket.socket) -> bool:
