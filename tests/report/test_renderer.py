@@ -109,3 +109,10 @@ def test_the_program_needs_no_cache(home, monkeypatch, javascript):
         monkeypatch.setenv(name, value)
     with Renderer() as renderer:
         assert renderer.javascript.result() == javascript
+
+
+def test_the_cache_is_never_among_the_studys_files(monkeypatch, tmp_path):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    for folder in ("", ".", "cache", "~/cache"):
+        monkeypatch.setenv("XDG_CACHE_HOME", folder)
+        assert cache_file().parent == tmp_path / ".cache" / "regfold"

@@ -84,8 +84,9 @@ def cache_file() -> Path:
 
     It is not among the study's own files, which may be somebody else's: what is read here runs in browsers.
     """
-    try:
-        folder = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser()
+    named = os.environ.get("XDG_CACHE_HOME", "")
+    try:  # The XDG Base Directory Specification has a relative path ignored.
+        folder = Path(named if Path(named).is_absolute() else "~/.cache").expanduser()
     except RuntimeError:  # a user without a home, as in some containers
         folder = Path(os.devnull)
     return folder / "regfold" / f"vega-lite-{vega.LITE_VERSION}-vl-convert-{version('vl-convert-python')}.txt"
