@@ -1,7 +1,7 @@
 """Guards that training cannot be lost: whatever is killed, whenever, the next run ends with the same bytes.
 
-The training has what is hard to take up: a path, dropout, early stopping, a schedule. REGFOLD_KILLS scales
-the doses.
+The training has what is hard to take up: a path, dropout, early stopping, a schedule. In all, trainings are
+killed 20 times (8 of them with everything else), and Snakemake 10 times; REGFOLD_KILLS scales the doses.
 """
 
 import hashlib
@@ -24,7 +24,7 @@ import pytest
 pytestmark = pytest.mark.heavy
 ROOT = Path(__file__).parents[2]
 DOSE = float(os.environ.get("REGFOLD_KILLS", "1"))
-EPOCHS, CHECKPOINT_SECONDS = 30_000, 0.5
+EPOCHS, CHECKPOINT_SECONDS = 20_000, 0.5
 CONFIG = f"""
 data: {{path: table.csv, target: y}}
 split: {{folds: 2}}
@@ -144,11 +144,11 @@ def saved_epoch(study: Path, name: str) -> int:
         return json.loads(archive["header"].tobytes())["epoch"]
 
 
-def test_twenty_killed_trainings(study, undisturbed):
+def test_killed_trainings(study, undisturbed):
     """Snakemake starts each again. Every other kill hits the script that waits for the training."""
     chance, killed, ages = random.Random(1), 0, []
     run = start(study, "--retries", "1000")
-    while killed < 20 * DOSE and (found := wait_for(lambda: training(study), run)):
+    while killed < 12 * DOSE and (found := wait_for(lambda: training(study), run)):
         time.sleep(chance.uniform(0, 1))
         fold = chance.choice(found)
         pid = progress(study, fold)["pid"]
@@ -164,13 +164,13 @@ def test_twenty_killed_trainings(study, undisturbed):
                 assert told in (epoch + 1, None), "it goes on from its last checkpoint"
             killed += 1
     assert run.wait(timeout=300) == 0, said(study)[-3000:]
-    assert killed >= 20 * DOSE
+    assert killed >= 12 * DOSE
     assert digest(study) == undisturbed.digest
     # What a kill cost is as old as the checkpoint: its interval, and what a busy machine adds once or twice.
     assert sorted(ages)[-3] < CHECKPOINT_SECONDS + 0.5, ages
 
 
-@pytest.mark.parametrize(("everything", "kills"), [(False, 10), (True, 4)])
+@pytest.mark.parametrize(("everything", "kills"), [(False, 6), (True, 4)])
 def test_snakemake_killed_again_and_again(everything, kills, study, undisturbed):
     """Alone, so that its trainings live on as orphans; or with all its processes, as if the machine ended."""
     chance, trained = random.Random(kills), 0
