@@ -11,7 +11,7 @@ from functools import reduce
 from types import SimpleNamespace
 
 import pytest
-from regfold.runtime import workers
+from regfold.runtime import processors, workers
 from regfold.workflow import adapter, local_jobs
 from snakemake.iocontainers import InputFiles, Log, OutputFiles, Params
 from snakemake.logging import logger as snakemake_logger
@@ -266,10 +266,11 @@ def test_a_run_without_any_of_it_has_the_same_results(tmp_path):
 @pytest.mark.parametrize(
     ("made", "gpus", "expected"),
     [
-        (workflow(), 0, {workers.TRAINING: 4}),
+        (workflow(), 0, {workers.TRAINING: 3}),
         (workflow(), 2, {workers.TRAINING: 2}),
-        (workflow(rules=("split_folds",)), 0, {workers.TRAINING: 4}),
-        (workflow(rules=("split_folds", "render_report")), 2, {workers.TRAINING: 2, workers.TABLES: 4}),
+        (workflow(), 8, {workers.TRAINING: 8}),
+        (workflow(rules=("split_folds",)), 0, {workers.TRAINING: 3}),
+        (workflow(rules=("split_folds", "render_report")), 2, {workers.TRAINING: 2, workers.TABLES: 3}),
         (workflow(rules=("all",)), 0, {}),
         (workflow(nodes=4), 0, {}),
         (workflow(main=False), 0, {}),
@@ -277,7 +278,8 @@ def test_a_run_without_any_of_it_has_the_same_results(tmp_path):
         (workflow(touch=True), 0, {}),
     ],
 )
-def test_where_workers_are_of_use(made, gpus, expected):
+def test_where_workers_are_of_use(made, gpus, expected, monkeypatch):
+    monkeypatch.setattr(processors, "available", lambda: 3)
     assert local_jobs.run_workers(made, gpus) == expected
 
 
@@ -287,9 +289,9 @@ def test_where_workers_are_of_use(made, gpus, expected):
         (
             workflow(main=False),
             ["train_fold", "train_fold"],
-            {workers.TRAINING: 4},
+            {workers.TRAINING: 3},
         ),
-        (workflow(main=False), ["fit_baseline", "fit_baseline"], {workers.TABLES: 4}),
+        (workflow(main=False), ["fit_baseline", "fit_baseline"], {workers.TABLES: 3}),
         (workflow(main=False), ["train_fold"], {}),
         (workflow(), ["train_fold", "train_fold"], {}),
         (workflow(main=False, deployed=("conda",)), ["train_fold", "train_fold"], {}),
@@ -297,6 +299,7 @@ def test_where_workers_are_of_use(made, gpus, expected):
 )
 def test_a_group_of_a_clusters_jobs_has_workers_once_a_job_asks(made, targets, expected, monkeypatch):
     monkeypatch.setenv("REGFOLD_GPUS", "none")
+    monkeypatch.setattr(processors, "available", lambda: 3)
     made.dag_settings.target_jobs = [SimpleNamespace(rulename=rule) for rule in targets]
     assert local_jobs.group_workers(made) == expected
     started = []

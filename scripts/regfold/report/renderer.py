@@ -14,6 +14,7 @@ from pathlib import Path
 from regfold import files
 from regfold.errors import RegfoldError
 from regfold.report import vega
+from regfold.runtime import processors
 
 # A process takes as long to start as to draw four charts.
 MOST_PROCESSES = 2
@@ -31,7 +32,7 @@ class Renderer:
 
     def __init__(self):
         self._processes, self._idle = [], queue.SimpleQueue()
-        for _ in range(min(MOST_PROCESSES, _processors())):
+        for _ in range(min(MOST_PROCESSES, processors.available())):
             ours, theirs = Pipe()
             with theirs:
                 command = [sys.executable, "-P", vega.__file__, str(theirs.fileno())]
@@ -94,8 +95,3 @@ def cache_file() -> Path:
 
 def _sha256(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
-
-
-def _processors() -> int:
-    """How many processors this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

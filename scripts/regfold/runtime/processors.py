@@ -14,6 +14,11 @@ NOT_NEEDED = ("sklearn", "matplotlib", "pandas", "IPython")
 POOLS = (16, 10**9), (4, 3 * 10**8), (2, 10**7)
 
 
+def available() -> int:
+    """How many processors this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def pool_size(n_features: int, n_outputs: int, hidden: list[int] | None, batch_size: int) -> int:
     """Threads that share one matrix product: decided by the work in a step, never by the machine.
 

@@ -2,7 +2,7 @@
 
 import os
 
-from regfold.runtime import gpu, workers
+from regfold.runtime import gpu, processors, workers
 from regfold.workflow import adapter
 
 
@@ -63,9 +63,11 @@ def group_workers(workflow) -> dict[str, int]:
     rules = set(adapter.group(workflow))
     if not rules or not adapter.runs_scripts(workflow):
         return {}
-    return _kinds(rules, 0, _at_once(workflow))
+    return _kinds(rules, gpu.local_gpus(), _at_once(workflow))
 
 
 def _kinds(rules: set[str], gpus: int, cores: int) -> dict[str, int]:
+    # More workers than processors would each compile the same programs: the other jobs wait for one.
+    cores = min(cores, processors.available())
     most = {workers.TRAINING: gpus or cores, workers.TABLES: cores}
     return {kind: most[kind] for kind, served in workers.RULES.items() if served & rules}
