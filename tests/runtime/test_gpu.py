@@ -383,7 +383,9 @@ with gpu.lease() as held:
 def test_a_request_that_makes_no_sense_is_refused(monkeypatch, text):
     monkeypatch.setenv("REGFOLD_GPUS", text)
     monkeypatch.setenv("REGFOLD_JOBS_PER_GPU", text)
-    with pytest.raises(RegfoldError, match=f"REGFOLD_GPUS: '{text}' found; expected all, none or how many"):
+    with pytest.raises(
+        RegfoldError, match=f"REGFOLD_GPUS: '{text}' found; expected all, none or the number of GPUs"
+    ):
         gpu_limit()
     with pytest.raises(RegfoldError, match=f"REGFOLD_JOBS_PER_GPU: '{text}' found; expected an integer"):
         jobs_per_gpu()

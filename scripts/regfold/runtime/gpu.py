@@ -1,12 +1,12 @@
 """One GPU for one cell: a lease on a GPU slot, taken before TensorFlow starts.
 
-Snakemake counts GPUs but hands none out, and TensorFlow takes every GPU that it sees. So each training
-process locks one slot's file on its machine and shows TensorFlow that GPU alone. The kernel frees the lock
-when the process ends, however it ends.
+Snakemake counts GPUs but does not assign them, and TensorFlow takes every GPU that it sees. So each training
+process locks the file of one slot on its machine and makes that GPU alone visible to TensorFlow. The kernel
+releases the lock when the process ends, however it ends.
 
-Environment: CUDA_VISIBLE_DEVICES (only these GPUs are handed out; numbers as in `nvidia-smi -L`),
-REGFOLD_GPUS (all, none, or at most so many), REGFOLD_JOBS_PER_GPU (slots per GPU, 1), REGFOLD_LEASES (the
-folder of the locks, local to the machine).
+Environment variables: CUDA_VISIBLE_DEVICES (only these GPUs are used; numbers as in `nvidia-smi -L`),
+REGFOLD_GPUS (all, none, or the most GPUs to use), REGFOLD_JOBS_PER_GPU (slots per GPU, by default 1),
+REGFOLD_LEASES (the folder of the locks, local to the machine).
 """
 
 import contextlib
@@ -32,20 +32,29 @@ from regfold.runtime.nvml import DriverError, Gpu, entries, find_gpus, visible_g
 if TYPE_CHECKING:
     from filelock import FileLock
 
-# A scheduler's job: it shares no slot with other jobs, even where their GPUs go by the same name.
+# The ID of a scheduler's job. Jobs share no slots, even if their GPUs have the same names.
 ALLOCATIONS = ("SLURM_JOB_ID", "PBS_JOBID", "LSB_JOBID", "FLUX_JOB_ID")
 POLL_SECONDS = (0.2, 0.6)
 
 
 @dataclass
 class Lease:
-    """What a training process holds; `device` is its description for cell.json."""
+    """The GPU slot of a training process, or none.
+
+    Attributes:
+        device: the GPU or processor, for cell.json, see `lease`.
+        lock: the lock of the slot; None on a processor.
+    """
 
     device: dict = field(default_factory=lambda: {"kind": "CPU", "name": processor()})
     lock: "FileLock | None" = None
 
     def confirm(self, seen: list[str]) -> None:
-        """Correct `device` by the names of the GPUs that TensorFlow sees; give back what it cannot use."""
+        """Update `device` after TensorFlow's start, and release the slot if TensorFlow sees no GPU.
+
+        Args:
+            seen: the names of the GPUs that TensorFlow sees.
+        """
         if seen:
             self.device |= {"kind": "GPU", "name": seen[0]}
         elif self.device["kind"] == "GPU":
@@ -57,29 +66,30 @@ class Lease:
             self.release()
 
     def release(self) -> None:
-        """Give the slot back."""
+        """Release the slot."""
         if self.lock is not None and self.lock.is_locked:
-            # Whoever locks a file that lost its name meanwhile is told so by filelock, and locks the new one.
+            # filelock detects that a file was removed before it was locked, and locks the new file instead.
             Path(self.lock.lock_file).unlink(missing_ok=True)
             self.lock.release()
 
 
 @contextlib.contextmanager
 def lease(on_wait: Callable[[], None] = lambda: None) -> Iterator[Lease]:
-    """Hold one GPU slot of this machine, waiting where all are taken.
+    """Hold one GPU slot of this machine in the block; wait for one if all are taken.
 
-    Enter it before TensorFlow is imported, and leave it last: TensorFlow keeps its GPU memory until the end.
+    Enter it before TensorFlow is imported and leave it when the process ends, as TensorFlow keeps its GPU
+    memory until then.
 
     Args:
-        on_wait: called once if there is a wait.
+        on_wait: called once if all slots are taken.
 
     Yields:
-        The lease. Its `device` is `{"kind": "GPU", "name", "uuid", "slot"}` (slots count from 1), or
-        `{"kind": "CPU", "name"}` at once where there is no GPU to be used.
+        The lease. Its `device` is `{"kind": "GPU", "name", "uuid", "slot"}` (slots count from 1), or, without
+        a wait, `{"kind": "CPU", "name"}` if there is no GPU to use.
 
     Raises:
-        RegfoldError: REGFOLD_GPUS or REGFOLD_JOBS_PER_GPU cannot be understood; or there are GPUs, and no
-            folder for their locks.
+        RegfoldError: if REGFOLD_GPUS or REGFOLD_JOBS_PER_GPU is invalid, or if there are GPUs but the folder
+            of their locks cannot be used.
     """
     held, environment = Lease(), {}
     try:
@@ -103,13 +113,13 @@ def lease(on_wait: Callable[[], None] = lambda: None) -> Iterator[Lease]:
 
 
 def local_gpus() -> int:
-    """How many cells may train at once on this machine's GPUs; 0: there are none, the cores decide."""
+    """How many cells may train at once on this machine's GPUs; 0 without GPUs, where the cores decide."""
     try:
         slots = len(usable_gpus()) * jobs_per_gpu()
     except DriverError as error:
         warn(f"{error}; cells are trained on the CPU")
         return 0
-    except ModuleNotFoundError:  # Snakemake alone is here: jobs have an environment of their own, or are dry
+    except ModuleNotFoundError:  # no pynvml beside Snakemake: jobs have environments of their own, or dry run
         return 0
     if slots and not cuda_libraries():
         warn("there are GPUs, but TensorFlow's CUDA libraries are not installed (`uv sync --extra gpu`)")
@@ -118,10 +128,10 @@ def local_gpus() -> int:
 
 
 def usable_gpus() -> list[Gpu]:
-    """The GPUs that may be handed out, those that others work on last.
+    """The GPUs that cells may use, those with the least memory in use first.
 
     Raises:
-        DriverError: the driver does not answer.
+        DriverError: if the driver does not answer.
     """
     limit, listed = gpu_limit(), os.environ.get("CUDA_VISIBLE_DEVICES")
     if limit == 0 or (listed is not None and not entries(listed)):
@@ -129,11 +139,17 @@ def usable_gpus() -> list[Gpu]:
     gpus = find_gpus()
     if listed is not None:
         gpus = visible_gpus(gpus, listed)
-    return sorted(gpus[:limit], key=lambda gpu: gpu.used >> 30)  # in GiB: a desktop's few MiB say nothing
+    return sorted(gpus[:limit], key=lambda gpu: gpu.used >> 30)  # in GiB, to ignore a desktop's few MiB
 
 
 def _take(gpus: list[Gpu], slots: int, on_wait: Callable[[], None]) -> Lease:
-    """The first free slot; every GPU gets one cell before any gets two."""
+    """Lock the first free slot; every GPU gets one cell before any gets two.
+
+    Args:
+        gpus: see `usable_gpus`.
+        slots: the number of slots of each GPU.
+        on_wait: called once if all slots are taken.
+    """
     folder, scope = lease_folder(), _allocation()
     places = [(gpu, slot) for slot in range(1, slots + 1) for gpu in gpus]
     paths = [folder / _file_name(scope, gpu.uuid, slot) for gpu, slot in places]
@@ -144,7 +160,7 @@ def _take(gpus: list[Gpu], slots: int, on_wait: Callable[[], None]) -> Lease:
                 return Lease({"kind": "GPU", "name": gpu.name, "uuid": gpu.uuid, "slot": slot}, lock)
         if not waiting:
             waiting = True
-            known = [f"process {holder}" for holder in map(locks.holder, paths) if holder]
+            known = [f"process {pid}" for pid in map(locks.holder, paths) if pid]
             holders = ", ".join(known) or "other processes"
             print(f"regfold: waiting for a GPU: all {len(paths)} slots are taken, by {holders}", flush=True)
             on_wait()
@@ -152,7 +168,7 @@ def _take(gpus: list[Gpu], slots: int, on_wait: Callable[[], None]) -> Lease:
 
 
 def _allocation() -> str:
-    """The scheduler's job, where it has chosen the GPUs; else "": all cells of this user share the slots."""
+    """The ID of the scheduler's job if it has chosen the GPUs; else "", the scope of all cells of a user."""
     if "CUDA_VISIBLE_DEVICES" not in os.environ:
         return ""
     return next((os.environ[name] for name in ALLOCATIONS if os.environ.get(name)), "")
@@ -163,13 +179,13 @@ def _file_name(scope: str, uuid: str, slot: int) -> str:
 
 
 def lease_folder() -> Path:
-    """Where the locks are: a folder of this user alone, made if need be.
+    """The folder of the locks, which only this user can open; it is made if it does not exist.
 
-    It is on the machine itself, for a study's folder may be shared by many.
+    It is on the machine itself, since a study's folder may be shared by several machines.
 
     Raises:
-        RegfoldError: if it cannot be made; or is a symbolic link, another user's, or open to other users, who
-            could then have files of this user overwritten, or hold all the locks.
+        RegfoldError: if it cannot be made; or if it is a symbolic link, belongs to another user, or is open
+            to other users, who could then have files of this user overwritten, or hold all locks.
     """
     user = os.getuid() if hasattr(os, "getuid") else None  # Windows has temporary folders for each user.
     # The same for every process of a user, unlike TMPDIR and XDG_RUNTIME_DIR.
@@ -183,7 +199,7 @@ def lease_folder() -> Path:
             f"{folder}: {error.strerror}; expected a folder for the locks of GPUs; "
             "another one can be named in REGFOLD_LEASES"
         ) from error
-    # Looked at after it was made: nobody else can put another in the place of one that is this user's.
+    # Checked after it was made, as no other user can replace a folder that belongs to this user.
     if user is not None and (
         not stat.S_ISDIR(found.st_mode) or found.st_uid != user or found.st_mode & 0o077
     ):
@@ -196,7 +212,11 @@ def lease_folder() -> Path:
 
 
 def jobs_per_gpu() -> int:
-    """REGFOLD_JOBS_PER_GPU: how many cells share a GPU."""
+    """REGFOLD_JOBS_PER_GPU: how many cells share a GPU.
+
+    Raises:
+        RegfoldError: if it is not an integer of at least 1.
+    """
     text = os.environ.get("REGFOLD_JOBS_PER_GPU", "").strip() or "1"
     if not text.isdecimal() or int(text) < 1:
         raise RegfoldError(f"REGFOLD_JOBS_PER_GPU: {quote(text)} found; expected an integer of at least 1")
@@ -204,20 +224,24 @@ def jobs_per_gpu() -> int:
 
 
 def gpu_limit() -> int | None:
-    """REGFOLD_GPUS: at most so many GPUs; None: all."""
+    """REGFOLD_GPUS: the most GPUs to use; None for all.
+
+    Raises:
+        RegfoldError: if it is not all, none or a number.
+    """
     text = os.environ.get("REGFOLD_GPUS", "").strip().lower() or "all"
     if text in ("all", "none"):
         return None if text == "all" else 0
     if not text.isdecimal():
         raise RegfoldError(
-            f"REGFOLD_GPUS: {quote(text)} found; expected all, none or how many "
-            "(which ones, CUDA_VISIBLE_DEVICES says)"
+            f"REGFOLD_GPUS: {quote(text)} found; expected all, none or the number of GPUs "
+            "(CUDA_VISIBLE_DEVICES selects which ones)"
         )
     return int(text)
 
 
 def cuda_libraries() -> bool:
-    """Whether cuDNN, without which TensorFlow uses no GPU, is installed (pip, conda or the system's)."""
+    """Whether cuDNN, without which TensorFlow uses no GPU, is installed (by pip, conda or the system)."""
     with contextlib.suppress(ModuleNotFoundError):
         if importlib.util.find_spec("nvidia.cudnn") is not None:
             return True
@@ -231,7 +255,7 @@ def cuda_libraries() -> bool:
 
 
 def processor() -> str:
-    """The processor's model, such as 'AMD EPYC 7763 64-Core Processor': on one, results repeat to the bit."""
+    """The processor model, such as 'AMD EPYC 7763 64-Core Processor', on which results repeat to the bit."""
     with contextlib.suppress(OSError):
         for line in Path("/proc/cpuinfo").read_text().splitlines():
             if line.startswith("model name"):

@@ -1,4 +1,4 @@
-"""A training job around its cell: a GPU, threads, signals and progress, before TensorFlow starts."""
+"""A training job: its GPU, threads, signals and progress, around the training of a cell."""
 
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
@@ -12,7 +12,8 @@ from regfold.runtime.progress import Reporter
 from regfold.training.inner_metric import InnerMetric
 
 STATES = Path(".regfold/state")
-# What this process has until its end, once it has started TensorFlow, which gives no GPU back before.
+# This process' GPU lease and its device, kept from TensorFlow's start to the end of the process: TensorFlow
+# does not release its GPU earlier.
 _held, _devices = ExitStack(), []
 
 
@@ -29,19 +30,22 @@ def train(
     cells: Sequence[Path] = (),
     inner_metric: InnerMetric | None = None,
 ) -> None:
-    """Run one cell in this process, which may have run others that need as many threads.
+    """Run one cell in this process, which may have run others with the same number of threads.
 
     Args:
         model: the model's name.
-        specification: what its training depends on besides rows, see provenance.specification.
+        specification: all that its training depends on besides rows, see provenance.specification.
         config: the resolved config.
         description: the fold's description, results/folds/<repeat>-<fold>.json.
         prepared: results/prepared.
         out: the cell's folder.
-        used: takes what the cell used of time and memory.
-        terminal: takes the lines for the user.
-        cells: for a refit with early stopping, cell.json of the model's folds.
+        used: path of the file for the time and memory that the cell used, see usage.recorded.
+        terminal: the stream for the user's lines.
+        cells: for a refit with early stopping, the paths of cell.json of the model's folds.
         inner_metric: see cell.Cell.
+
+    Raises:
+        RegfoldError: see cell.run.
     """
     metadata = files.read_json(description)
     if (metadata["repeat"], metadata["fold"]) == cell_names.REFIT:
@@ -55,7 +59,7 @@ def train(
         ) as reporter,
     ):
         device = _device(pool, reporter.queue)
-        # Imported here: TensorFlow must find its GPU and its threads decided.
+        # Imported here, as GPU and threads must be set before TensorFlow starts.
         from regfold.training import cell, parts, trained_cell
 
         schema = files.read_json(prepared / "schema.json")
@@ -86,10 +90,10 @@ def train(
 
 
 def _device(pool: int, on_wait: Callable[[], None]) -> dict:
-    """Start TensorFlow in this process, unless it has been, on a GPU of its own where there is one.
+    """Start TensorFlow in this process, unless it is started, on a GPU of its own if there is one.
 
     Args:
-        pool: the size of its thread pool, the same at each call.
+        pool: the size of TensorFlow's thread pool, the same in each call.
         on_wait: called once if there is a wait for a GPU.
 
     Returns:

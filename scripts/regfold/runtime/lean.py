@@ -1,4 +1,4 @@
-"""Libraries that others import where they are installed, and a job has no use for: its start is shorter."""
+"""Keeps optional libraries that a job does not use from being imported, which shortens its start."""
 
 import sys
 from collections.abc import Iterator
@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 @contextmanager
 def without(*names: str) -> Iterator[None]:
-    """Let imports in the block find these libraries not to be installed, unless they are imported already."""
+    """Make these libraries look not installed to imports in the block, unless they are imported already."""
     finder = _NotInstalled(names)
     sys.meta_path.insert(0, finder)
     try:
@@ -17,7 +17,10 @@ def without(*names: str) -> Iterator[None]:
 
 
 class _NotInstalled:
-    """A finder of modules that finds some not to be there. (PyArrow takes a None in sys.modules for one.)"""
+    """A finder that raises ModuleNotFoundError for some libraries.
+
+    (None in `sys.modules` would do the same, but PyArrow takes it for an imported module.)
+    """
 
     def __init__(self, names: tuple[str, ...]):
         self.names = names

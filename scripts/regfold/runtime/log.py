@@ -1,4 +1,4 @@
-"""A job's log: everything that the job and the libraries below it print goes into one file."""
+"""A job's log: one file for everything that the job and its libraries print."""
 
 import io
 import os
@@ -15,15 +15,21 @@ from regfold.formatting import visible
 
 @contextmanager
 def job(log: str | os.PathLike | Sequence[str] | None) -> Iterator[TextIO]:
-    """Redirect file descriptors 1 and 2 into `log` while the block runs; give the original stderr (`Lines`).
+    """Redirect file descriptors 1 and 2 into `log` while the block runs.
 
-    Redirecting the descriptors, and not only `sys.stdout`, catches what TensorFlow's C++ prints. A problem
-    that the user can mend (RegfoldError) ends the process with status 1 and one line, in the log and on the
-    terminal; any other leaves its traceback in the log and one line on the terminal that names the log.
+    Redirecting the descriptors, and not only `sys.stdout`, catches what TensorFlow's C++ prints. An error
+    that the user can fix (RegfoldError) ends the process with status 1 and one line, in the log and on the
+    terminal; any other error leaves its traceback in the log and one line on the terminal that names the log.
 
     Args:
-        log: the log's path; or `snakemake.log`, whose first path is taken. Where there is none, nothing is
+        log: the log's path; or `snakemake.log`, whose first path is taken. Without a path, nothing is
             redirected.
+
+    Yields:
+        the original stderr, see `lines`.
+
+    Raises:
+        SystemExit: as described, with status 1.
     """
     paths = [log] if isinstance(log, str | os.PathLike) else list(log or [])
     if not paths:
@@ -43,7 +49,7 @@ def job(log: str | os.PathLike | Sequence[str] | None) -> Iterator[TextIO]:
 
 @contextmanager
 def _redirected(descriptor: int) -> Iterator[TextIO]:
-    """Point descriptors 1 and 2, and Python's own streams, at `descriptor`; give the original stderr."""
+    """Point descriptors 1 and 2, and Python's own streams, at `descriptor`; yield the original stderr."""
     streams = sys.stdout, sys.stderr
     for each in streams:
         each.flush()
@@ -61,18 +67,18 @@ def _redirected(descriptor: int) -> Iterator[TextIO]:
 
 
 def stream(descriptor: int, kind: type[io.TextIOWrapper] = io.TextIOWrapper) -> TextIO:
-    """Text, line by line, into a descriptor that stays open."""
+    """A line-buffered text stream that writes to a descriptor and does not close it."""
     buffer = io.BufferedWriter(_Forgiving(descriptor, "w", closefd=False))
     return kind(buffer, encoding="utf-8", errors="backslashreplace", line_buffering=True)
 
 
 def lines(descriptor: int) -> TextIO:
-    """Lines for a terminal: whatever a print writes there is one line in which everything is visible."""
+    """A stream for a terminal: each print is one line without control characters, see formatting.visible."""
     return stream(descriptor, _Lines)
 
 
 class _Lines(io.TextIOWrapper):
-    """A stream that lets a line break pass at the end of what is written alone."""
+    """A stream that escapes control characters, and line breaks other than the last one of a print."""
 
     def write(self, text: str) -> int:
         line = text.removesuffix("\n")
@@ -81,7 +87,7 @@ class _Lines(io.TextIOWrapper):
 
 
 class _Forgiving(io.FileIO):
-    """A file that swallows what cannot be written: a full disk cuts off a log, and not the job."""
+    """A file that ignores write errors, so that a full disk truncates the log and does not fail the job."""
 
     def write(self, data) -> int:
         try:
@@ -92,7 +98,10 @@ class _Forgiving(io.FileIO):
 
 @contextmanager
 def _problems_end_the_process(terminal: TextIO, log: Path | None) -> Iterator[None]:
-    """Turn what the block raises into lines and exit status 1 (a bug without a log keeps its traceback)."""
+    """Turn an exception of the block into a line and exit status 1, see `job`.
+
+    Without a log, an exception that is not a RegfoldError is raised again with its traceback.
+    """
     try:
         yield
     except RegfoldError as error:

@@ -1,4 +1,4 @@
-"""The GPUs of this machine as NVIDIA's management library (NVML) knows them: names, UUIDs, MIG devices."""
+"""The GPUs of this machine from NVIDIA's management library (NVML): names, UUIDs, MIG devices."""
 
 import contextlib
 import sys
@@ -14,7 +14,11 @@ NO_DEVICE = ("", "-1", "NoDevFiles")
 class Gpu:
     """A GPU or a MIG device.
 
-    `uuid` is what CUDA_VISIBLE_DEVICES takes, `number` is nvidia-smi's, `used` is the memory in use in bytes.
+    Attributes:
+        uuid: as CUDA_VISIBLE_DEVICES takes it.
+        name: the model.
+        number: of the GPU, as in nvidia-smi; -1 if it is not known.
+        used: the memory in use, in bytes.
     """
 
     uuid: str
@@ -24,14 +28,14 @@ class Gpu:
 
 
 class DriverError(Exception):
-    """NVML is there and does not work: the driver is broken, not loaded, or of another version."""
+    """NVML is installed but does not work: the driver is broken, not loaded, or of another version."""
 
 
 def find_gpus() -> list[Gpu]:
-    """Every GPU of this machine, a GPU in MIG mode as its MIG devices; [] without NVIDIA's driver.
+    """All GPUs of this machine, a GPU in MIG mode as its MIG devices; [] without NVIDIA's driver.
 
     Raises:
-        DriverError: the driver does not answer.
+        DriverError: if the driver does not answer.
     """
     import pynvml
 
@@ -50,10 +54,13 @@ def find_gpus() -> list[Gpu]:
 
 
 def visible_gpus(gpus: list[Gpu], listed: str) -> list[Gpu]:
-    """Those of `gpus` that `listed` names as CUDA_VISIBLE_DEVICES does: by number, UUID or start of a UUID.
+    """The GPUs that a value of CUDA_VISIBLE_DEVICES names, in its order.
 
-    Numbers are nvidia-smi's. Where NVML knows no GPU at all, the names are taken as they are: whoever set
-    them knows better.
+    Args:
+        gpus: those of the machine. If it is empty, the entries are taken as UUIDs: CUDA_VISIBLE_DEVICES was
+            set by a scheduler or user that knows of GPUs which NVML does not show.
+        listed: nvidia-smi's numbers, UUIDs or starts of UUIDs. The first entry that does not name one GPU
+            ends the list, as in CUDA, with a warning.
     """
     chosen = []
     for entry in entries(listed):
@@ -76,13 +83,13 @@ def visible_gpus(gpus: list[Gpu], listed: str) -> list[Gpu]:
 
 
 def entries(listed: str) -> list[str]:
-    """The entries of a CUDA_VISIBLE_DEVICES; as in CUDA, the first one that names no device ends the list."""
+    """The entries of CUDA_VISIBLE_DEVICES up to the first one that names no device, as in CUDA."""
     names = [name.strip() for name in listed.split(",")]
     return names[: next((i for i, name in enumerate(names) if name in NO_DEVICE), len(names))]
 
 
 def _devices(pynvml, number: int) -> list[Gpu]:
-    """GPU `number`, or its MIG devices; nothing, with a warning, where this one card has failed."""
+    """GPU `number`, or its MIG devices; [], with a warning, if this GPU does not answer."""
     try:
         card = pynvml.nvmlDeviceGetHandleByIndex(number)
         return [
@@ -98,10 +105,10 @@ def _devices(pynvml, number: int) -> list[Gpu]:
 
 
 def _handles(pynvml, card) -> list:
-    """The card itself, or in MIG mode its MIG devices, which alone can be used then."""
+    """The NVML handle of the GPU itself, or in MIG mode those of its MIG devices, which alone can be used."""
     try:
         mig_mode = pynvml.nvmlDeviceGetMigMode(card)[0]
-    except pynvml.NVMLError_NotSupported:  # most cards know no MIG
+    except pynvml.NVMLError_NotSupported:  # most GPUs do not support MIG
         return [card]
     if not mig_mode:
         return [card]
@@ -124,5 +131,5 @@ def _used(pynvml, handle) -> int:
 
 
 def warn(text: str) -> None:
-    """One line to the log (of a job) or the terminal (of the run)."""
+    """Print one line to stderr: a job's log, or the terminal."""
     print(f"regfold: warning: {visible(text)}", file=sys.stderr, flush=True)

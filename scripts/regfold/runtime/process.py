@@ -1,18 +1,18 @@
-"""Which process wrote a file, in such a way that another one can tell whether it is still there."""
+"""Identifies a process, so that another process can tell whether it is still alive."""
 
 import os
 import socket
 from contextlib import suppress
 from pathlib import Path
 
-# Where process IDs mean the same.
+# Processes with equal values of these share one space of process IDs.
 PLACE = ("host", "boot", "pid_namespace")
 
 
 def identity() -> dict:
-    """This process, for JSON: host and process ID; on Linux also the kernel's boot, namespace and start time.
+    """This process, for JSON: host and process ID; on Linux also boot ID, PID namespace and start time.
 
-    Hostnames repeat, as in pods and containers, and so do process IDs, which count anew in each container.
+    Host and process ID are not enough: containers can share a hostname, and each counts process IDs from 1.
     """
     found = {"host": socket.gethostname(), "pid": os.getpid(), "pid_started": _started(os.getpid())}
     with suppress(OSError):
@@ -22,7 +22,7 @@ def identity() -> dict:
 
 
 def alive(process: dict) -> bool:
-    """Whether the process of an `identity` may still be there; elsewhere it may, for nobody can tell."""
+    """Whether the process with this `identity` may be alive; True if it cannot be seen from here."""
     here = identity()
     if any(process[name] != here.get(name) for name in PLACE if name in process):
         return True
@@ -30,16 +30,16 @@ def alive(process: dict) -> bool:
         os.kill(process["pid"], 0)
     except ProcessLookupError:
         return False
-    except PermissionError:  # another user's
+    except PermissionError:  # it exists, but belongs to another user
         pass
     now = _started(process["pid"])
     return now in (None, process.get("pid_started", now))
 
 
 def _started(pid: int) -> int | None:
-    """When a process started, in ticks since the boot; -1 for a zombie, None where it is not known."""
+    """The start time of a process, in ticks since the boot; -1 for a zombie, None if it is not known."""
     try:
-        # The second field, the program's name, may hold blanks and brackets.
+        # The second field, the program's name in brackets, may itself contain blanks and brackets.
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except OSError:
         return None

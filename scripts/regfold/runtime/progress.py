@@ -1,8 +1,8 @@
-"""Where each cell is: one small file per cell, written by its training process and readable from anywhere.
+"""The progress of each cell: a small file, written by the cell's training process and readable from any node.
 
-`.regfold/progress/<model>/<repeat>-<fold>.json` is replaced as a whole, so a reader on any node that sees the
-folder finds the last state or the one before, never a part of one. `run.json` beside them is the run's own
-(`run_progress`). Neither is a result: nothing is decided by them, and a failure to write them stops nothing.
+`.regfold/progress/<model>/<repeat>-<fold>.json` is replaced atomically, so a reader finds the last state or
+the one before, never a part of one. `run.json` beside them is that of the whole run (`run_progress`). They
+are not results: no decision depends on them, and a failure to write them stops nothing.
 """
 
 import contextlib
@@ -19,7 +19,7 @@ from regfold.runtime import process
 
 FOLDER = Path(".regfold/progress")
 RUNNING, DONE, FAILED, QUEUED = "running", "done", "failed", "waiting for a GPU"
-# Said by readers alone: the process has ended without a word; the cell has not begun.
+# Set by readers alone: the process ended without writing its last state; the cell has not begun.
 STOPPED, WAITING = "stopped", "waiting"
 SILENT_SECONDS = 60
 
@@ -30,7 +30,14 @@ class Reporter:
     def __init__(
         self, model: str, repeat: int, fold: int, epochs: int, folder: Path = FOLDER, seconds: float = 1.0
     ):
-        """`epochs` is where a training ends at the latest; the file is written every `seconds` at most."""
+        """Prepare the file of a cell.
+
+        Args:
+            model, repeat, fold: the cell.
+            epochs: the most epochs of one training.
+            folder: of all progress files.
+            seconds: the least time between two updates of the file.
+        """
         self.path = Path(folder) / model / f"{cell_names.name(repeat, fold)}.json"
         self.state = {
             "model": model,
@@ -65,19 +72,25 @@ class Reporter:
         self._write()
 
     def begin(self, device: str, epoch: int = 0, trainings: int = 1) -> None:
-        """The cell's trainings begin on `device` after `epoch` epochs, which an earlier job has trained."""
+        """The cell's trainings begin.
+
+        Args:
+            device: the name of the processor or GPU.
+            epoch: the number of epochs that an earlier job has trained.
+            trainings: the number of trainings of the cell.
+        """
         self.state |= {"state": RUNNING, "device": device, "epochs": trainings * self.state["epochs"]}
         self._latest = epoch, None, None
         self._write()
 
     def update(self, epoch: int, train_loss=None, validation_loss=None) -> None:
-        """Epoch `epoch` is trained. Losses are what `float` takes; it is called when they are written."""
+        """Epoch `epoch` is trained. Losses are converted by `float` only if the file is written."""
         self._latest = epoch, train_loss, validation_loss
         now = time.monotonic()
         if now < self._due:
             return
         self._due = now + self._seconds
-        if self._first_epoch is None:  # the first epochs compile the training step: they are no measure
+        if self._first_epoch is None:  # the first epochs include compilation, so they are not timed
             self._first_epoch, self._first_time = epoch, now
         elif epoch > self._first_epoch:
             self.state["seconds_per_epoch"] = (now - self._first_time) / (epoch - self._first_epoch)
@@ -91,7 +104,7 @@ class Reporter:
 
 
 def write(path: Path, state: dict) -> None:
-    """Replace the file as a whole. Not flushed to disk, as it says nothing that outlives the machine."""
+    """Replace the file atomically. It is not flushed to disk, as it need not survive a power failure."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     with contextlib.suppress(OSError):
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -100,17 +113,17 @@ def write(path: Path, state: dict) -> None:
 
 
 def read_all(folder: Path = FOLDER) -> list[dict]:
-    """The last state of every cell that ever began, by model, repeat and fold; see `judged`."""
+    """The last state of every cell that has begun, sorted by model, repeat and fold; see `judged`."""
     cells = []
     for path in Path(folder).glob("*/[!.]*.json"):
-        with contextlib.suppress(RegfoldError):  # of a cell whose file is damaged nothing is known
+        with contextlib.suppress(RegfoldError):  # a cell whose file is damaged is left out
             if state := read(path):
                 cells.append(judged(state))
     return sorted(cells, key=lambda state: (state["model"], state["repeat"], state["fold"]))
 
 
 def read(path: Path) -> dict | None:
-    """One file's content; None where there is none (any more).
+    """The content of a progress file; None if it does not exist.
 
     Raises:
         RegfoldError: if it is damaged.
@@ -122,7 +135,10 @@ def read(path: Path) -> dict | None:
 
 
 def judged(state: dict) -> dict:
-    """With `silent`, the seconds without news; "stopped" where it claims to go on and its process is gone."""
+    """The state with `silent`, the seconds since its last update.
+
+    Its state is "stopped" if the file says that the cell goes on, but its process is gone.
+    """
     silent = max(0.0, time.time() - state["updated"])
     if state["state"] in (RUNNING, QUEUED) and silent > SILENT_SECONDS and not process.alive(state):
         return {**state, "state": STOPPED, "silent": silent}
@@ -130,6 +146,6 @@ def judged(state: dict) -> dict:
 
 
 def _finite(loss) -> float | None:
-    """JSON knows no NaN; None with an epoch beside it means that the loss is not finite, or not measured."""
+    """The loss as a number for JSON, which has no NaN: None if it is not finite, or not measured."""
     value = math.nan if loss is None else float(loss)
     return value if math.isfinite(value) else None

@@ -1,4 +1,4 @@
-"""Ctrl-C and a scheduler's SIGTERM: a request to stop, which a training meets by saving its state."""
+"""Ctrl-C and a scheduler's SIGTERM: requests to stop, on which a training saves its state and ends."""
 
 import signal
 from collections.abc import Callable, Iterator
@@ -9,7 +9,11 @@ REQUESTS = (signal.SIGINT, signal.SIGTERM)
 
 @contextmanager
 def asked_to_stop() -> Iterator[Callable[[], bool]]:
-    """Give a function that says whether a request has come while the block runs; none ends the process."""
+    """Catch requests to stop in the block, so that they do not end the process.
+
+    Yields:
+        a function that returns whether a request has come.
+    """
     received = []
     before = {number: signal.signal(number, lambda *_: received.append(True)) for number in REQUESTS}
     try:

@@ -1,7 +1,7 @@
-"""What a process used of time and memory, as the kernel counts it, in the columns of Snakemake's benchmarks.
+"""Time and memory that a process used, as the kernel counts it, in the columns of Snakemake's benchmarks.
 
-Snakemake's own `benchmark:` looks now and then at the process that it started, and so misses peaks, and all
-that a worker does.
+Snakemake's own `benchmark:` samples the process that it started, so it misses peaks, and everything that a
+worker does.
 """
 
 import os
@@ -16,8 +16,12 @@ from regfold import files
 
 @contextmanager
 def recorded(path: str | os.PathLike) -> Iterator[None]:
-    """Write the file when the block ends, if it ends well: what the process used in the block."""
-    with suppress(OSError):  # From here on, the kernel counts the peak of resident memory anew.
+    """Write what the process uses in the block to the file `path`, unless the block raises.
+
+    Raises:
+        RegfoldError: if the file cannot be written.
+    """
+    with suppress(OSError):  # resets the kernel's peak of resident memory
         Path("/proc/self/clear_refs").write_text("5")
     begun, clock = _counted(), time.monotonic()
     yield
@@ -27,12 +31,12 @@ def recorded(path: str | os.PathLike) -> Iterator[None]:
 
 
 def _counted() -> dict[str, float]:
-    """What the process has used until now: seconds of processors, children's too; bytes read and written."""
+    """What the process has used so far: processor seconds (children's too), bytes read and written."""
     return {"processor": sum(os.times()[:4]), **_fields("/proc/self/io")}
 
 
 def _table(seconds: float, used: dict[str, float]) -> str:
-    """A header and a line: seconds, MB, and the processor's share in percent; NA: not known here."""
+    """The file's header and line: seconds, MB, processor load in percent; NA for what is not known."""
     memory = _fields("/proc/self/status")
     columns = {
         "s": f"{seconds:.4f}",
@@ -50,7 +54,7 @@ def _table(seconds: float, used: dict[str, float]) -> str:
 
 
 def _fields(path: str) -> dict[str, int]:
-    """The numbers of a file of `name: number` lines; none where there is no such file."""
+    """The numbers of a file with lines `name: number`; {} if it does not exist."""
     found = {}
     with suppress(OSError):
         for line in Path(path).read_text().splitlines():

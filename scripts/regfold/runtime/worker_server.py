@@ -1,4 +1,4 @@
-"""The server that forks workers, and what a worker does; see regfold.runtime.workers."""
+"""The server that forks workers, and the workers themselves; see regfold.runtime.workers."""
 
 import collections
 import contextlib
@@ -21,7 +21,7 @@ from typing import NoReturn
 
 from regfold.runtime import log, workers
 
-# What the jobs of a server import; it serves meanwhile.
+# The modules that a server imports for its workers while it serves.
 MODULES = {
     workers.TABLES: (
         "regfold.training.baseline",
@@ -36,27 +36,28 @@ MODULES = {
         "regfold.results.study",
     )
 }
-# An idle worker ends after so long: it may hold a GPU that another run waits for.
+# An idle worker ends after this time, as it may hold a GPU that another run waits for.
 IDLE_SECONDS = 30.0
-# A worker ends once it holds so many times what it held after its first job, and so many bytes more.
+# A worker ends once its memory exceeds that after its first job by this factor and by this many bytes.
 GROWTH_FACTOR, GROWTH_BYTES = 1.5, 200 << 20
 
 
 class Server:
-    """Gives each job that connects to an idle worker, or to a new one.
+    """Passes each job that connects to an idle worker, or to a new one.
 
     Args:
-        listener: where the jobs connect.
-        lifeline: a pipe (its descriptor) that ends with Snakemake's process.
-        most: how many jobs run at once, and so how many workers there are.
+        listener: the socket to which jobs connect.
+        lifeline: the descriptor of a pipe that ends with Snakemake's process.
+        most: the most jobs that run at once, and so the most workers.
     """
 
     def __init__(self, listener: socket.socket, lifeline: int, most: int):
         self.listener, self.lifeline, self.most = listener, lifeline, most
-        self.waiting = collections.deque()  # (job, pool size)
+        # A worker is the server's end of its connection.
+        self.waiting = collections.deque()  # (job's connection, pool size)
         self.workers = {}  # worker -> pool size
-        self.pids = {}  # worker -> process
-        self.idle = {}  # worker -> since when, the longest first
+        self.pids = {}  # worker -> process ID
+        self.idle = {}  # worker -> since when it is idle, the longest idle one first
 
     def serve(self, modules: tuple[str, ...] = ()) -> None:
         """Import the modules, serve from the first one on, and end with the lifeline.
@@ -82,23 +83,24 @@ class Server:
                 self._dismiss(next(iter(self.idle)))
 
     def end(self) -> None:
-        """End the idle workers, and wait for that: what they used is counted as the run's, GPUs are free."""
+        """End the idle workers and wait, so that their usage counts as the run's and GPUs are free."""
         pids = [self.pids[worker] for worker in self.idle]
         for worker in list(self.idle):
             self._dismiss(worker)
         for pid in pids:
-            with contextlib.suppress(ChildProcessError):  # taken note of already
+            with contextlib.suppress(ChildProcessError):  # reaped already
                 os.waitpid(pid, 0)
 
     def _seconds_left(self) -> float | None:
-        """How long until an idle worker is to end; None: there is none."""
+        """Seconds until the next idle worker has to end; None without idle workers."""
         since = next(iter(self.idle.values()), None)
         return None if since is None else max(0.0, since + IDLE_SECONDS - time.monotonic())
 
     def _accept(self) -> None:
+        """Accept a job's connection; its first byte is the size of the thread pool."""
         with contextlib.suppress(OSError):
             job, _ = self.listener.accept()
-            job.settimeout(1)  # it sends its first byte at once, or is stopped
+            job.settimeout(1)  # a job sends its first byte at once
             pool = b""
             with contextlib.suppress(OSError):
                 pool = job.recv(1) if workers.is_ours(job) else b""
@@ -109,7 +111,7 @@ class Server:
                 job.close()
 
     def _hear(self, worker: socket.socket) -> None:
-        """A worker says that its job is done; or it has ended."""
+        """Read a worker's message that its job is done, or the end of its connection if it has ended."""
         try:
             done = worker.recv(1)
         except OSError:
@@ -120,19 +122,19 @@ class Server:
             self._dismiss(worker)
 
     def _dismiss(self, worker: socket.socket) -> None:
-        """A worker ends when it sees the end of its connection."""
+        """Close the connection to a worker, at which it ends."""
         self.idle.pop(worker, None)
         del self.workers[worker], self.pids[worker]
         worker.close()
 
     def _assign(self, job: socket.socket, pool: int) -> bool:
-        """Give a job to a worker; False: it has to wait for one."""
+        """Pass a job to a worker; False if it has to wait for one."""
         fitting = [worker for worker in self.idle if pool and self.workers[worker] == pool]
         if not fitting and len(self.workers) >= self.most:
             if not self.idle:
                 return False
             self._dismiss(next(iter(self.idle)))
-        # Where there is no worker, the end of the connection tells the job to do its work itself.
+        # If no worker can be forked, the end of the connection tells the job to do its work itself.
         with job, contextlib.suppress(OSError):
             worker = fitting[-1] if fitting else self._fork(pool)
             socket.send_fds(worker, [b"s"], [job.fileno()])
@@ -140,6 +142,7 @@ class Server:
         return True
 
     def _fork(self, pool: int) -> socket.socket:
+        """Fork a worker; with a pool size of 0 it does a single job."""
         ours, theirs = socket.socketpair()
         try:
             child = os.fork()
@@ -158,7 +161,13 @@ class Server:
 
 
 def serve(kind: str, listening: int, lifeline: int, most: int) -> NoReturn:
-    """Be the server of this kind until Snakemake's process ends (`listening`, `lifeline`: descriptors)."""
+    """Run a server until Snakemake's process ends, and end this process.
+
+    Args:
+        kind: of server, see workers.RULES.
+        listening: the descriptor of the socket to which jobs connect.
+        lifeline, most: see Server.
+    """
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a worker's cell has a handler of its own
     signal.signal(signal.SIGCHLD, _reap)
     if kind == workers.TRAINING:
@@ -177,14 +186,19 @@ def serve(kind: str, listening: int, lifeline: int, most: int) -> NoReturn:
 
 
 def _reap(*_) -> None:
-    """Take note of the workers that have ended, so that what they used is counted as the run's."""
+    """Reap the workers that have ended, so that their usage counts as the run's."""
     with contextlib.suppress(ChildProcessError):
         while os.waitpid(-1, os.WNOHANG)[0]:
             pass
 
 
 def _work(server: socket.socket, keep: bool) -> NoReturn:
-    """Be a worker: do what jobs ask for, one after another if `keep`, until the server has no more."""
+    """Run a worker until the server closes its connection, and end this process.
+
+    Args:
+        server: the connection to the server, through which it passes the jobs' connections.
+        keep: whether to do several jobs, one after another.
+    """
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     try:
         first = None
@@ -193,13 +207,13 @@ def _work(server: socket.socket, keep: bool) -> NoReturn:
                 _do(job)
             gc.collect()
             if first is None:
-                gc.freeze()  # Looking again and again for garbage in what stays would take 10 ms a job.
+                gc.freeze()  # Looking for garbage in what stays would take 10 ms in each job.
                 first = _resident_bytes()
             if not keep or _resident_bytes() > max(GROWTH_FACTOR * first, first + GROWTH_BYTES):
                 break
             server.send(b"d")
     finally:
-        # No clean-up of what was inherited from the server.
+        # Without the clean-up of what was inherited from the server.
         os._exit(0)
 
 
@@ -226,7 +240,7 @@ def _main(path: str) -> Callable:
 
 
 def _status(path: str, snakemake) -> int:
-    """Call a script's `main`; the exit status that its process would have."""
+    """Call a script's `main`, and return the exit status that its own process would have."""
     try:
         _main(path)(snakemake)
     except SystemExit as end:
@@ -239,7 +253,10 @@ def _status(path: str, snakemake) -> int:
 
 @contextlib.contextmanager
 def _descriptors(out: int, error: int) -> Iterator[None]:
-    """Let 1 and 2 be Snakemake's, and close these afterwards: who reads from them waits for their end."""
+    """Redirect descriptors 1 and 2 to Snakemake's in the block.
+
+    Snakemake's are closed, since their readers wait for their end.
+    """
     kept = os.dup(1), os.dup(2)
     for number, given in ((1, out), (2, error)):
         os.dup2(given, number)
@@ -259,7 +276,7 @@ def _descriptors(out: int, error: int) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _stopping_with(job: socket.socket) -> Iterator[None]:
-    """While the block runs, the end of Snakemake's process is what a scheduler's SIGTERM is."""
+    """Treat the end of Snakemake's process in the block as a SIGTERM to this one."""
     lock, over = threading.Lock(), False
 
     def watch() -> None:

@@ -1,4 +1,4 @@
-"""Workers: processes that live as long as a run, and do the work of one job's script after another.
+"""Workers: processes that live as long as a run and do the work of many jobs' scripts, one after another.
 
 Importing TensorFlow takes longer than training a small network, and so does tracing and compiling it. So
 Snakemake's process starts a server, which imports Keras while the table is read and split, and forks workers
@@ -13,9 +13,9 @@ GPU the device. No job has to start Python and to import anything.
 Failure isolation: at Ctrl-C, or when Snakemake's process ends, each cell saves its state and stops, and a job
 that waits for a worker is not begun. A worker that dies costs its job one line and a second try. The server
 ends with Snakemake, and the workers end with the server. Without a server (on a cluster, in containers, on
-macOS, or where one cannot be had) Snakemake starts the job's script, which does the same work itself.
+macOS, or if one cannot be started) Snakemake starts the job's script, which does the same work itself.
 
-multiprocessing's forkserver does not carry: it does not outlive a fork that fails, and has every child import
+multiprocessing's forkserver cannot be used: it ends when a fork fails, and makes every child import
 Snakemake.
 """
 
@@ -38,9 +38,9 @@ from regfold.formatting import visible
 from regfold.provenance.code import SCRIPTS
 from regfold.runtime import gpu, processors
 
-# "none" from the user: there are to be no workers.
+# The environment variable with which the user turns workers off ("none").
 VARIABLE = "REGFOLD_WORKERS"
-# A server for the rules that train, and one for those that need pandas, scikit-learn and Altair.
+# One server is for the rules that train, the other for those that use pandas, scikit-learn and Altair.
 TRAINING, TABLES = "training", "tables"
 RULES = {
     TRAINING: {"train_fold", "refit_model", "measure_importance"},
@@ -53,11 +53,18 @@ RULES = {
         "render_report",
     },
 }
-BEGUN, DONE = b"b", b"\0"  # any other byte at the end is an exit status
+# A worker answers BEGUN, and at the end the exit status of the script as one byte.
+BEGUN, DONE = b"b", b"\0"
 
 
 class Workers:
-    """Snakemake's side: starts the servers, hands jobs over, and ends the servers."""
+    """Snakemake's side: starts the servers, hands jobs over, and ends the servers.
+
+    Attributes:
+        servers: the servers' processes.
+        addresses: kind of server -> the path of its socket.
+        lifelines: descriptors of pipes whose other ends the servers read; they end with this process.
+    """
 
     def __init__(self):
         self.servers, self.addresses, self.lifelines = [], {}, []
@@ -65,9 +72,12 @@ class Workers:
         self._connections, self._interrupted = set(), False
 
     def started(self, kinds: dict[str, int]) -> "Workers":
-        """Start the servers when the first job of a group asks, in whichever thread.
+        """Start the servers if they are not started; called for each job of a group, from any thread.
 
-        Snakemake may read the Snakefile in processes that run no job of the group themselves.
+        They are not started earlier, as some of the processes that read the Snakefile run no job.
+
+        Args:
+            kinds: see `start`.
         """
         with self._lock:
             if not self.servers:
@@ -75,10 +85,13 @@ class Workers:
         return self
 
     def start(self, kinds: dict[str, int]) -> None:
-        """Have a server of each kind, for as many jobs at once; on Linux, unless the user wants none.
+        """Start the servers, on Linux, unless the user turned workers off.
 
-        The one for tables starts with the first job that a server does. Until then the processors are for
-        what all jobs wait for: the table's preparation, and the import of Keras.
+        The server for tables starts with the first job that a server does. Until then the processors are left
+        to what all jobs wait for: the table's preparation, and the import of Keras.
+
+        Args:
+            kinds: kind of server -> the most jobs that it runs at once.
         """
         if sys.platform == "linux" and os.environ.get(VARIABLE) != "none":
             self._stop_at_ctrl_c()
@@ -131,16 +144,16 @@ class Workers:
             os.close(end)
 
     def do(self, snakemake) -> bool:
-        """Have a worker do a job's work, and wait for it.
+        """Let a worker do a job's work, and wait for it.
 
         Args:
-            snakemake: what Snakemake gives to the job's script.
+            snakemake: the object that Snakemake passes to the job's script.
 
         Returns:
-            whether it is done; False: there is no worker for it, and the job has to do its work itself.
+            True if the work is done; False if there is no worker for it, so that the job has to do it itself.
 
         Raises:
-            subprocess.CalledProcessError: the work failed, as when a script fails.
+            subprocess.CalledProcessError: if the work failed, as when a script fails.
         """
         kind = next((kind for kind, rules in RULES.items() if snakemake.rule in rules), None)
         if kind is None:
@@ -154,31 +167,34 @@ class Workers:
         try:
             pool = _pool(snakemake) if script == "train_fold" else 0
         except (OSError, RegfoldError):
-            return False  # what is wrong with a file, the work itself will say, in its log
+            return False  # the job itself will report in its log what is wrong with the file
         done = self._run(self.addresses[kind], SCRIPTS / f"{script}.py", snakemake, pool)
         if self._interrupted and not done:
             raise subprocess.CalledProcessError(1, script)
         return done
 
     def interrupt(self) -> None:
-        """Stop all jobs, those too that wait for a worker: each saves its state, and fails."""
+        """Stop all jobs, also those that wait for a worker: each saves its state, and fails."""
         self._interrupted = True
         for connection in list(self._connections):
             with contextlib.suppress(OSError):
                 connection.shutdown(socket.SHUT_WR)
 
     def _run(self, address: str, script: Path, snakemake, pool: int) -> bool:
-        """Let a worker do the work of a job's script; False: there is none, and the job has to do it itself.
+        """Let a worker do the work of a job's script.
 
         Args:
-            address: of the server.
+            address: path of the server's socket.
             script: a file with a function main(snakemake).
-            snakemake: what Snakemake gives to the script.
-            pool: the size of TensorFlow's thread pool, which a process decides once; 0: the worker has none,
-                and does this one job.
+            snakemake: the object that Snakemake passes to the script.
+            pool: the size of TensorFlow's thread pool, which a process sets once; 0 for a worker without
+                TensorFlow, which does this one job.
+
+        Returns:
+            True if the work is done; False if there is no worker, so that the job has to do it itself.
 
         Raises:
-            subprocess.CalledProcessError: the work failed.
+            subprocess.CalledProcessError: if the work failed.
         """
         for attempt in (1, 2):
             with socket.socket(socket.AF_UNIX) as connection:
@@ -197,22 +213,22 @@ class Workers:
         raise subprocess.CalledProcessError(1, str(script))
 
     def end(self) -> None:
-        """Let the servers end, and with them the workers, each after its job."""
+        """End the servers, and with them the workers, each after its current job."""
         for lifeline in self.lifelines:
             os.close(lifeline)
         until = time.monotonic() + 1
         while any(server.poll() is None for server in self.servers) and time.monotonic() < until:
-            time.sleep(0.005)  # `Popen.wait` looks every 50 ms
+            time.sleep(0.005)  # `Popen.wait` polls only every 50 ms
         self.servers, self.addresses, self.lifelines = [], {}, []
 
 
 def _pool(snakemake) -> int:
-    """The size of the thread pool that the worker of a training must have."""
+    """The size of the thread pool that a worker must have for this training, see processors.pool_of."""
     return processors.pool_of(snakemake.params.spec, Path(snakemake.input.fold), Path(snakemake.input.schema))
 
 
 def _remove_orphans(folder: Path) -> None:
-    """Remove the sockets of servers that were killed: nobody listens there any more."""
+    """Remove the sockets of servers that were killed, which refuse connections."""
     for path in [path for path in folder.iterdir() if path.is_socket()]:
         with socket.socket(socket.AF_UNIX) as connection, contextlib.suppress(OSError):
             if connection.connect_ex(str(path)) == errno.ECONNREFUSED:
@@ -220,7 +236,7 @@ def _remove_orphans(folder: Path) -> None:
 
 
 def _say(snakemake, text: str) -> None:
-    """One line, on the terminal and in the job's log."""
+    """Print one line on the terminal and append it to the job's log."""
     values = ", ".join(f"{name} {value}" for name, value in snakemake.wildcards.items())
     line = visible(f"regfold: {f'{values}: ' if values else ''}{text}")
     print(line, file=sys.stderr, flush=True)
@@ -247,6 +263,6 @@ def _ask(connection: socket.socket, address: str, script: Path, snakemake, pool:
 
 
 def is_ours(connection: socket.socket) -> bool:
-    """Whether a process of this user is at the other end: only then is anything given or believed."""
+    """Whether the process at the other end is this user's; no other one is trusted."""
     _, user, _ = struct.unpack("3i", connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
     return user == os.getuid()

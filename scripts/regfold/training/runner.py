@@ -1,4 +1,4 @@
-"""Runs the trainings of a cell, each from its state, and those of the inner folds that choose a strength."""
+"""Runs the trainings of a cell, each from its saved state, and scores strengths on inner folds."""
 
 import math
 import time
@@ -31,7 +31,7 @@ class Seeded:
     """The networks of one of a cell's seeds.
 
     Attributes:
-        trainer: the last one; its training rows are released.
+        trainer: the trainer of the last part; its training rows are released.
         networks: one, or one for each strength of a path.
     """
 
@@ -44,16 +44,16 @@ class Runner:
 
     Args:
         name: the cell's name in messages.
-        stores: the states, by their digests; each is locked.
-        checkpoint_seconds: at most so many seconds of training are ever lost.
-        on_epoch, stop: see loop.fit; epochs are counted over all trainings of the cell, as if each had
-            taken all that it may.
-        say: takes a line for the terminal.
+        stores: digest -> the store of the state; each is locked.
+        checkpoint_seconds: the most seconds of training that a killed job loses.
+        on_epoch, stop: see loop.fit. Epochs are counted over all trainings of the cell, as if each took the
+            most epochs that it may.
+        say: prints a line on the terminal.
 
     Attributes:
-        seconds: spent on training.
-        network_epochs: how many epochs of how many networks that was, multiplied and added up.
-        trained, resumed: for each state the epochs that were trained, and those that were found.
+        seconds: the time spent on training.
+        network_epochs: the sum over trainings of epochs x networks in that time.
+        trained, resumed: digest -> the epochs that were trained, and those that the saved state had.
     """
 
     def __init__(
@@ -70,7 +70,18 @@ class Runner:
         self.seconds, self.network_epochs, self.trained, self.resumed = 0.0, 0, {}, {}
 
     def run(self, parts: Iterable[Part], fitting: Fitting) -> list[Seeded]:
-        """Train the networks of parts, which come by seed, or go on with them, or find them trained."""
+        """Train the networks of some parts, each from its saved state if there is one.
+
+        Args:
+            parts: in the order of their seeds, see parts.of_cell.
+            fitting: of the training rows of these parts.
+
+        Returns:
+            the networks of each seed.
+
+        Raises:
+            Interrupted: if `stop` returned True.
+        """
         found = []
         for _, of_seed in groupby(parts, attrgetter("seed")):
             networks = []
@@ -105,7 +116,13 @@ class Runner:
 
 
 def predict(seeded: Sequence[Seeded], rows: np.ndarray, target: TargetScale | None) -> np.ndarray:
-    """What the networks of each seed predict, (seeds, networks, n_rows, n_outputs); see HeldOut."""
+    """The predictions of all networks, (seeds, networks, n_rows, n_outputs), see HeldOut.predict.
+
+    Args:
+        seeded: the networks of each seed.
+        rows: float32 (n_rows, n_features), standardized.
+        target: the scale of a regression's targets; None for classes.
+    """
     return np.stack(
         [
             HeldOut(one.trainer.program, rows, target).predict(
@@ -124,10 +141,19 @@ def inner_scores(
     schema: dict,
     metric: InnerMetric,
 ) -> list[float]:
-    """The metric of each strength over the held-out rows of all inner folds together.
+    """The metric of each strength, pooled over the test rows of all inner folds.
 
-    NaN if the training rows cannot be divided or all rows held out have the weight 0; also where a prediction
-    is not finite.
+    Args:
+        runner: runs the trainings.
+        parts: those of the cell, see parts.of_cell.
+        fold: the cell's rows.
+        specification: the model's, see identity.specification.
+        schema: the table's schema.
+        metric: the metric that chooses the strength.
+
+    Returns:
+        a number for each strength: NaN where a prediction is not finite, and for all strengths if the
+        training rows cannot be divided into inner folds, or if all rows that these test have the weight 0.
     """
     truth, predicted, lines = [], [], []
     for number, (rows, tested) in enumerate(fold.inner(), start=1):
@@ -142,8 +168,8 @@ def inner_scores(
     weight = fold.weights_of(np.concatenate(lines)) if lines else None
     if not lines or (weight is not None and not weight.any()):
         return [math.nan] * len(strengths.path_of(specification["penalty"]).strengths)
-    everything = np.concatenate(truth)
-    return [metric.score(everything, one, weight) for one in np.concatenate(predicted, axis=1)]
+    pooled = np.concatenate(truth)
+    return [metric.score(pooled, one, weight) for one in np.concatenate(predicted, axis=1)]
 
 
 def inner_rmse(schema: dict) -> InnerMetric:

@@ -1,12 +1,12 @@
-"""Every random number of a cell, derived from (seed, repeat, fold) alone.
+"""Seeds of all random numbers of a cell, derived from (seed, repeat, fold) alone.
 
-The name of a model is no part of it: two models on the same fold start from the same weights, see the same
-batches and differ by their settings only.
+The model's name is not part of the derivation: two models on the same fold start from the same weights, see
+the same batches and differ by their settings only.
 """
 
 import numpy as np
 
-# What a seed is for; the position in this tuple is part of the derivation, so append only.
+# What a seed is used for. The position in this tuple is part of the derivation, so append only.
 PURPOSES = (
     "weights",
     "dropout",
@@ -26,14 +26,14 @@ def derive(seed: int, repeat: int, fold: int, purpose: str, index: int = 0) -> i
 
 
 def inner_key(seed: int, repeat: int, fold: int, inner: int) -> tuple[int, int, int]:
-    """What stands for (seed, repeat, fold) in the training without the rows that an inner fold tests."""
+    """The (seed, repeat, fold) of the training without the rows that inner fold `inner`, from 1, tests."""
     return derive(seed, repeat, fold, "inner training", inner), repeat, fold
 
 
 def network_key(seed: int, repeat: int, fold: int, number: int) -> tuple[int, int, int]:
-    """What stands for (seed, repeat, fold) in the training of a cell's network `number`, from 1.
+    """The (seed, repeat, fold) of a cell's network `number`, from 1, with several seeds.
 
-    The first has the key itself: `training.seeds` of 1 and of more have it in common.
+    Network 1 keeps the cell's own key, so that it is the same network whatever `training.seeds` is.
     """
     return (seed if number == 1 else derive(seed, repeat, fold, "seeds", number)), repeat, fold
 

@@ -1,4 +1,4 @@
-"""What a network does to an encoded row first: statistics of the cell's training rows, and no others."""
+"""Imputation and standardization of rows and targets, by statistics of the cell's training rows alone."""
 
 from dataclasses import dataclass
 
@@ -9,18 +9,18 @@ from regfold.data.matrix import CHUNK, take_columns
 
 @dataclass(frozen=True)
 class Standardization:
-    """Median imputation and z-scores of the columns that reach the network, but for those of 0 and 1.
+    """Median imputation and z-scores of the features; binary features (0 and 1) are not standardized.
 
-    These stay as they are: as a z-score, a level that one row in 100,000 has would be 316.
+    The z-score of a level that one row in 100,000 has would be 316.
 
     Attributes:
-        keep: int64 (n_kept,), the columns of the design matrix that the network sees: every numeric column,
-            and the levels that occur in the training rows. A level that only held-out rows have leaves all
-            columns of its category at zero, and its mere existence changes nothing for the training.
-        median: float32 (n_kept,), takes the place of a missing number; 0 where no training row has one.
+        keep: int64 (n_kept,), the columns of the design matrix that are features: every numeric column, and
+            the levels that occur in the training rows. A level that only held-out rows have leaves all
+            columns of its category at zero there, and has no influence on the training.
+        median: float32 (n_kept,), replaces a missing number; 0 where no training row has a number.
         mean: float32 (n_kept,), after imputation; 0 for a column of 0 and 1.
         scale: float32 (n_kept,), one over the standard deviation; 1 for a column of 0 and 1 (each level of a
-            category, and a number that is 0 or 1 in all training rows), 0 for one without variation.
+            category, and a number that is 0 or 1 in all training rows), 0 for a constant column.
     """
 
     keep: np.ndarray
@@ -30,7 +30,7 @@ class Standardization:
 
 
 def fit(rows: np.ndarray, columns: list[dict]) -> Standardization:
-    """Take the statistics of training rows.
+    """Compute the statistics of training rows.
 
     Args:
         rows: float32 (n_rows, width), encoded rows; NaN is a missing number.
@@ -53,16 +53,22 @@ def fit(rows: np.ndarray, columns: list[dict]) -> Standardization:
             scale[position] = values.min() < values.max()
             continue
         mean[position] = values.mean()
-        # Below that, float32 has no number for the scale, and no arithmetic for the column.
+        # A smaller deviation is not a normal float32: its reciprocal overflows, or loses digits.
         if values.min() < values.max() and values.std() > np.finfo(np.float32).tiny:
             scale[position] = 1.0 / values.std()
     return Standardization(np.asarray(keep, np.int64), median, mean, scale)
 
 
 def apply(rows: np.ndarray, statistics: Standardization) -> np.ndarray:
-    """Select, impute and standardize rows as the saved network does, float32 (n_rows, n_kept).
+    """Select columns, impute and standardize rows as the saved network does.
 
-    Works in place where all columns are kept, so that the training matrix is in memory once.
+    Args:
+        rows: float32 (n_rows, width), encoded rows. Changed in place if all columns are kept, so that the
+            training matrix is in memory once.
+        statistics: of the training rows.
+
+    Returns:
+        float32 (n_rows, n_kept).
     """
     if len(statistics.keep) != rows.shape[1]:
         rows = take_columns(rows, statistics.keep)
@@ -76,41 +82,41 @@ def apply(rows: np.ndarray, statistics: Standardization) -> np.ndarray:
 
 @dataclass(frozen=True)
 class TargetScale:
-    """What each regression target is shifted and divided by, float64 (n_targets,), from the training rows.
+    """The shift (`mean`) and the divisor (`deviation`) of each regression target, float64 (n_targets,).
 
-    These are their mean and standard deviation; for positive outputs 0 and their mean, see `fit_counts`.
-
-    The network's own numbers are float32, standardized; in the targets' units all is float64, so that nothing
-    is lost where the mean is large beside the deviation (a time in seconds since 1970).
+    They are mean and standard deviation of the training rows; for positive outputs 0 and the mean, see
+    `fit_counts`. The network computes with standardized targets in float32. Numbers in the targets' units are
+    float64, so that no digits are lost where the mean is large against the deviation (a time in seconds since
+    1970).
     """
 
     mean: np.ndarray
     deviation: np.ndarray
 
     def standardize(self, target: np.ndarray) -> np.ndarray:
-        """Targets in their units, float64 (n, n_targets), as a network has them, float32."""
+        """Standardize targets in their own units, float64 (n, n_targets), to float32 for the network."""
         return self.scaled(target).astype(np.float32)
 
     def scaled(self, target: np.ndarray) -> np.ndarray:
-        """The same in float64."""
+        """As `standardize`, but float64."""
         return (target - self.mean) / self.deviation
 
     def restore(self, outputs: np.ndarray) -> np.ndarray:
-        """A network's outputs, float32 (n, n_targets), in the targets' units, float64."""
+        """Bring a network's outputs, float32 (..., n_targets), to the targets' own units, float64."""
         return outputs.astype(np.float64) * self.deviation + self.mean
 
 
 def fit_target(target: np.ndarray) -> TargetScale:
-    """Take the statistics of the training rows' targets, float64 (n_rows, n_targets)."""
+    """The scale of targets, float64 (n_rows, n_targets), by mean and standard deviation of training rows."""
     deviation = target.std(axis=0)
-    # The least normal number: below it, division loses digits or overflows.
+    # Dividing by a smaller number than the least normal one loses digits or overflows.
     constant = (target.min(axis=0) == target.max(axis=0)) | (deviation < np.finfo(np.float64).tiny)
     deviation[constant] = 1.0
     return TargetScale(target.mean(axis=0), deviation)
 
 
 def fit_counts(target: np.ndarray) -> TargetScale:
-    """Divide targets that are never negative, float64 (n_rows, n_targets), by their mean, and shift nothing.
+    """The scale of targets that are never negative, float64 (n_rows, n_targets): their mean, without a shift.
 
     So positive outputs are positive in the targets' units too, and an output of 1 is the mean.
     """

@@ -1,4 +1,4 @@
-"""The state of a training: written whole or not at all, found by the digest of all that it depends on."""
+"""The state of a training, saved atomically under the digest of all that it depends on."""
 
 import json
 import os
@@ -22,20 +22,22 @@ HISTORY = ("train_loss", "train_objective", "validation_loss", "learning_rate")
 class State:
     """Everything that a training needs to go on as if it had never stopped.
 
-    It is of one network or of several lanes; every array of variables has the lane as its first axis.
+    A training has one lane for each of the networks that are trained side by side. Every array of variables
+    has the lane as its first axis.
 
     Attributes:
-        variables: all variables of the networks, trainable ones first; the states of random generators too.
+        variables: all variables of the networks, trainable ones first, with the states of random generators;
             [] once the training is finished.
-        epoch: epochs done.
-        ended: for each lane the epoch with which its training ended, 0 while it goes on.
+        epoch: the number of epochs done.
+        ended: for each lane the last epoch of its training, 0 while it goes on.
         endings: for each lane "" or the reason of an early end, in words.
-        best_epochs: for each lane the epoch with the lowest validation loss, 0 before the first or without
-            early stopping.
-        kept: the variables to keep of lanes that have a best epoch or have ended; [] before the first.
+        best_epochs: for each lane the epoch with the lowest validation loss, 0 before the first epoch or
+            without early stopping.
+        kept: the variables that a lane's trained network has, filled in once the lane has a best epoch or has
+            ended; [] while no lane has.
         optimizer: all variables of the optimizer; [] at the beginning and once the training is finished.
         history: float64 (lanes, epoch, 4): the columns of HISTORY; NaN where a value does not apply.
-        snapshots: the variables after some epochs, for the picture of the held-out loss.
+        snapshots: epoch -> the variables after it, for the held-out learning curve.
     """
 
     variables: Arrays
@@ -56,7 +58,7 @@ class State:
 
     @property
     def finished(self) -> bool:
-        """Whether no epoch is to follow."""
+        """Whether the training of all lanes has ended."""
         return all(self.ended)
 
     @property
@@ -65,13 +67,13 @@ class State:
         return [lane for lane, epoch in enumerate(self.ended) if not epoch]
 
     def keep(self, lanes: list[int], variables: Arrays) -> None:
-        """Keep these variables of some lanes."""
+        """Keep the variables of these lanes, out of `variables`, which has all lanes."""
         self.kept = self.kept or [value.copy() for value in variables]
         for kept, value in zip(self.kept, variables, strict=True):
             kept[lanes] = value[lanes]
 
     def trained(self) -> list["Trained"]:
-        """What a finished training made, lane by lane."""
+        """The trained networks of a finished training, lane by lane."""
         return [
             Trained(
                 variables=[value[lane] for value in self.kept],
@@ -94,12 +96,12 @@ class Trained:
     """A trained network.
 
     Attributes:
-        variables: those to keep.
-        epochs: how many were trained.
-        best_epoch: the one that the variables are from.
+        variables: the values of its variables, trainable ones first.
+        epochs: the number of epochs that were trained.
+        best_epoch: the epoch that the variables are from.
         ending: "" or the reason of an early end, in words.
         history: float64 (epochs, 4): the columns of HISTORY.
-        snapshots: the variables after some epochs.
+        snapshots: epoch -> the variables after it.
     """
 
     variables: Arrays
@@ -115,9 +117,17 @@ class Trained:
 
 
 class Store:
-    """The states under one folder, one folder a digest: `<root>/<digest>/state.npz` and its lock.
+    """The saved state of one training, `<root>/<digest>/state.npz`, and its lock.
 
-    Two processes never work on one state: `lock` is held while one does, and falls with its process.
+    Two processes never work on one state: a process holds `lock` while it does, and the kernel releases the
+    lock when the process ends.
+
+    Args:
+        root: the folder of all states.
+        digest: the name of the state, see identity.state_digest.
+
+    Attributes:
+        damage: after `load`, why a saved state was ignored; "" if it was not.
     """
 
     def __init__(self, root: str | os.PathLike, digest: str):
@@ -127,7 +137,14 @@ class Store:
 
     @contextmanager
     def lock(self, on_wait: Callable[[], None] = lambda: None) -> Iterator[None]:
-        """Hold the state; `on_wait` is called once if another process does. Marks the folder as just used."""
+        """Hold the lock, and mark the folder as just used.
+
+        Args:
+            on_wait: called once if another process holds the lock.
+
+        Raises:
+            RegfoldError: if the folder cannot be written.
+        """
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             os.utime(self.folder)
@@ -144,7 +161,7 @@ class Store:
             lock.release()
 
     def save(self, state: State) -> None:
-        """Write the state in place of the last one, atomically.
+        """Replace the saved state atomically.
 
         Raises:
             RegfoldError: if it cannot be written.
@@ -161,7 +178,7 @@ class Store:
             np.savez(file, **arrays)
 
     def progress(self) -> tuple[int, bool, int] | None:
-        """(epochs done, finished, best epoch) of the state found, without its arrays; None: there is none."""
+        """(epochs done, finished, best epoch) of the saved state, which is not loaded; None without one."""
         try:
             with np.load(self.path) as archive:
                 header = json.loads(archive["header"].tobytes())
@@ -171,10 +188,10 @@ class Store:
             return None
 
     def load(self) -> State | None:
-        """The state found, or None; None too for a damaged one or another format, and `damage` says so."""
+        """The saved state; None if there is none, or if it is damaged or of another format: see `damage`."""
         try:
             with np.load(self.path) as archive:
-                # numpy does not look at a checksum where a damaged header makes an array smaller.
+                # numpy does not check the checksum where a damaged header makes an array smaller.
                 if (damaged := archive.zip.testzip()) is not None:
                     raise ValueError(f"bad checksum of {damaged}")
                 arrays = {name: archive[name] for name in archive.files}

@@ -1,4 +1,4 @@
-"""Trains one network, or several side by side: the program for their shapes, and the loop around it."""
+"""Trains one network, or several side by side, with the program for their shapes."""
 
 import json
 from collections.abc import Callable, Sequence
@@ -13,24 +13,28 @@ from regfold.training.programs import tensorflow
 from regfold.training.programs.base import Arrays, Program, Rows, proximal, stacked, strengths
 from regfold.training.state import State
 
-# Training rows that the hidden units are looked at with.
+# The number of training rows on which hidden units are measured.
 SAMPLE = 2048
 
 
 class Trainer:
-    """Trains networks on their training rows; held-out rows never come near them.
+    """Trains networks on training rows; it is never given held-out rows.
 
     Args:
-        core: the network; all lanes begin with its variables' values.
+        core: the core network; all lanes start from its variables' values.
         rows: the training rows.
-        validation: the validation rows; None: no early stopping.
+        validation: the validation rows; None without early stopping.
         groups: int32 (n_features,), the table's column of each feature, from 0.
-        task: "classification" or "regression", which decides the loss that training.loss leaves open.
-        n_outputs: classes, or targets.
-        network: the model's resolved network section, of which `core` was built.
+        task: "classification" or "regression", which decides the loss if training.loss is auto.
+        n_outputs: the number of classes or of targets.
+        network: the model's resolved network section, from which `core` was built.
         training: the model's resolved training section.
         penalties: a resolved penalty section without a path for each lane; they differ in strengths alone.
         key: (seed, repeat, fold).
+
+    Attributes:
+        sample: float32 (at most SAMPLE, n_features), the first training rows, standardized; they stay when
+            the others are released.
     """
 
     def __init__(
@@ -65,7 +69,7 @@ class Trainer:
         }
         optimizer = self.training["optimizer"]
         if network["build"]:
-            # It may hold what its function has drawn for this cell: no other cell's network can stand for it.
+            # The user's function may draw random values for each cell, so cells cannot share a program.
             return tensorflow.TensorFlowProgram(
                 self.core,
                 tensorflow.Traced(),
@@ -85,16 +89,14 @@ class Trainer:
         )
 
     def fit(self, state: State | None, save: Callable[[State], None], **more) -> State:
-        """Train to the end, from the beginning or a state.
-
-        It can be called once: the training rows, which are most of the memory, are let go of.
+        """Train to the end. It can be called once: it releases the training rows, which take most memory.
 
         Args:
-            state: where to go on; None: from the beginning.
+            state: the state to start from; None for a new training.
             save, more: see loop.fit.
 
         Returns:
-            the last state; `finished` unless it was stopped.
+            the last state, which is `finished` unless `stop` returned True.
         """
         state = self.begin(state)
         if not state.finished:
@@ -112,7 +114,7 @@ class Trainer:
         return state
 
     def begin(self, state: State | None) -> State:
-        """Start the program from a state, which is new where None is given."""
+        """Start the program from a state, and return the state; None: from a new one."""
         lanes = self.program.lanes
         state = state or State([np.repeat(v.numpy()[None], lanes, axis=0) for v in variables(self.core)])
         if not state.finished:
@@ -127,6 +129,10 @@ class Trainer:
         return state
 
     def hidden(self, values: Arrays) -> dict[str, np.ndarray]:
-        """Hidden layer -> its outputs, (n, units), for some training rows, with these variables."""
+        """Hidden layer -> its outputs, float32 (n, units), for `sample`.
+
+        Args:
+            values: the values of the network's variables, trainable ones first.
+        """
         outputs = self.program.hidden(stacked([values]), self.sample)
         return {name: values[0] for name, values in outputs.items()}

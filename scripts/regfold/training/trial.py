@@ -1,4 +1,4 @@
-"""The user's own networks, tried before anything is trained: a mistake is one line, and not one a cell."""
+"""Tries the user's own networks before any training, so that a mistake is one error, not one in each cell."""
 
 from collections.abc import Iterable
 
@@ -9,15 +9,16 @@ from regfold.training import network
 
 
 def try_builds(models: Iterable[dict], widths: Iterable[int], schema: dict) -> None:
-    """Build each network as cells will, and save it.
+    """Build each network as the cells will, and save it.
 
     Args:
-        models: of each model with a network of its own, its resolved `network` and `penalty`, and its `loss`.
+        models: for each model with network.build its resolved `network` and `penalty`, and its `loss`.
         widths: the numbers of features that cells have.
-        schema: results/prepared/schema.json.
+        schema: the table's schema, results/prepared/schema.json.
 
     Raises:
-        RegfoldError: if a function fails, or returns no fitting network, or one that cannot be saved.
+        RegfoldError: if a function fails, or returns anything but a network of the right output shape, or one
+            that Keras cannot save.
     """
     n_outputs = len(schema["classes"] or schema["target"])
     for model in models:
@@ -31,7 +32,7 @@ def _try_to_save(core, build: str) -> None:
     with files.scratch() as folder:
         try:
             core.save(folder / "network.keras")
-        except Exception as error:  # of a layer of the user's
+        except Exception as error:  # a layer of the user's own can raise anything
             what = functions.on_one_line(error)
             raise RegfoldError(
                 f"network.build: {quote(build)} returned a network that Keras cannot save: {what}; expected "

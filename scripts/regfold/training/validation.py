@@ -1,18 +1,18 @@
-"""The validation rows of early stopping: taken from a fold's training rows in the way that the folds are."""
+"""The validation rows of early stopping, chosen from a fold's training rows as split.method chooses folds."""
 
 import numpy as np
 
 from regfold.config.split_methods import GROUPED, STRATIFIED
 from regfold.training.seeds import derive
 
-# Two groups are tried in half as many random orders, 100 groups in a hundredth, and so on.
+# Random orders of groups that are tried, divided by the number of groups.
 ORDERS = 1000
 
 
 def arrange(
     training: dict, split: dict, codes: np.ndarray, classes: np.ndarray | None, key: tuple[int, int, int]
 ) -> tuple[np.ndarray, int]:
-    """The order in which a model takes a fold's training rows: its validation rows last.
+    """The order of a fold's training rows for a model: its validation rows last.
 
     Args:
         training: the model's resolved training section.
@@ -21,7 +21,7 @@ def arrange(
         key: (seed, repeat, fold).
 
     Returns:
-        positions of the rows, int64, and how many of them, the last ones, are validation rows.
+        positions of the rows, int64, and the number of validation rows, which are the last ones.
     """
     if not training["early_stopping"]:
         return np.arange(len(codes)), 0
@@ -35,21 +35,21 @@ def divide(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Divide training rows into those that the optimizer sees and those that decide when it stops.
 
-    Validation rows stand for held-out rows, so they are chosen as these are: under `time` the latest ones,
-    whole times, with split.gap before them; under `group` and `stratified_group` whole groups; under
-    `stratified` and `stratified_group` with classes in proportion; else at random.
+    Validation rows represent held-out rows, so they are chosen in the same way: under `time` the rows of the
+    latest times, with split.gap before them; under `group` and `stratified_group` whole groups; under
+    `stratified` and `stratified_group` with classes in proportion; otherwise at random.
 
     Args:
         method, gap: of the config's split section.
-        codes: int (n,), each row's group or time, as `Folds.codes_of` has them.
+        codes: int (n,), each row's group or time, from `Folds.codes_of`.
         classes: int (n,), each row's class; None in a regression.
         fraction: training.early_stopping.fraction.
-        seed: decides what is chosen at random.
+        seed: of the random choice.
 
     Returns:
-        the positions, int64 and ascending, of the optimizer's rows and of the validation rows. There is at
-        least one of each, but where the rows cannot be divided (a single row, group or time, or too few times
-        for the gap): then all are the optimizer's. Rows in the gap are in neither.
+        the positions, int64 and ascending, of the optimizer's rows and of the validation rows. Rows in the
+        gap are in neither. There is at least one of each, except where the rows cannot be divided (a single
+        row, group or time, or too few times for the gap): then there are no validation rows.
     """
     if method == "time":
         return _latest_times(codes, gap, fraction)
@@ -65,7 +65,7 @@ def divide(
 
 
 def _latest_times(times: np.ndarray, gap: int, fraction: float) -> tuple[np.ndarray, np.ndarray]:
-    """The latest times, as many as come closest to the fraction of rows, and what lies before their gap."""
+    """See `divide`: the latest times, as many as come closest to the fraction of rows, are for validation."""
     per_time = np.bincount(times)
     most = len(per_time) - gap - 1
     if most < 1:
@@ -76,9 +76,9 @@ def _latest_times(times: np.ndarray, gap: int, fraction: float) -> tuple[np.ndar
 
 
 def _in_proportion(strata: np.ndarray, fraction: float, generator: np.random.Generator) -> np.ndarray:
-    """Rows at random, bool (n,), of each stratum its share, as scikit-learn's StratifiedShuffleSplit.
+    """Random rows, bool (n,), of each stratum in proportion, as scikit-learn's StratifiedShuffleSplit.
 
-    A stratum keeps one row at least for the optimizer. Where each has one row only, strata do not count.
+    At least one row of each stratum is left for the optimizer. If each has a single row, strata are ignored.
     """
     counts, n = np.bincount(strata), len(strata)
     n_chosen = min(max(1, round(fraction * n)), n - 1)
@@ -87,7 +87,7 @@ def _in_proportion(strata: np.ndarray, fraction: float, generator: np.random.Gen
     share = n_chosen * counts / n
     most = np.maximum(counts - 1, 0)
     sizes = np.minimum(np.floor(share).astype(np.int64), most)
-    # The rows that are left go to the largest remainders, equal ones in random order.
+    # The remaining rows go to the strata with the largest remainders, ties in random order.
     for stratum in np.lexsort((generator.random(len(counts)), sizes - share)):
         sizes[stratum] += sizes.sum() < n_chosen and sizes[stratum] < most[stratum]
     chosen = np.zeros(n, bool)
@@ -98,20 +98,20 @@ def _in_proportion(strata: np.ndarray, fraction: float, generator: np.random.Gen
 
 
 def _whole_groups(counts: np.ndarray, fraction: float, generator: np.random.Generator) -> np.ndarray:
-    """Groups at random, bool (n_groups,), that together have about the fraction of each class.
+    """Random groups, bool (n_groups,), that together have about the fraction of the rows of each class.
 
-    In a random order, each group is taken that brings the classes' counts closer to the fraction; of several
-    such orders the closest counts. With one class that is off by half a group at most.
+    In a random order, each group is taken that brings the classes' counts closer to the fraction. Several
+    orders are tried, and the closest counts win. With one class they are off by half a group at most.
 
     Args:
-        counts: (n_groups, n_classes), how many rows of each class each group has.
+        counts: (n_groups, n_classes), the number of rows of each class in each group.
     """
     counts = counts[:, counts.any(axis=0)]
     total, n_groups = counts.sum(axis=0), len(counts)
     best, least = np.zeros(n_groups, bool), np.inf
 
     def distance(taken: np.ndarray) -> np.ndarray:
-        """From the fraction; a class that leaves the optimizer no row counts more than all else."""
+        """The distance from the fraction; a class of which no row is left outweighs everything else."""
         shares = ((taken / total - fraction) ** 2).sum(axis=-1)
         return shares + len(total) * (taken == total).sum(axis=-1)
 

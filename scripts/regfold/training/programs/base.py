@@ -1,11 +1,11 @@
-"""What a program is: the training of networks of one shape, compiled once and run for many cells.
+"""The interface of a program: the training of networks of one shape, compiled once and run for many cells.
 
 A program depends on shapes alone: the network's architecture, the optimizer's kind, the loss, the number of
-rows in a batch. Everything else is data that goes in: rows, truth, batches, initial values, learning rates,
-strengths of the penalties. So all folds and repeats, and models that differ by strengths, share one.
+rows in a batch. Everything else is its input: rows, truth, batches, initial values, learning rates, strengths
+of the penalties. So all folds and repeats, and models that differ by strengths alone, share one program.
 
 A program trains *lanes*: networks of one architecture side by side, with the same rows and batches and with
-strengths of their own. Every array of variables or losses has the lane as its first axis or as its second,
+strengths of their own. The lane is the first axis of every array of variables or losses, or the second one
 behind the epoch.
 """
 
@@ -31,7 +31,7 @@ STRENGTHS = (
     "group",
 )
 Arrays = list[np.ndarray]
-# What a proximal step acts on: nothing, single weights, or the input columns' groups of weights.
+# What a proximal step acts on: nothing, single weights, or the group of weights of each input column.
 GRADIENTS_ALONE, WEIGHTS, GROUPS = "", "weights", "groups"
 
 
@@ -55,10 +55,10 @@ class Rows:
     """Rows as a program takes them: padded, so that folds of nearly equal size have one shape.
 
     Attributes:
-        features: float32 (n_padded, n_features), standardized; nothing looks at rows from `n_rows` on.
+        features: float32 (n_padded, n_features), standardized; rows from `n_rows` on are padding.
         truth: int32 (n_padded,) class codes, or float32 (n_padded, n_outputs) standardized targets.
-        weights: float32 (n_padded,), what each row's loss counts; None: 1.
-        n_rows: how many rows there are without padding.
+        weights: float32 (n_padded,), by which the rows' losses are multiplied; None: 1.
+        n_rows: the number of rows without padding.
     """
 
     features: np.ndarray
@@ -68,24 +68,30 @@ class Rows:
 
 
 def padded_rows(features: np.ndarray, truth: np.ndarray, weights: np.ndarray | None = None) -> Rows:
-    """Rows of which the features are padded already: float32 (n_padded, n_features), truth (n_rows, ...)."""
+    """Rows from features that are padded, (n_padded, n_features), and truth and weights that are not.
+
+    Args:
+        features: float32 (n_padded, n_features).
+        truth: (n_rows,) or (n_rows, n_outputs).
+        weights: (n_rows,); None: all rows count the same.
+    """
     n_padded = len(features)
     weights = None if weights is None else padded(weights, n_padded)
     return Rows(features, padded(truth, n_padded), weights, len(truth))
 
 
 def stacked(networks: Sequence[Arrays]) -> Arrays:
-    """The variables of several networks, (k, ...) each."""
+    """The variables of k networks as arrays (k, ...)."""
     return [np.stack(values) for values in zip(*networks, strict=True)]
 
 
 class Epochs(Protocol):
-    """What some epochs that ran in one call tell.
+    """Losses and variables of the epochs of one call.
 
     Attributes:
         losses: float64 (n_epochs, lanes), the loss of each epoch without penalties, mean over rows.
-        objectives: the same with penalties: what the optimizer minimizes.
-        validation_losses: the loss of the validation rows after each epoch, NaN without validation rows.
+        objectives: the same with penalties, which is what the optimizer minimizes.
+        validation_losses: the same as `losses` on the validation rows after each epoch; NaN without them.
     """
 
     losses: np.ndarray
@@ -93,7 +99,7 @@ class Epochs(Protocol):
     validation_losses: np.ndarray
 
     def variables(self, index: int) -> Arrays:
-        """All variables of the networks, (lanes, ...) each, as they were after the epoch `index`, from 0."""
+        """All variables of the networks, (lanes, ...) each, after the epoch `index` of the call, from 0."""
 
 
 class Program(Protocol):
@@ -104,13 +110,14 @@ class Program(Protocol):
 
     Attributes:
         lanes: the number of networks trained side by side.
-        n_outputs: columns of what comes out.
-        loss: the loss, see config.losses.
-        most_epochs: the number of epochs that one call can run; it changes no result.
+        n_outputs: the number of classes or of targets.
+        loss: a resolved loss, see config.losses.
+        most_epochs: the most epochs that one call can run; it changes no result.
     """
 
     lanes: int
     n_outputs: int
+    loss: str
     most_epochs: int
 
     def start(
@@ -122,13 +129,13 @@ class Program(Protocol):
         variables: Arrays,
         optimizer: Arrays,
     ) -> None:
-        """Begin a training, or go on with one.
+        """Begin a training, or resume one.
 
         Args:
             rows: the training rows.
-            validation: the validation rows; None where the program was made without.
+            validation: the validation rows; None if the program was compiled without any.
             strengths: float32 (lanes, len(STRENGTHS)).
-            groups: int32 (n_features,), the group of each feature, from 0: a column of the table.
+            groups: int32 (n_features,), the table's column of each feature, from 0, for group penalties.
             variables: the networks' variables, (lanes, ...) each.
             optimizer: the optimizer's variables, as `values` returned them; [] at the beginning.
         """
@@ -145,7 +152,7 @@ class Program(Protocol):
         """Release the rows of a training."""
 
     def values(self) -> tuple[Arrays, Arrays]:
-        """The variables of the networks, (lanes, ...) each, and those of the optimizer."""
+        """The current variables of the networks, (lanes, ...) each, and those of the optimizer."""
 
     def predict(self, variables: Arrays, features: np.ndarray) -> np.ndarray:
         """The outputs of k networks, float32 (k, n_rows, n_outputs), given their variables, (k, ...) each."""

@@ -1,10 +1,10 @@
-"""One program that predicts rows again and again, each time with some columns shuffled among the rows."""
+"""A program that predicts the same rows many times, each time with some columns shuffled among them."""
 
 import keras
 import numpy as np
 import tensorflow as tf
 
-# Rows that the network predicts in one call as they stand, for which a program would take longer to trace.
+# Up to this many predictions are made in one call without a program, whose tracing would take longer.
 FEW_ROWS = 8192
 
 
@@ -16,17 +16,17 @@ def squared_errors(
     columns: np.ndarray,
     weights: np.ndarray,
 ) -> np.ndarray:
-    """The weighted sums over rows of a network's squared errors, with columns shuffled and as they are.
+    """The weighted sums over rows of a network's squared errors, once some of its columns are shuffled.
 
-    It runs on the CPU: a GPU multiplies with fewer digits.
+    It runs on the CPU, as a GPU may multiply with fewer digits (TF32).
 
     Args:
-        network: a whole network, of regfold's own kind or the user's, see network.assemble.
+        network: a saved network, see network.assemble.
         rows: float32 (n, width), encoded rows.
         truth: float64 (n, n_outputs), in the network's units; one-hot for classes.
         orders: int (n_orders, n), permutations of the rows.
-        columns: bool (n_columns, width), which inputs are shuffled together.
-        weights: float64 (n,), each row's, which stays where it is.
+        columns: bool (n_columns, width), which inputs are shuffled together; none for the errors as they are.
+        weights: float64 (n,), of the rows; they are not shuffled.
 
     Returns:
         float64 (n_orders, n_columns, n_outputs).

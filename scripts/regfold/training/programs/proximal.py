@@ -1,11 +1,11 @@
-"""Proximal steps, which make weights exactly zero: they follow the optimizer's steps on the loss alone.
+"""Proximal steps, which make weights exactly zero. Each follows a step of the optimizer on the loss.
 
 A step u = w - s * g, with a step size s for each weight, is followed by
 
     prox(u) = argmin_w  sum((w - u)^2 / (2 s)) + penalty(w).
 
-The metric 1/s is the optimizer's own (for Adam, that of its second moment), so that a weight at rest is one
-that minimizes loss plus penalty, whatever its step size: Yun, Lozano and Yang (2021, "Adaptive proximal
+The metric 1/s is the optimizer's own (for Adam, that of its second moment), so that the fixed points are
+those of loss plus penalty, whatever the step sizes are: Yun, Lozano and Yang (2021, "Adaptive proximal
 gradient methods for structured neural networks", NeurIPS 34); with one step size for all, Beck and Teboulle
 (2009, "A fast iterative shrinkage-thresholding algorithm for linear inverse problems", SIAM J. Imaging
 Sciences 2).
@@ -13,13 +13,13 @@ Sciences 2).
 
 import tensorflow as tf
 
-# Newton steps for the norm of a group. They converge from below, quadratically; with one step size for all
-# weights of a group the first one is exact.
+# Newton steps for the norm of a group. They converge quadratically from below; if all weights of a group have
+# the same step size, the first step is exact.
 NEWTON_STEPS = 6
 
 
 def soft_threshold(weights: tf.Tensor, step_sizes: tf.Tensor, strength: tf.Tensor) -> tf.Tensor:
-    """The proximal step of strength * sum|w|; all shapes alike or broadcast."""
+    """The proximal step of strength * sum|w|; the arguments are broadcast."""
     return tf.sign(weights) * tf.maximum(tf.abs(weights) - step_sizes * strength, 0.0)
 
 
@@ -28,15 +28,18 @@ def shrink_groups(
 ) -> tf.Tensor:
     """The proximal step of strength * sum_g sqrt(n_g) * ||w_g||, groups being blocks of the kernel's rows.
 
-    With a = u / step for each weight, and s the norm of the group's w, each w is
-    a s / (s / step + threshold). So there is one equation for s in each group: the norm of
-    a / (s / step + threshold) is 1. Without a root above 0 the group is zero.
+    With a = u / step for each weight, and s the norm of the group's w, each weight is
+    w = a s / (s / step + threshold). So s solves one equation in each group: the norm of
+    a / (s / step + threshold) is 1. If it has no root above 0, the whole group is zero.
 
     Args:
-        kernel: (n_rows, ..., n_units).
-        step_sizes: a number, or of the kernel's shape.
-        strength: a scalar, or of the shape of the axes in the middle with 1 behind.
-        groups: int32 (n_rows,), from 0.
+        kernel: (n_rows, ..., n_units), u.
+        step_sizes: a scalar, or of the kernel's shape.
+        strength: a scalar; with axes in the middle (lanes), of their shape with a last axis of 1.
+        groups: int32 (n_rows,), the group of each row, from 0.
+
+    Returns:
+        w, of the kernel's shape.
     """
     metric = tf.broadcast_to(1.0 / step_sizes, tf.shape(kernel))
     pulled = metric * kernel
@@ -58,7 +61,15 @@ def shrink_groups(
 
 
 def group_norms(kernel: tf.Tensor, groups: tf.Tensor) -> tf.Tensor:
-    """sqrt(n_g) * ||w_g|| of the group of each row, divided by n_g: the sum over rows is the penalty."""
+    """||w_g|| / sqrt(n_g) of each row's group, n_g being the group's rows: its sum over rows is the penalty.
+
+    Args:
+        kernel: (n_rows, ..., n_units).
+        groups: int32 (n_rows,), the group of each row, from 0.
+
+    Returns:
+        (n_rows, ..., 1).
+    """
     n = _sums(tf.ones_like(kernel[..., :1]), groups)
     return tf.sqrt(_sums(kernel**2, groups) / n)
 

@@ -1,4 +1,4 @@
-"""The program on TensorFlow: one XLA program for several epochs of all lanes, and one that predicts."""
+"""The program on TensorFlow: one XLA program that trains all lanes for several epochs, and predictions."""
 
 import json
 import math
@@ -18,14 +18,17 @@ from regfold.training import optimizer as optimizers
 from regfold.training.programs import proximal
 from regfold.training.programs.base import GRADIENTS_ALONE, STRENGTHS, WEIGHTS, Arrays, Rows
 
-# One call runs at most so many epochs and steps, and keeps the variables of each epoch within so many bytes.
+# The most epochs and steps of one call, and the most bytes that the variables after all of its epochs take.
 MOST_EPOCHS, MOST_STEPS, MOST_BYTES = 64, 4096, 64 * 2**20
-# Rows are predicted in parts of this many, so that the outputs of hidden layers stay small.
+# Rows are predicted in chunks of this many, so that the outputs of hidden layers stay small.
 CHUNK = 8192
 
 
 def set_up(pool: int) -> list[str]:
-    """Give TensorFlow, before its first operation, a thread pool of this size and growing GPU memory.
+    """Configure TensorFlow before its first operation: threads, and GPU memory that grows with need.
+
+    Args:
+        pool: the number of threads that share one operation.
 
     Returns:
         the names of the GPUs that TensorFlow sees.
@@ -39,7 +42,7 @@ def set_up(pool: int) -> list[str]:
 
 
 class Traced:
-    """What the layers of a program's network look at while a training step is traced; {} otherwise.
+    """What the penalties and dropout layers of a network read while a training step is traced.
 
     In a stack of networks the lane is the last axis but one of every variable and output.
 
@@ -47,9 +50,9 @@ class Traced:
         stacked: whether the network is a stack.
 
     Attributes:
-        strengths: name -> scalar tensor, or (lanes, 1) for a stack.
-        mask: float32 (batch,), 1 for a row of the batch and 0 for padding.
-        count: scalar tensor, the rows of the batch without padding.
+        strengths: name -> scalar tensor, or (lanes, 1) for a stack; {} while no step is traced.
+        mask: float32 (batch,), 1 for a row of the batch and 0 for padding; None while no step is traced.
+        count: scalar tensor, the number of rows of the batch without padding; None likewise.
     """
 
     def __init__(self, stacked: bool = False):
@@ -58,7 +61,7 @@ class Traced:
 
     @contextmanager
     def step(self, strengths: tf.Tensor, mask: tf.Tensor, count: tf.Tensor) -> Iterator[None]:
-        """A step with strengths (lanes, len(STRENGTHS)) is traced."""
+        """Trace a step, with strengths (lanes, len(STRENGTHS)), in the block."""
         columns = tf.split(strengths, len(STRENGTHS), axis=1)
         columns = columns if self.stacked else [column[0, 0] for column in columns]
         self.strengths = dict(zip(STRENGTHS, columns, strict=True))
@@ -69,16 +72,16 @@ class Traced:
             self.strengths, self.mask, self.count = {}, None, None
 
     def total(self, entries: tf.Tensor) -> tf.Tensor:
-        """The sum of a network's entries: a scalar, or (lanes,) for a stack."""
+        """The sum over a network's entries: a scalar, or (lanes,) for a stack."""
         axes = [axis for axis in range(len(entries.shape)) if axis != len(entries.shape) - 2]
         return tf.reduce_sum(entries, axes if self.stacked else None)
 
 
 class Penalty(keras.regularizers.Regularizer):
-    """Keras' L1L2 with strengths that go into the program as data, of all networks of a stack.
+    """Keras' L1L2, but with strengths that are an input of the program; of one network or of a stack.
 
     Args:
-        traced: where the strengths are found.
+        traced: provides the strengths.
         part: kernel, bias or activity.
         norms: l1, l2 or both.
     """
@@ -87,7 +90,7 @@ class Penalty(keras.regularizers.Regularizer):
         self.traced, self.part, self.norms = traced, part, norms
 
     def __call__(self, values: tf.Tensor) -> tf.Tensor:
-        if not self.traced.strengths:  # nothing is trained: the network predicts
+        if not self.traced.strengths:  # no training step is traced: the network predicts
             return tf.zeros(())
         functions = {"l1": tf.abs, "l2": tf.square}
         terms = [
@@ -100,19 +103,19 @@ class Penalty(keras.regularizers.Regularizer):
 
 
 class ActivityPenalty(Penalty):
-    """The same on a hidden layer's outputs: rows of padding count for nothing."""
+    """A penalty on a hidden layer's outputs, without those of padding."""
 
     def total(self, entries: tf.Tensor) -> tf.Tensor:
-        # Keras divides by the rows of the batch, padding included.
+        # Keras divides by the number of rows in the batch, padding included; this undoes it.
         n_padded = tf.cast(tf.shape(entries)[0], tf.float32)
         mask = tf.reshape(self.traced.mask, (-1, *[1] * (len(entries.shape) - 1)))
         return self.traced.total(entries * mask) * n_padded / self.traced.count
 
 
 class Dropout(keras.layers.Dropout):
-    """Keras' Dropout with a rate that goes into the program as data; networks of a stack share the draws.
+    """Keras' Dropout, but with a rate that is an input of the program; networks of a stack share the draws.
 
-    On a CPU nothing is drawn where the rate is 0. (On a GPU such a condition would wait for the host.)
+    On a CPU nothing is drawn if the rate is 0. (On a GPU such a condition would wait for the host.)
     """
 
     def __init__(self, traced: Traced, **more):
@@ -135,7 +138,7 @@ class Dropout(keras.layers.Dropout):
 
 
 class _Drawn(keras.random.SeedGenerator):
-    """Gives the seed that another generator has drawn: a branch of a condition cannot change its state."""
+    """Returns a seed that was drawn before: in a branch of tf.cond no generator can change its state."""
 
     def __init__(self, seed: tf.Tensor):
         self.drawn = seed
@@ -145,9 +148,9 @@ class _Drawn(keras.random.SeedGenerator):
 
 
 def needs_dropout(rates: Iterable[float]) -> bool:
-    """Whether the program of networks with these rates has dropout.
+    """Whether the program of networks with these dropout rates has dropout layers.
 
-    On a CPU all have, so that models with and without it share one: where nothing is drawn, it takes no time.
+    On a CPU it always has, so that models with and without dropout share it: a rate of 0 takes no time.
     """
     return not _has_gpu() or any(rates)
 
@@ -169,15 +172,15 @@ def dense_program(
     lanes: int = 1,
     **shapes,
 ) -> "TensorFlowProgram":
-    """The program of regfold's own network, the same one for the same arguments.
+    """The program of regfold's own network; the same object for the same arguments.
 
     Args:
         network: the model's resolved network section, as JSON.
-        optimizer: the model's optimizer, as JSON.
-        with_dropout: whether there is dropout, of whatever rate, see `needs_dropout`.
+        optimizer: the model's resolved optimizer, as JSON.
+        with_dropout: whether there are dropout layers, see `needs_dropout`.
         step: what the proximal step acts on, see base.proximal.
-        lanes: networks side by side.
-        shapes: further arguments of TensorFlowProgram.
+        lanes: the number of networks side by side.
+        n_features, n_outputs, loss, shapes: see TensorFlowProgram.
     """
     traced = Traced(stacked=lanes > 1)
     regularizers = {
@@ -212,33 +215,32 @@ def dense_program(
 class TensorFlowProgram:
     """See base.Program.
 
-    Keras' own `train_step` (loss, plus the sum of `network.losses`, gradient, `optimizer.apply`) runs over
-    the minibatches inside one program, on rows that were put on the device once.
+    The steps of Keras' own `train_step` (loss, plus the sum of `network.losses`, gradient, `optimizer.apply`)
+    run over the minibatches inside one program, on rows that are copied to the device once.
 
     The last, smaller batch of an epoch is padded to the size of the others, so that the program does not
-    depend on the number of rows. Padding has no part in losses and penalties. A layer that looks at a batch
-    as a whole, such as BatchNormalization, would see it: for a network of the user's own the program is made
-    for one number of rows, `exact_rows`, and its last batch has the rows that it has.
+    depend on the number of rows. Padding has no part in losses and penalties. But a layer that uses the batch
+    as a whole, such as BatchNormalization, would use the padding too. So for a network of the user's own the
+    program is compiled for one number of rows, `exact_rows`, and the last batch is not padded.
 
-    Several lanes are one network, a stack, whose loss is the sum of theirs: each lane's variables get the
-    gradient of its own loss, and an optimizer that works entry by entry makes each lane's own step.
+    Several lanes are trained as one network, a stack, whose loss is the sum of theirs: the gradient of a
+    lane's variables is that of its own loss, and an optimizer that works elementwise makes its own step.
 
     Args:
         network: one network, which predicts.
-        traced: what its penalties and its dropout look at, where these come from this module.
-        optimizer: the optimizer, its name and its options.
-        n_features, n_outputs: columns of what goes in and of what comes out.
+        traced: read by its penalties and dropout layers, if they are those of this module.
+        optimizer: the optimizer's name and options.
+        n_features, n_outputs: the number of inputs, and of classes or targets.
         loss: a resolved loss, see config.losses.
         batch_size: rows of a batch.
-        n_padded: rows of the padded training rows.
-        n_validation: rows of the padded validation rows, 0 without.
+        n_padded: the number of training rows with padding.
+        n_validation: the number of validation rows with padding, 0 without.
         weighted: whether rows have weights.
         step: what the proximal step behind each step of the optimizer acts on, see base.proximal.
-        trained: what is trained, with the variables of `network` and behind them states of random
-            generators, which a training without dropout does not have; of several lanes the networks as one,
-            see network.build_dense. None: `network` itself.
-        lanes: networks side by side.
-        exact_rows: see above; None: the last batch is padded.
+        trained: the network that is trained: for several lanes the stack, see network.build_dense. It has the
+            variables of `network`, and may have states of random generators behind them. None: `network`.
+        lanes: the number of networks side by side.
+        exact_rows: the number of training rows, see above; None: the last batch is padded.
     """
 
     def __init__(
@@ -330,7 +332,10 @@ class TensorFlowProgram:
         return self._by_lane(variables), [v.numpy() for v in self.optimizer.variables]
 
     def _by_lane(self, values: Arrays) -> Arrays:
-        """The values of the variables that the training has, as (lanes, ...) each."""
+        """The values of the training's variables as arrays (lanes, ...).
+
+        The trained network may have more variables than the training: states of dropout that is not used.
+        """
         values = values[: self.n_variables]
         n_stacked = len(self.trainable) if self.stacked else 0
         others = [np.repeat(value[None], self.lanes, axis=0) for value in values[n_stacked:]]
@@ -346,7 +351,7 @@ class TensorFlowProgram:
         outputs = self._in_chunks(self._hidden_outputs, variables, features)
         return dict(zip(sorted(self._hidden_model.output), outputs, strict=True))
 
-    # Prediction. Not compiled: the rows pass through it too seldom.
+    # Prediction. Not compiled by XLA, which would take longer than these few calls.
 
     @cached_property
     def _hidden_model(self) -> keras.Model | None:
@@ -361,7 +366,7 @@ class TensorFlowProgram:
         return self._forward(self._hidden_model, len(self._hidden_model.outputs))
 
     def _forward(self, model: keras.Model, n_outputs: int):
-        """A function of (variables, features) that gives the list of a model's outputs, for k networks."""
+        """A function of (variables of k networks, features) that returns the list of a model's outputs."""
         variables = networks.variables(self.network)
 
         def outputs(networks_values: list[tf.Tensor], features: tf.Tensor) -> list[tf.Tensor]:
@@ -410,7 +415,12 @@ class TensorFlowProgram:
         )
 
     def _epochs(self, rows, validation, strengths, groups, batches, rates, n_epochs, n_rows, n_validation):
-        """Losses, objectives, validation losses (most_epochs, lanes), and all variables after each epoch."""
+        """Train for n_epochs epochs.
+
+        Returns:
+            losses, objectives and validation losses, (most_epochs, lanes) each, and then all variables after
+            each epoch, (most_epochs, ...) each.
+        """
         n_steps = (n_rows + self.batch_size - 1) // self.batch_size
         variables = [*self.trainable, *self.others]
         shapes = [((self.lanes,), tf.float32)] * 3 + [(v.shape, v.dtype) for v in variables]
@@ -444,7 +454,11 @@ class TensorFlowProgram:
         return [array.stack() for array in kept]
 
     def _step(self, rows, batch, count, strengths, groups, rate) -> tuple[tf.Tensor, tf.Tensor]:
-        """One step of the optimizer; the sums over the batch's rows of each lane's loss and objective."""
+        """One step of the optimizer.
+
+        Returns:
+            the sums over the batch's rows of the loss and of the objective, (lanes,) each.
+        """
         self.rate = rate
         mask = tf.cast(tf.range(batch.shape[0]) < count, tf.float32)
         count = tf.cast(count, tf.float32)
@@ -475,18 +489,18 @@ class TensorFlowProgram:
         return count * loss, count * objective
 
     def _mean_loss(self, truth, outputs, weights, count) -> tf.Tensor:
-        """The loss of rows, weighted, divided by their number: (lanes,)."""
+        """The sum of the rows' weighted losses, divided by the number of rows: (lanes,)."""
         if self.stacked:
             truth, weights = tf.broadcast_to(truth[:, None], tf.shape(outputs)), weights[:, None]
         losses = tf.reduce_sum(weights * self.row_losses(truth, outputs), axis=0) / count
         return tf.reshape(losses, (self.lanes,))
 
     def _kernels(self) -> Iterator[tuple[int, keras.Variable]]:
-        """The kernels, each with its place among the trainable variables."""
+        """The kernels, each with its index among the trainable variables."""
         return ((i, v) for i, v in enumerate(self.trainable) if v.path.endswith("/kernel"))
 
     def _proximal_penalty(self, groups) -> tf.Tensor | float:
-        """The penalty that the proximal step stands for, (lanes,), while a step is traced."""
+        """The penalty that the proximal step minimizes, (lanes,), while a step is traced."""
         if self.step == GRADIENTS_ALONE:
             return 0.0
         if self.step == WEIGHTS:
@@ -499,7 +513,7 @@ class TensorFlowProgram:
         return tf.reshape(strength, (self.lanes,)) * total
 
     def _proximal_step(self, groups) -> None:
-        """The proximal step behind a step of the optimizer, while it is traced."""
+        """The proximal step behind a step of the optimizer, see base.proximal, while a step is traced."""
         if self.step == GRADIENTS_ALONE:
             return
         for index, kernel in self._kernels():
@@ -524,7 +538,7 @@ class TensorFlowProgram:
         return self._mean_loss(truth, outputs, weights, count)
 
     def _truth(self, truth: tf.Tensor) -> tf.Tensor:
-        """Class codes as the network's outputs have them, one-hot; numbers as they are."""
+        """The truth in the form of the network's outputs: class codes one-hot, numbers as they are."""
         return tf.one_hot(truth, self.n_outputs) if self.classifies else truth
 
 
@@ -538,7 +552,7 @@ class TensorFlowEpochs:
 
     @cached_property
     def _stacks(self) -> Arrays:
-        """All variables after each epoch: one copy takes less time than slices of tensors."""
+        """All variables after each epoch, copied at once, which is faster than slicing tensors."""
         return [stack.numpy() for stack in self._results]
 
     def variables(self, index: int) -> Arrays:
@@ -546,7 +560,7 @@ class TensorFlowEpochs:
 
 
 def _on_device(rows: Rows | None) -> dict[str, tf.Tensor]:
-    """Rows where the training is. The arrays must not be changed any more."""
+    """The rows as tensors on the device. They may share memory with the arrays, which must not be changed."""
     if rows is None:
         return {}
     arrays = {"features": rows.features, "truth": rows.truth}
@@ -555,17 +569,17 @@ def _on_device(rows: Rows | None) -> dict[str, tf.Tensor]:
 
 
 def _tensor(values: np.ndarray) -> tf.Tensor:
-    """A tensor; on a CPU the array's own memory, if TensorFlow can use it.
+    """The array as a tensor, on a CPU without a copy if TensorFlow can use the array's memory.
 
-    (`tf.convert_to_tensor` would hold the values three times for a while.)
+    `tf.convert_to_tensor` holds the values three times for a while.
     """
     if _has_gpu() or values.ctypes.data % ALIGNMENT or not values.flags.c_contiguous:
         return tf.convert_to_tensor(values)
     return tf.experimental.dlpack.from_dlpack(values.__dlpack__())
 
 
-# Keras draws its random numbers with these. What XLA selects for them on a CPU by itself takes 500 us for the
-# dropout mask of one small batch; ThreeFry takes 4 us.
+# The functions with which Keras draws random numbers. The algorithm that XLA selects for them on a CPU takes
+# 500 us for the dropout mask of one small batch, ThreeFry 4 us.
 RANDOM_FUNCTIONS = (
     (tf.nn.experimental, "stateless_dropout", "rng_alg"),
     (tf.random, "stateless_uniform", "alg"),
@@ -576,7 +590,7 @@ RANDOM_FUNCTIONS = (
 
 @contextmanager
 def _threefry() -> Iterator[None]:
-    """Have Keras' random layers draw with ThreeFry while they are traced."""
+    """Make Keras' random layers draw with ThreeFry while they are traced in the block."""
     before = [getattr(place, name) for place, name, _ in RANDOM_FUNCTIONS]
     try:
         for (place, name, argument), function in zip(RANDOM_FUNCTIONS, before, strict=True):
