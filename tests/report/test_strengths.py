@@ -118,7 +118,7 @@ def test_strengths_without_a_score_are_named_and_not_drawn():
     assert (
         strengths.score_along_path(none, "kernel.l2", RMSE, ())
         .to_dict()["title"]["text"]
-        .endswith(": 0, 0.0001, 0.001 and 1 more")
+        .endswith(": 0, 0.0001, 0.001, 0.01")
     )
 
 

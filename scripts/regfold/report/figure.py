@@ -1,4 +1,4 @@
-"""A chart with its words, as it stands on the page and beside it for papers."""
+"""A figure: a chart with its title and caption, for the page and as files for papers."""
 
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -9,22 +9,21 @@ import altair as alt
 from regfold.report.charts import common
 from regfold.results.study import Study
 
-# Of more models, the best one alone has pictures of predictions, of the gap along the path, and of weights.
+# With more models, only the best one has figures of predictions, of the gap along the path, and of weights.
 MOST_BESIDE = 4
 
 
 @dataclass(frozen=True)
 class Figure:
-    """A chart with its words.
+    """A chart with its title and caption.
 
     Args:
         name: the stem of its files, unique in the study.
-        section: where it stands on the page: comparison, folds, path, training, predictions, levels,
-            importance, penalties.
-        title: what it shows, plain text.
-        caption: how to read it, plain text.
-        chart: without a width.
-        width: of its copies for papers, in pixels.
+        section: of the page: comparison, folds, path, training, predictions, levels, importance, penalties.
+        title: what the chart shows, plain text.
+        caption: how to read the chart, plain text.
+        chart: the chart, without a width.
+        width: that of its copies for papers, in pixels.
     """
 
     name: str
@@ -35,7 +34,7 @@ class Figure:
     width: int
 
     def spec(self, width: int | str) -> dict:
-        """The chart as a Vega-Lite specification of some width, or of its container's ("container")."""
+        """The chart as a Vega-Lite specification, with a width in pixels or that of its "container"."""
         fit = {"type": "fit-x", "contains": "padding"}
         return self._spec | {"width": width, "autosize": fit, "config": common.THEME}
 
@@ -46,17 +45,23 @@ class Figure:
 
 
 def of_best(study: Study, models: Collection[str], where: str) -> tuple[Collection[str], str]:
-    """The models that have pictures of their own, and what a caption says where that is one of many."""
+    """The models that have figures of their own, and what a caption adds if it is the best of many.
+
+    Args:
+        study: the study.
+        models: the candidates.
+        where: the file that has the others.
+    """
     if len(models) <= MOST_BESIDE:
         return models, ""
     return [study.best_of(models)], f" Of {len(models)} models, the best one; {where}."
 
 
 def beside(study: Study) -> Collection[str]:
-    """The models whose predictions have pictures."""
+    """The models whose predictions have figures."""
     return study.models if len(study.models) <= MOST_BESIDE else [study.best]
 
 
 def of_model(study: Study, model: str) -> str:
-    """What a title says of the model, where there are several."""
+    """What a title adds if there are several models."""
     return f" of model {model}" * (len(study.models) > 1)

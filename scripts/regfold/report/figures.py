@@ -1,4 +1,4 @@
-"""Which charts a study has, with titles and captions, and their SVG and PNG copies for papers."""
+"""All figures of a study, and their SVG and PNG copies for papers."""
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The report as one self-contained page: readable offline, it asks no host for anything."""
+"""The report as one self-contained page, which is readable offline and loads nothing from the network."""
 
 import base64
 import hashlib
@@ -17,8 +17,8 @@ from regfold.results.study import Study
 
 TEMPLATE = "page.html.j2"
 MOST_TARGETS = 3
-# Draws each chart in its place. `ast` has Vega interpret its expressions, so that the page needs no `eval`,
-# which its content security policy forbids.
+# Draws the charts. With `ast` Vega interprets its expressions itself and needs no `eval`, which the page's
+# content security policy forbids.
 DRAW = """
 const specs = JSON.parse(document.getElementById("specs").textContent);
 const options = {renderer: "svg", actions: false, ast: true};
@@ -53,13 +53,13 @@ def render(study: Study, pictures: Sequence[tuple[Figure, str]], javascript: str
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent),
         autoescape=True,
-        # Whatever is put into the page is made visible, but for what is markup already.
+        # Escapes control characters in everything that is put into the page, except markup.
         finalize=lambda value: value if hasattr(value, "__html__") else visible(value),
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    # `</script` and `<!--` can stand in the program only inside texts and patterns, where `<\/` is the same.
+    # `</script` and `<!--` occur in the program only within strings and patterns, where `<\/` means the same.
     program = (javascript + DRAW).replace("</script", "<\\/script").replace("<!--", "<\\!--")
     digest = base64.b64encode(hashlib.sha256(program.encode("utf-8")).digest()).decode("ascii")
     sections = {}

@@ -21,13 +21,13 @@ MOST_PROCESSES = 2
 
 
 class Renderer:
-    """Draws charts side by side in two processes, or in one where there is one processor.
+    """Draws charts side by side in two processes, or in one if there is one processor.
 
-    vl-convert takes a while to start, and lets no other thread run while it draws. So its processes start
-    while this one still reads what is to be drawn; they end with it, however it ends.
+    vl-convert takes a while to start, and holds the interpreter's lock while it draws. So it runs in
+    processes of its own, which start while this one still reads the results and end with it, however it ends.
 
     Attributes:
-        javascript: what `vega.javascript` returns.
+        javascript: the result of `vega.javascript`.
     """
 
     def __init__(self):
@@ -51,7 +51,7 @@ class Renderer:
         self._threads.shutdown(cancel_futures=True)
 
     def draw(self, spec: dict) -> Future[tuple[str, bytes]]:
-        """What `vega.draw` returns for a specification."""
+        """Draw a Vega-Lite specification, see `vega.draw`."""
         return self._threads.submit(self._ask, spec)
 
     def _ask(self, request: dict | None) -> object:
@@ -68,7 +68,7 @@ class Renderer:
         return answer
 
     def _javascript(self) -> str:
-        """The program out of the user's cache, or made in a second and kept there, if that can be."""
+        """The program from the user's cache; or else made, which takes a second, and cached if possible."""
         path = cache_file()
         with suppress(OSError, ValueError):
             digest, _, text = path.read_text(encoding="utf-8").partition("\n")
@@ -81,9 +81,9 @@ class Renderer:
 
 
 def cache_file() -> Path:
-    """The file that keeps the program, under the digest of its text, for all studies of this user.
+    """The cache file of the program, shared by a user's studies; it begins with the digest of the program.
 
-    It is not among the study's own files, which may be somebody else's: what is read here runs in browsers.
+    It is not kept in the study, whose files may come from another person: browsers run this program.
     """
     named = os.environ.get("XDG_CACHE_HOME", "")
     try:  # The XDG Base Directory Specification has a relative path ignored.

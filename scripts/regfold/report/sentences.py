@@ -57,7 +57,7 @@ def _choices(study: Study, result: dict) -> list[str]:
 
 
 def prior(study: Study) -> str:
-    """What textbooks say of the distribution of penalized weights, and of whose it is not said."""
+    """What penalties on weights say about the weights' distribution, and that those on activations do not."""
     text = (
         "An L1 penalty on the weights corresponds to a Laplace prior on them, an L2 penalty to a Gaussian "
         "one. That is what a penalty pulls towards, not what trained weights must look like."
@@ -85,9 +85,9 @@ def interval(result: dict, metric: str) -> str:
 
 
 def seeds(study: Study) -> str:
-    """What averaging over seeds gains, and how much of the spread the seed is; "" without several seeds.
+    """What averaging over seeds gains, and the seed's share of the spread; "" without several seeds.
 
-    It is said of the best model, or of the first where that has a single seed.
+    It is about the best model, or the first one with several seeds if the best has a single one.
     """
     models = {model: result for model, result in study.networks.items() if "seeds" in result}
     if not models:
@@ -131,7 +131,7 @@ def _meaning(study: Study, result: dict) -> str:
 
 
 def _against_constant(study: Study, result: dict) -> str:
-    """What a headline other than the RMSE is for the constant answer; "" where it is the RMSE."""
+    """The headline metric of a constant prediction; "" if the headline is the RMSE, see `_in_rmse`."""
     metric = study.ranking
     constant = result[f"{metric.name}_of_constant"]
     if metric.name in RMSES or constant is None:
@@ -141,7 +141,7 @@ def _against_constant(study: Study, result: dict) -> str:
 
 
 def _in_rmse(study: Study, result: dict) -> str:
-    """What the RMSE is for the model and for the constant answer."""
+    """The RMSE of the model and of a constant prediction."""
     if study.classifies:
         constant = significant(result["rmse_of_constant"], 3)
         return (
@@ -179,7 +179,7 @@ def facts(study: Study) -> list[tuple[str, str]]:
 
 
 def warnings(study: Study) -> list[str]:
-    """What a reader must know before believing the number: flagged folds, no better than a constant."""
+    """Reasons to mistrust the number: models no better than a constant, ends of paths, flagged folds."""
     found = []
     for model, result in study.models.items():
         if result["rmse"] is None:
@@ -196,7 +196,7 @@ def warnings(study: Study) -> list[str]:
 
 
 def hard_rows(study: Study) -> str:
-    """Which rows the table of the worst ones has, and what makes a row suspect."""
+    """What the table of the worst predicted rows shows, and when a row is suspect."""
     tested = study.models[study.best]["n_rows_tested"]
     several = len(study.models) > 1
     means = ["models"] * several + ["repeats"] * (study.models[study.best]["repeats"] > 1)
@@ -216,7 +216,7 @@ def hard_rows(study: Study) -> str:
 
 
 def worst_levels(study: Study) -> list[str]:
-    """For each column of report.by the level, not a small one, that the best model predicts worst."""
+    """For each column of report.by the level that the best model predicts worst, small levels left out."""
     metric, found = study.ranking, []
     of_best = study.by[(study.by["model"] == study.best) & ~study.by["small"]]
     overall = study.models[study.best][metric.name]
@@ -238,7 +238,7 @@ def worst_levels(study: Study) -> list[str]:
 
 
 def notes(study: Study) -> list[str]:
-    """What there is to know of the data."""
+    """Notes on the data: from its preparation, on duplicates, and on levels that only held-out rows have."""
     return [
         *study.schema["notes"],
         *(f"{text}." for text in remarks.duplicates(study.summary)),
@@ -259,7 +259,7 @@ def method(study: Study) -> str:
 
 
 def citation(study: Study) -> str:
-    """Sentences for a paper's methods section, which say too that a model was chosen for its score."""
+    """Sentences for a paper's methods section, which also tell if a model was chosen for its score."""
     model, metric = study.best, study.ranking.name
     result = study.models[model]
     versions = study.cells[model][0]["versions"]

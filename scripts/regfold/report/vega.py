@@ -7,12 +7,13 @@ from multiprocessing.connection import Connection
 
 import vl_convert
 
-# Altair's version of Vega-Lite, written down because processes that draw import no Altair.
+# Altair's version of Vega-Lite, repeated here because the processes that draw do not import Altair.
 LITE_VERSION = "6.4"
 PIXEL_RATIO = 2
-# Drawing it starts all that drawing needs.
+# A small chart, drawn at the start to load everything that drawing needs.
 SMALL = {"mark": "text", "data": {"values": [{}]}, "encoding": {"text": {"value": "0"}}}
-# Vega counts the gradients of all charts that a process has drawn; a chart has one at most.
+# Vega numbers the gradients of all charts that a process has drawn, so the number depends on the order of
+# charts. A chart has one gradient at most.
 GRADIENT = re.compile(r'(<linearGradient id="| fill="url\(#)gradient_\d+')
 
 
@@ -24,7 +25,7 @@ def draw(spec: dict) -> tuple[str, bytes]:
 
 
 def javascript() -> str:
-    """Vega, Vega-Lite and vega-embed, as one program for a page read offline; it takes a second to make."""
+    """Vega, Vega-Lite and vega-embed as one program, for a page that is read offline."""
     return vl_convert.javascript_bundle(vl_version=LITE_VERSION)
 
 

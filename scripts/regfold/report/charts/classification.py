@@ -10,15 +10,15 @@ from regfold.report.charts.common import BLUE, GREY, INK, SERIES, label, rows
 
 CALIBRATION_BINS = 10
 FEW_CLASSES = 5
-# Of more classes than MOST_CLASSES, only MOST_CONFUSED are drawn: as many as have room for their names.
+# With more than MOST_CLASSES classes, only the MOST_CONFUSED ones are drawn: as many as leave room for names.
 MOST_CLASSES, MOST_CONFUSED = 50, 25
 TOP_LABEL = "the predicted class"
 
 
 def confusion_matrix(truth: np.ndarray, prediction: np.ndarray, classes: Sequence[str]) -> alt.LayerChart:
-    """For the rows of each true class, the share that went to each predicted class, with counts.
+    """The share of each true class's rows that was given each predicted class, with counts.
 
-    Of many classes the most confused ones are shown; the shares are of all rows of the true class.
+    With many classes the most confused ones are shown; the shares are of all rows of the true class.
 
     Args:
         truth: (n, classes) one-hot.
@@ -45,7 +45,7 @@ def confusion_matrix(truth: np.ndarray, prediction: np.ndarray, classes: Sequenc
         for i in range(len(classes))
         for j in range(len(classes))
     ]
-    # Positions stand for the classes, so that two names cut to the same text stay two classes.
+    # Classes are drawn by position, so that two names which are shortened to one text remain two classes.
     names = [label(name, 16) for name in classes]
     look = {"grid": False, "labelExpr": "names[datum.value]", "labelOverlap": True, "labelLimit": 90}
     base = alt.Chart(rows(cells)).encode(
@@ -75,14 +75,14 @@ def confusion_matrix(truth: np.ndarray, prediction: np.ndarray, classes: Sequenc
 
 
 def most_confused(counts: np.ndarray) -> list[int]:
-    """The MOST_CONFUSED classes of the pairs that are taken for one another most often, in their order.
+    """The codes of MOST_CONFUSED classes: those of the pairs that are confused most often, ascending.
 
     Args:
         counts: (classes, classes), the rows of each true class (first axis) by predicted class.
     """
     first, second = np.triu_indices(len(counts), 1)
     mistaken = (counts + counts.T)[first, second]
-    # So many pairs have enough classes among them, even if every class is in a pair with every other.
+    # This many pairs contain MOST_CONFUSED classes, even if each class is in a pair with every other.
     pairs = np.argsort(-mistaken, kind="stable")[: MOST_CONFUSED**2]
     found = dict.fromkeys(np.stack([first[pairs], second[pairs]], axis=1).ravel().tolist())
     return sorted(list(found)[:MOST_CONFUSED])
@@ -91,7 +91,7 @@ def most_confused(counts: np.ndarray) -> list[int]:
 def calibration(
     truth: np.ndarray, prediction: np.ndarray, classes: Sequence[str], repeats: int = 1
 ) -> alt.LayerChart:
-    """Reliability: of the rows that were given about this probability, the share that turned out so.
+    """Reliability diagram: the observed frequency of a class against its predicted probability.
 
     Ten bins of equal width; the size of a point is its number of rows. The bars are Wilson's 95 % intervals
     (Wilson, 1927) of the predicted class, with the number of rows divided by the number of repeats, since
@@ -100,7 +100,7 @@ def calibration(
     Args:
         truth: (n, classes) one-hot.
         prediction: (n, classes) probabilities.
-        classes: their names; each has its own points where there are few.
+        classes: their names; if they are few, each has points of its own.
         repeats: how often each row was tested.
     """
     finite = np.isfinite(prediction).all(axis=1)
@@ -154,12 +154,20 @@ def calibration(
 
 
 def _with_lost(chart: alt.LayerChart, finite: np.ndarray) -> alt.LayerChart:
+    """The chart with a warning about rows without a finite prediction."""
     lost = int((~finite).sum())
     note = f"{lost:,} of {len(finite):,} rows have no finite prediction and are not counted"
     return chart.properties(title=common.warning(note)) if lost else chart
 
 
 def _reliability(given: np.ndarray, observed: np.ndarray, repeats: int) -> list[dict]:
+    """The points of one class: a point per bin with rows.
+
+    Args:
+        given: (n,), predicted probabilities.
+        observed: (n,), 1 where the prediction came true, otherwise 0.
+        repeats: how often each row was tested.
+    """
     bins = np.clip((given * CALIBRATION_BINS).astype(int), 0, CALIBRATION_BINS - 1)
     points = []
     for chosen in (bins == i for i in range(CALIBRATION_BINS)):

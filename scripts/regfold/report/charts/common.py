@@ -1,7 +1,7 @@
-"""The look of every chart, and the charts of a study as a whole: fold scores and measured penalties.
+"""The theme of all charts, and the charts of a study as a whole: fold scores and measured penalties.
 
-Charts are drawn from rows with neutral field names (x, y, series, ...). Names from the user's table are data
-or titles, never field names or expressions, so no name can be anything but text.
+Charts are drawn from rows with fixed field names (x, y, series, ...). Names from the user's table are data or
+titles, never field names or expressions, so that Vega never interprets them.
 """
 
 import json
@@ -12,10 +12,10 @@ import altair as alt
 import numpy as np
 import pandas as pd
 
-from regfold.formatting import significant, visible
+from regfold.formatting import first_few, significant, visible
 from regfold.results.remarks import Headline
 
-# Okabe and Ito's palette, which people with any colour vision can tell apart.
+# Okabe and Ito's palette, which is safe for colour-blind readers.
 INK, GREY, FAINT = "#1f2328", "#8b929c", "#dfe3e8"
 BLUE, GREEN, PURPLE, SKY, ORANGE, WARNING = "#0072B2", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#D55E00"
 SERIES = (BLUE, GREEN, PURPLE, ORANGE, SKY, GREY, "#7A4A2B", "#5D3A9B")
@@ -24,8 +24,8 @@ LARGE_RATIO = 10
 MOST_LABELS = 3
 
 THEME = {
-    # Vega-Lite puts axis titles into expressions without escaping a backslash, to describe every single mark:
-    # of `\x1b` in a name it would make the control character. A chart is described as a whole by the page.
+    # To describe each mark, Vega-Lite puts axis titles into expressions without escaping backslashes, so that
+    # `\x1b` in a name would become a control character. The page describes each chart as a whole.
     "aria": False,
     "background": "white",
     "font": FONT,
@@ -62,9 +62,9 @@ THEME = {
 
 
 def rows(values: Sequence[dict]) -> alt.InlineData:
-    """Rows as a chart's data: numbers cut to 6 digits, which no eye can tell from the rest.
+    """Rows as a chart's data, with numbers rounded to 6 digits, a difference that cannot be seen.
 
-    They are JSON, which Vega reads: Altair would check and copy every single number, several times.
+    They are passed as JSON text, because Altair would validate and copy every number several times.
     """
     shown = [
         {key: float(f"{value:.6g}") if isinstance(value, float) else value for key, value in row.items()}
@@ -74,7 +74,7 @@ def rows(values: Sequence[dict]) -> alt.InlineData:
 
 
 def label(text: object, most: int = 40) -> str:
-    """A name from the user's table as one short line."""
+    """A name from the user's table as one line of at most `most` characters."""
     line = visible(text).strip()
     return f"{line[: most - 1]}…" if len(line) > most else line
 
@@ -86,26 +86,31 @@ def series_scale(names: Sequence[str]) -> alt.Scale:
 
 
 def spans_magnitudes(values: Sequence[float]) -> bool:
-    """Whether one of these positive numbers is out by an order of magnitude, so that a log axis is needed."""
+    """Whether a log axis is needed: one of the numbers is an order of magnitude above their median."""
     positive = [value for value in values if math.isfinite(value) and value > 0]
-    if any(value < 0 for value in values):  # of a metric that may be so, such as R²
+    if any(value < 0 for value in values):  # some metrics, such as R², can be negative
         return False
     return bool(positive) and max(positive) > LARGE_RATIO * float(np.median(positive))
 
 
 def log_domain(values: Sequence[float]) -> list[float] | None:
-    """The extent of the positive numbers, a little widened; None where there are none."""
+    """The range of the positive numbers, slightly widened; None if there are none."""
     positive = [float(value) for value in values if np.isfinite(value) and value > 0]
     return [min(positive) / 1.15, max(positive) * 1.15] if positive else None
 
 
 def warning(text: str) -> alt.TitleParams:
-    """A line above a chart that says what the chart cannot show."""
+    """A line above a chart about what the chart cannot show."""
     return alt.TitleParams(text, color=WARNING, fontSize=12, fontWeight="normal", limit=600)
 
 
 def log_axis(domain: list[float] | None, **look) -> alt.Axis:
-    """An axis with few lines: powers of ten, and their double and fivefold where there are few of these."""
+    """A log axis with few grid lines: powers of ten, and 2 and 5 times these if there are few.
+
+    Args:
+        domain: see `log_domain`.
+        look: further arguments of alt.Axis.
+    """
     low, high = domain or [0.1, 1]
     powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
     steps = (1, 2, 5) if len(powers) <= 4 else (1,)
@@ -115,7 +120,7 @@ def log_axis(domain: list[float] | None, **look) -> alt.Axis:
     values = [value for value in values if low <= value <= high]
     return alt.Axis(
         values=values,
-        tickCount=len(values),  # of more values than the count Vega leaves out every other
+        tickCount=len(values),  # with more values than this count, Vega drops every other one
         format=",~r" if plain else ".0e",
         labelOverlap=True,
         **look,
@@ -128,7 +133,7 @@ def fold_strip(scores: pd.DataFrame, models: dict[str, dict], metric: Headline, 
     Args:
         scores: scores.csv, see `scores.table`.
         models: the summary's "models".
-        metric: whose values are shown.
+        metric: the metric that is shown.
         unit: what the metric is measured in, for the axis.
     """
     repeated = any(result["repeats"] > 1 for result in models.values())
@@ -151,7 +156,7 @@ def fold_strip(scores: pd.DataFrame, models: dict[str, dict], metric: Headline, 
                     }
                 )
             else:
-                not_finite.append(f"{label(model)}, {cell}")
+                not_finite.append(f"{label(model)} ({cell})")
     pooled = [
         {"y": model, "x": result[metric.name], "text": f"pooled {significant(result[metric.name])}"}
         for model, result in models.items()
@@ -188,8 +193,7 @@ def fold_strip(scores: pd.DataFrame, models: dict[str, dict], metric: Headline, 
             layers += [mark.encode(text=alt.Text("text:N")).properties(data=rows(of_side))] if of_side else []
     chart = alt.layer(*layers, height=max(90, 76 * len(models)))
     if not_finite:
-        more = f" and {len(not_finite) - MOST_LABELS} more" * (len(not_finite) > MOST_LABELS)
-        note = f"Not finite, so not on the axis: {'; '.join(not_finite[:MOST_LABELS])}{more}"
+        note = f"Not finite, so not on the axis: {first_few(not_finite, MOST_LABELS)}"
         chart = chart.properties(title=warning(note))
     return chart
 
@@ -210,10 +214,10 @@ PENALTIES = {
 
 
 def measured_penalties(cells: Sequence[dict], models: Sequence[str]) -> alt.LayerChart:
-    """What each penalty would penalize, measured on the kept weights: a point per fold, a bar at their mean.
+    """The value of each penalty at strength 1 on the trained weights: a point per fold, a bar at their mean.
 
     Args:
-        cells: what the cells wrote into their cell.json.
+        cells: the contents of their cell.json.
         models: the models' names, in order.
     """
     points = [

@@ -9,12 +9,12 @@ from regfold.results.remarks import Headline
 
 
 def against_best(lines: list[dict], metric: Headline) -> alt.LayerChart:
-    """An interval per model around how much worse its score is; grey where they are not told apart.
+    """How much worse each other model scores, with an interval; grey if the difference is not significant.
 
     Args:
-        lines: of each other model `model`, `difference`, `low`, `high`, `p_value`, and `rope`, half the
+        lines: for each other model `model`, `difference`, `low`, `high`, `p_value`, and `rope`, half the
             width of the region of practical equivalence, which is shaded.
-        metric: that ranks models.
+        metric: the metric that ranks models.
     """
     shown = [
         {

@@ -1,4 +1,4 @@
-"""Charts of numbers with intervals, a line for each level or column and in it a point for each model."""
+"""Charts of values with intervals: a line for each level or column, with a point for each model."""
 
 from collections.abc import Mapping, Sequence
 
@@ -9,12 +9,12 @@ from regfold.formatting import significant
 from regfold.report.charts.common import GREY, label, rows, series_scale
 from regfold.results.remarks import Headline
 
-# Of more levels the worst ones are drawn, of more columns the most important ones.
+# At most this many levels, the worst ones, and columns, the most important ones, are drawn.
 MOST_LEVELS, MOST_COLUMNS = 12, 15
 
 
 def shown_levels(scores: pd.DataFrame, metric: Headline, best: str) -> list[str]:
-    """The levels that are drawn, in their order: those with a score; small ones have to make room for others.
+    """The levels that are drawn, in the table's order: the worst ones, small ones only if there is room.
 
     Args:
         scores: the lines of scores_by.csv of one column.
@@ -33,7 +33,7 @@ def by_level(scores: pd.DataFrame, metric: Headline, best: str, overall: float |
 
     Args:
         scores, metric, best: see `shown_levels`.
-        overall: the score of `best` over all rows, a dashed line.
+        overall: the score of `best` over all rows, drawn as a dashed line.
     """
     levels = shown_levels(scores, metric, best)
     ends = {f"{metric.name}_{end}": end for end in ("low", "high")}
@@ -45,7 +45,7 @@ def by_level(scores: pd.DataFrame, metric: Headline, best: str, overall: float |
 
 
 def importance(columns: pd.DataFrame, best: str, title: str) -> alt.LayerChart:
-    """By how much shuffling a column raises the error, of the columns that matter most to one model.
+    """How much shuffling a column raises the error, for the columns that are most important to one model.
 
     Args:
         columns: importance.csv, see results.importance.table.
@@ -65,9 +65,9 @@ def _intervals(
 
     Args:
         lines: with `name`, `model`, `small` (pale), and the numbers above.
-        names: name -> how it is written, in order.
+        names: name -> its text on the axis, in order.
         title: of the axis.
-        reference: where a dashed line stands; None: nowhere.
+        reference: the position of a dashed line; None for no line.
     """
     places, models = list(names), list(dict.fromkeys(line["model"] for line in lines))
     points, spans = [], []
@@ -98,7 +98,7 @@ def _intervals(
     tooltip = [alt.Tooltip("series:N", title="model"), alt.Tooltip("text:N", title=title)]
     point = base.mark_point(filled=True, size=50).encode(x=x, tooltip=tooltip)
     layers = [point.properties(data=rows(points))]
-    if spans:  # of an empty layer Vega complains
+    if spans:  # Vega warns of an empty layer
         rule = base.mark_rule(strokeWidth=2).encode(x=alt.X("low:Q"), x2=alt.X2("high:Q"))
         layers.insert(0, rule.properties(data=rows(spans)))
     if reference is not None:

@@ -1,4 +1,4 @@
-"""Learning curves: how the loss of training and held-out rows went, epoch by epoch, in every fold."""
+"""Learning curves: the loss of training and held-out rows by epoch, in every fold."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -9,15 +9,20 @@ import numpy as np
 from regfold.report.charts.common import BLUE, GREY, INK, WARNING, log_axis, log_domain, rows
 
 MOST_POINTS = 200
-# Of the folds' own lines, which are faint: of all folds, and of one at least.
+# Points of the folds' own lines, which are faint: at most of all folds together, and at least of one fold.
 MOST_FAINT_POINTS, FEWEST_FAINT_POINTS = 700, 20
 SMALLEST_LOSS = 1e-9
 
 
 def thin(epochs: np.ndarray, values: np.ndarray, most: int) -> np.ndarray:
-    """Positions of at most `most` points that keep the first, the last, and every spike.
+    """Choose at most `most` points of a curve: the first, the last, and the extremes in between.
 
-    From each stretch of epochs, its lowest and its highest value are kept.
+    Args:
+        epochs, values: (n,), the curve.
+        most: how many points.
+
+    Returns:
+        the positions of the points: in each stretch of epochs those of its lowest and its highest value.
     """
     if len(epochs) <= most:
         return np.arange(len(epochs))
@@ -29,10 +34,10 @@ def thin(epochs: np.ndarray, values: np.ndarray, most: int) -> np.ndarray:
 
 
 def quartiles(curves: Sequence[tuple[np.ndarray, np.ndarray]]) -> list[dict]:
-    """Median (y) and quartiles (low, high) of some folds' curves, as far as half of the folds go.
+    """Median (y) and quartiles (low, high) of the folds' curves, up to the median of their last epochs.
 
     Args:
-        curves: of each fold the epochs and the values there.
+        curves: for each fold the epochs and the values, (n,) each.
     """
     end = np.median([epochs[-1] for epochs, _ in curves])
     grid = np.unique(np.linspace(min(epochs[0] for epochs, _ in curves), end, MOST_POINTS // 4).round())
@@ -45,7 +50,7 @@ def quartiles(curves: Sequence[tuple[np.ndarray, np.ndarray]]) -> list[dict]:
 
 
 def loss_domain(histories: Sequence[Mapping[str, np.ndarray]]) -> list[float] | None:
-    """The extent of all losses, so that the curves of all models with one loss stand on one axis.
+    """The range of all losses, so that the curves of all models with the same loss share an axis.
 
     The axis is linear where a loss is negative, as the Poisson loss may be; else logarithmic.
     """
@@ -66,16 +71,16 @@ def learning_curves(
     loss: str,
     domain: list[float] | None,
 ) -> alt.LayerChart:
-    """One model's curves for training and held-out rows: the folds' median and quartiles, the kept epochs.
+    """One model's curves for training and held-out rows: the folds' median and quartiles, and kept epochs.
 
-    Each fold's own line is faint, but for those of flagged folds.
+    The folds' own lines are faint, except those of flagged folds.
 
     Args:
         cells: the model's cell.json, with `histories` in the same order.
-        histories: what `read_history` returned.
+        histories: the columns of their history.csv.
         flagged: (repeat, fold) of the cells whose lines are drawn in the warning colour.
         loss: the loss's name, for the axis.
-        domain: what `loss_domain` returned.
+        domain: see `loss_domain`.
     """
     is_linear = domain is not None and domain[0] < 0
     least = -math.inf if is_linear else SMALLEST_LOSS

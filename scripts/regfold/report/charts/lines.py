@@ -1,4 +1,4 @@
-"""Charts of several models, classes or targets in one picture: a line or points for each."""
+"""Line charts with a curve for each model, class or target."""
 
 from collections.abc import Mapping, Sequence
 
@@ -10,7 +10,7 @@ from sklearn.metrics import precision_recall_curve, roc_curve
 from regfold.report.charts.common import GREY, label, rows, series_scale
 from regfold.results.calibration import BINS
 
-# Curves are drawn at so many places, of at most so many rows.
+# Curves have at most GRID points, and are computed from at most MOST_ROWS rows.
 GRID, MOST_ROWS = 101, 20_000
 FEWEST = 10
 Curve = Sequence[tuple[float, float]]
@@ -25,14 +25,14 @@ def lines(
     unit_square: bool = False,
     dots: bool = False,
 ) -> alt.LayerChart:
-    """A line for each series.
+    """A chart with a line for each series.
 
     Args:
         curves: series -> its points, in order.
         x, y: the axes' titles.
-        reference: a dashed line.
+        reference: the points of a dashed line.
         unit_square: whether both axes go from 0 to 1.
-        dots: whether points are marked, as where they are few.
+        dots: whether points are marked.
     """
     names = {name: label(name, 24) for name in curves}
     points = [
@@ -64,12 +64,12 @@ def lines(
 
 
 def some_rows(n: int) -> slice:
-    """At most MOST_ROWS of n rows, evenly."""
+    """At most MOST_ROWS of n rows, evenly spaced."""
     return slice(None, None, -(-n // MOST_ROWS))
 
 
 def roc(truth: np.ndarray, prediction: np.ndarray) -> Curve:
-    """True against false positive rate: of two classes that of the second, of more the mean over classes.
+    """ROC curve: true against false positive rate, of the second of two classes, or mean over more classes.
 
     Args:
         truth: (n, classes) one-hot.
@@ -83,19 +83,22 @@ def roc(truth: np.ndarray, prediction: np.ndarray) -> Curve:
 
 
 def precision_recall(truth: np.ndarray, prediction: np.ndarray) -> Curve:
-    """Precision against recall: of two classes the second, of more the mean over classes; see `roc`."""
+    """Precision against recall, of the second of two classes, or mean over more classes.
+
+    Args: see `roc`.
+    """
     grid, found = np.linspace(1 / GRID, 1, GRID), []
     for positive, given in _one_against_rest(truth, prediction):
         precision, recall, _ = precision_recall_curve(positive, given)
-        # Recall falls along the curve: the last place where it is enough.
+        # Recall falls along the curve: this is the last point where it is high enough.
         found.append(precision[len(recall) - 1 - np.searchsorted(recall[::-1], grid - 1e-12)])
     return list(zip(grid, np.mean(found, axis=0), strict=True)) if found else []
 
 
 def calibration(truth: np.ndarray, prediction: np.ndarray) -> Curve:
-    """Share of right answers against the probability of the predicted class, in bins of equal width.
+    """Accuracy against the probability of the predicted class, in bins of equal width.
 
-    Bins of fewer than FEWEST rows say nothing, and are left out.
+    Bins with fewer than FEWEST rows are too uncertain and are left out.
 
     Args: see `roc`.
     """
@@ -114,13 +117,13 @@ def normal_quantiles(residuals: np.ndarray) -> Curve:
 
 
 def error_by_size(truth: np.ndarray, residuals: np.ndarray) -> Curve:
-    """RMSE against the mean of the true values, (n,), in tenths of the rows by the true value."""
+    """RMSE against the mean true value, in tenths of the rows by true value; truth and residuals are (n,)."""
     tenths = [part for part in np.array_split(np.argsort(truth, kind="stable"), 10) if len(part)]
     return [(truth[part].mean(), np.sqrt(np.mean(np.square(residuals[part])))) for part in tenths]
 
 
 def _one_against_rest(truth: np.ndarray, prediction: np.ndarray):
-    """Truth and probability of each class that some rows have and some do not."""
+    """Yield truth and probability, (n,) each, of each class that some rows have and others do not."""
     part = some_rows(len(truth))
     truth, prediction = truth[part], prediction[part]
     classes = [1] if truth.shape[1] == 2 else range(truth.shape[1])

@@ -12,9 +12,9 @@ MOST_RESIDUALS = 1_500
 
 
 def predicted_against_true(truth: np.ndarray, prediction: np.ndarray, name: str) -> alt.LayerChart:
-    """A point per held-out row, above 5,000 rows a two-dimensional histogram, beside the line of identity.
+    """A point per held-out row, above 5,000 rows a two-dimensional histogram, and the identity line.
 
-    Where predictions are out by far, the axis stays with the truth, and they are drawn at its edge.
+    Predictions that are far out do not extend the axis; they are drawn at its edge.
 
     Args:
         truth: (n,) in the target's own units.
@@ -75,7 +75,7 @@ def predicted_against_true(truth: np.ndarray, prediction: np.ndarray, name: str)
 def residuals(truth: np.ndarray, prediction: np.ndarray, name: str) -> alt.LayerChart:
     """Residuals (truth minus prediction) against the prediction, and their median in tenths of the rows.
 
-    At most MOST_RESIDUALS rows are drawn, evenly chosen by their prediction; the line is of all.
+    At most MOST_RESIDUALS rows are drawn, evenly spaced by prediction; the line is that of all rows.
 
     Args:
         truth, prediction, name: see `predicted_against_true`.
@@ -100,6 +100,7 @@ def residuals(truth: np.ndarray, prediction: np.ndarray, name: str) -> alt.Layer
 
 
 def _extent(truth: np.ndarray, prediction: np.ndarray) -> tuple[float, float]:
+    """The range of both axes: that of truth and predictions, unless a prediction is far outside the truth."""
     if not len(truth):
         return 0.0, 1.0
     span = float(np.ptp(truth)) or 1.0
@@ -113,6 +114,7 @@ def _extent(truth: np.ndarray, prediction: np.ndarray) -> tuple[float, float]:
 
 
 def _histogram(truth: np.ndarray, prediction: np.ndarray, low: float, high: float) -> list[dict]:
+    """The cells of the two-dimensional histogram that have rows."""
     edges = np.linspace(low, high, HISTOGRAM_BINS + 1)
     counts, _, _ = np.histogram2d(truth, prediction, bins=[edges, edges])
     return [

@@ -1,4 +1,4 @@
-"""Along a path of strengths: the held-out score with its standard error, and the gap to the training rows."""
+"""Charts along a path of strengths: scores, the gap between training and held-out rows, and columns."""
 
 import math
 from collections.abc import Sequence
@@ -8,6 +8,7 @@ import altair as alt
 import numpy as np
 import pandas as pd
 
+from regfold.formatting import first_few
 from regfold.report.charts import common
 from regfold.report.charts.common import (
     BLUE,
@@ -22,20 +23,22 @@ from regfold.report.charts.common import (
 )
 from regfold.results.remarks import Headline
 
-# As wide as a phone shows without overlap.
-MOST_COUNTS = 7
+# As many counts as fit on a phone's screen without overlap, and as many strengths as a warning names.
+MOST_COUNTS, MOST_NAMED = 7, 3
 OTHERS = "other columns"
 
 
 @dataclass(frozen=True)
 class Places:
-    """Where strengths stand on the axis: a logarithmic one, with 0 some way before the first other strength.
+    """The positions of strengths on an axis.
+
+    The axis is logarithmic, with the strength 0 at some distance before the smallest other one; or linear.
 
     Attributes:
-        at: (strengths,) the places.
+        at: (strengths,), their positions.
         title: of the axis.
         axis: the lower axis.
-        scale: of it.
+        scale: its scale.
     """
 
     at: list[float]
@@ -49,7 +52,7 @@ class Places:
 
 
 def places(strengths: np.ndarray, name: str) -> Places:
-    """The places of ascending strengths; on a linear axis rates of dropout, and less than a power of ten."""
+    """The positions of ascending strengths; dropout rates, and less than a power of ten, on a linear axis."""
     positive = strengths[strengths > 0]
     title = "dropout rate" if name == "dropout" else f"strength of {name.removesuffix('.strength')}"
     if name == "dropout" or len(positive) < 2 or positive[-1] < 10 * positive[0]:
@@ -58,7 +61,7 @@ def places(strengths: np.ndarray, name: str) -> Places:
     at = positive.tolist()
     axis = log_axis([at[0], at[-1]], grid=False)
     if len(positive) < len(strengths):
-        # Far enough from the next one for both labels, on a phone too.
+        # Far enough from the next strength for both labels, even on a phone.
         zero = at[0] / max(at[1] / at[0], (at[-1] / at[0]) ** 0.12)
         at = [zero, *at]
         axis.values, axis.tickCount = [zero, *axis.values], axis.tickCount + 1
@@ -72,14 +75,14 @@ def score_along_path(
 ) -> alt.LayerChart:
     """The mean score of the folds at each strength, with a band of one standard error, as cv.glmnet has it.
 
-    The number of columns of the table that are used, or of weights that are not zero, stands along the top
-    where it changes; the best score and the choice of the one-standard-error rule are marked.
+    The number of columns in use, or else of weights that are not zero, is written along the top if it
+    changes. The best score and the choice of the one-standard-error rule are marked.
 
     Args:
         table: path/<model>.csv.
-        name: what varies, such as kernel.l2.
-        metric: that ranks models.
-        chosen: of a nested choice, each fold's strength; otherwise none.
+        name: of the strength that varies, such as kernel.l2.
+        metric: the metric that ranks models.
+        chosen: under `select: nested` each fold's strength; otherwise empty.
     """
     where = places(table["strength"].to_numpy(), name)
     mean, se = (table[f"{metric.name}_fold_{which}"].to_numpy() for which in ("mean", "se"))
@@ -137,7 +140,7 @@ def score_along_path(
             title=what,
             grid=False,
             labelOverlap=True,
-            tickCount=len(at),  # of more values than the count Vega leaves out every other
+            tickCount=len(at),  # with more values than this count, Vega drops every other one
         )
         invisible = base.mark_point(opacity=0).encode(x=alt.X("x:Q", scale=where.scale, axis=top))
         chart = (
@@ -152,11 +155,11 @@ def score_along_path(
 
 
 def gap_along_path(table: pd.DataFrame, name: str, metric: str) -> alt.LayerChart:
-    """The pooled RMSE of training rows and of held-out rows at each strength: how far apart they are.
+    """The pooled RMSE of training rows and of held-out rows at each strength.
 
     Args:
         table: path/<model>.csv.
-        name: what varies.
+        name: of the strength that varies.
         metric: the label of the score.
     """
     where = places(table["strength"].to_numpy(), name)
@@ -181,14 +184,14 @@ def gap_along_path(table: pd.DataFrame, name: str, metric: str) -> alt.LayerChar
 
 
 def norms_along_path(strengths: np.ndarray, norms: pd.DataFrame, name: str) -> alt.LayerChart:
-    """The norm of each column's weights at each strength: which columns stay as the penalty grows.
+    """The norm of each column's weights at each strength: which columns remain as the penalty grows.
 
-    Those that stay longest have a colour and a name, the others are grey.
+    Those that remain longest have a colour and a name, the others are grey.
 
     Args:
         strengths: (strengths,), ascending.
         norms: (strengths, columns), mean over cells.
-        name: what varies.
+        name: of the strength that varies.
     """
     where = places(strengths, name)
     order = np.lexsort((-norms.to_numpy().sum(axis=0), -(norms.to_numpy() > 0).sum(axis=0)))
@@ -218,7 +221,7 @@ def norms_along_path(strengths: np.ndarray, norms: pd.DataFrame, name: str) -> a
 
 
 def _score_scale(values: Sequence[float]) -> tuple[alt.Scale, alt.Axis]:
-    """A linear scale; a logarithmic one where a score is out by an order of magnitude."""
+    """A linear scale; a logarithmic one if a score is an order of magnitude above the median."""
     if common.spans_magnitudes(values):
         domain = log_domain(values)
         return alt.Scale(type="log", domain=domain), log_axis(domain)
@@ -226,7 +229,7 @@ def _score_scale(values: Sequence[float]) -> tuple[alt.Scale, alt.Axis]:
 
 
 def _counts(table: pd.DataFrame) -> tuple[str, np.ndarray] | None:
-    """What changes along the path, in words, and its number at each strength; None where nothing does."""
+    """The count that is written along the path: its name and its values; None if no count changes."""
     for column, text in (("inputs", "columns in use"), ("nonzero", "weights that are not zero")):
         values = table[column].to_numpy()
         if np.isfinite(values).all() and np.ptp(values) > 0:
@@ -235,10 +238,9 @@ def _counts(table: pd.DataFrame) -> tuple[str, np.ndarray] | None:
 
 
 def _with_lost(chart: alt.LayerChart, table: pd.DataFrame, scores: np.ndarray) -> alt.LayerChart:
+    """The chart with a warning that names the strengths without a finite score."""
     lost = [f"{strength:g}" for strength in table["strength"][~np.isfinite(scores)]]
     if not lost:
         return chart
-    more = f" and {len(lost) - 3} more" * (len(lost) > 3)
-    return chart.properties(
-        title=common.warning(f"No finite score, so not drawn: {', '.join(lost[:3])}{more}")
-    )
+    note = f"No finite score, so not drawn: {first_few(lost, MOST_NAMED)}"
+    return chart.properties(title=common.warning(note))

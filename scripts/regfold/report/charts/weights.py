@@ -1,4 +1,4 @@
-"""The weights of each layer as a histogram, with the distributions that were fitted to them."""
+"""Histograms of each layer's weights, with the distributions that were fitted to them."""
 
 from collections.abc import Mapping
 
@@ -11,9 +11,9 @@ from regfold.report.charts.common import BLUE, GREY, INK, ORANGE, SKY, label, ro
 from regfold.results.weights import Fit
 
 EXTENT, BINS, POINTS = 4.0, 48, 65  # in standard deviations
-# Of a row's height: the histogram is cut where it is higher than the curves by so much.
+# The histogram is cut at ROOM times the height of the curves; rows are PITCH times their height apart.
 ROOM, PITCH = 1.4, 1.25
-DASHED = "datum.series === 'generalized'"  # it hides what it is close to
+DASHED = "datum.series === 'generalized'"  # as it would hide a curve that it is close to
 SERIES = {"Gaussian": BLUE, "Laplace": ORANGE, "generalized": INK, "initial": GREY}
 
 
@@ -27,11 +27,11 @@ def layers(
     """A row per layer, each in its own standard deviations and with its own height.
 
     Args:
-        weights: layer -> (n,) its weights over all folds.
-        fits: of these layers.
-        limits: layer -> the bound of the uniform distribution that its weights were drawn from, where known.
-        title: what the weights are.
-        intervals: whether the intervals of the shapes stand beside them.
+        weights: layer -> (n,), its weights in all folds.
+        fits: layer -> the fitted distributions.
+        limits: layer -> the bound of the uniform distribution of its initial weights, if it is known.
+        title: of the axis: what the weights are.
+        intervals: whether to write the intervals of the shapes.
     """
     bars, lines, texts, grid = [], [], [], np.linspace(-EXTENT, EXTENT, POINTS)
     bottoms = [PITCH * place for place in reversed(range(len(fits)))]

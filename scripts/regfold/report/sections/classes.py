@@ -9,7 +9,7 @@ from regfold.results.study import Study
 
 
 def figures(study: Study) -> list[Figure]:
-    """Confusion matrices, and how good the probabilities are."""
+    """Confusion matrices, and the quality of the probabilities."""
     return [*(_confusion(study, model) for model in beside(study)), *_probabilities(study)]
 
 
@@ -33,7 +33,7 @@ def _confusion(study: Study, model: str) -> Figure:
 
 
 def _probabilities(study: Study) -> list[Figure]:
-    """How good the probabilities are: the best model's calibration, and curves of all models."""
+    """Quality of the probabilities: the best model's calibration, and curves of all models."""
     best, classes = study.best, study.schema["classes"]
     oos, repeats = study.oos[best], study.models[best]["repeats"]
     several = len(study.models) > 1

@@ -1,4 +1,4 @@
-"""Scores by the levels of columns, and what each column is worth."""
+"""Scores by the levels of columns, and the importance of columns."""
 
 from regfold.report.charts import intervals
 from regfold.report.charts.common import label

@@ -7,7 +7,7 @@ from regfold.results.paths import NESTED
 from regfold.results.remarks import OPTIMISTIC
 from regfold.results.study import Study
 
-# Metrics that have the target's unit.
+# Metrics in the target's unit.
 IN_UNITS = ("rmse", "mae")
 
 

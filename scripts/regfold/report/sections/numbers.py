@@ -11,9 +11,9 @@ from regfold.report.figure import Figure, beside, of_model
 from regfold.results import metrics
 from regfold.results.study import Study
 
-# Of more targets than MOST_TARGETS, only so many of the worst and of the best explained ones are drawn.
+# With more than MOST_TARGETS targets, only the MOST_EXTREME worst and best explained ones are drawn.
 MOST_TARGETS, MOST_EXTREME = 12, 3
-# Of more targets, residuals have no pictures.
+# With more targets, residuals are not drawn.
 MOST_RESIDUALS = 4
 
 
@@ -51,7 +51,7 @@ def _predicted(study: Study, model: str) -> list[Figure]:
 
 
 def _residuals(study: Study) -> list[Figure]:
-    """The best model's residuals, and how those of all models, or of its targets, are distributed."""
+    """The best model's residuals, and the distribution of those of all models, or of all its targets."""
     targets, best, oos = study.schema["target"], study.best, study.oos[study.best]
     finite = np.isfinite(oos.prediction).all(axis=1)
     if len(targets) > MOST_RESIDUALS or not finite.any():

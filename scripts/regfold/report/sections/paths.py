@@ -6,7 +6,7 @@ from regfold.results.study import Study
 
 
 def figures(study: Study) -> list[Figure]:
-    """For each path its scores; for the best also training against held-out rows, and columns."""
+    """The scores along each path, and for the best ones also the gap to the training rows, and columns."""
     metric, figures = study.ranking, []
     alone, which = of_best(study, study.paths, "all: path/<model>.csv")
     for model, table in study.paths.items():

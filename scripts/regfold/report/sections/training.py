@@ -18,7 +18,7 @@ LOSSES = {
 
 
 def figures(study: Study) -> list[Figure]:
-    """Each model's learning curves; those of models with one loss stand on one axis."""
+    """Each model's learning curves; models with the same loss share an axis."""
     named = {model: study.cells[model][0]["settings"]["training"]["loss"] for model in study.networks}
     named = {model: losses.resolve(loss, study.schema["task"]) for model, loss in named.items()}
     same = {

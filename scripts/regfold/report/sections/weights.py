@@ -1,4 +1,4 @@
-"""What came out of the training: sizes that the penalties act on, and distributions of weights."""
+"""The trained networks: sizes that the penalties act on, and distributions of weights."""
 
 import numpy as np
 

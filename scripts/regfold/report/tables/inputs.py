@@ -1,4 +1,4 @@
-"""Tables of what went in: the data, the settings, and what it all ran on."""
+"""Tables of the inputs: data, settings, and the versions, devices and seeds of the networks."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -41,7 +41,7 @@ def columns(study: Study) -> Table:
 
 
 def unseen(study: Study) -> list[str]:
-    """Levels that only held-out rows have: the network could learn nothing of them."""
+    """Levels that only held-out rows have, so that the network could learn nothing about them."""
     where: dict[tuple[str, str], set[str]] = {}
     for cell in study.network_cells:
         for column, levels in cell["preprocessing"]["unseen"].items():
@@ -56,7 +56,7 @@ def unseen(study: Study) -> list[str]:
 
 
 def left_out(study: Study) -> list[str]:
-    """The columns that are no features, and why; the targets are not named again."""
+    """The columns that are not features, by reason, without the targets."""
     by_reason: dict[str, list[str]] = {}
     for name, reason in study.schema["left_out"].items():
         if reason != "target":
@@ -108,7 +108,7 @@ def _setting(value: object) -> str:
 
 
 def provenance(study: Study) -> list[tuple[str, str]]:
-    """Versions, devices, seeds and times over the networks' cells; each with its count where they differ."""
+    """Versions, devices, times and code of the networks' cells; values that differ with their counts."""
     cells = study.network_cells
     found = [
         (name, _counted([str(cell["versions"].get(name, "–")) for cell in cells]))

@@ -1,4 +1,4 @@
-"""Tables of what the networks predict and by what: rows, probabilities, classes, columns and weights."""
+"""Tables of predictions (rows, probabilities, classes) and of what they come from (columns, weights)."""
 
 import math
 
@@ -14,7 +14,7 @@ MOST_NAMES, MOST_IMPORTANT = 8, 20
 
 
 def worst_rows(study: Study) -> Table:
-    """A line per row of the worst predicted ones: its truth, what the models say, how many doubt it."""
+    """A line for each of the worst predicted rows: truth, predictions, number of models that suspect it."""
     schema, lines = study.schema, []
     several, best, shown = len(schema["target"]) > 1, study.best, study.schema["target"][:MOST_NAMES]
     head = [schema["id"] or "row", "true class" if study.classifies else "truth"]
@@ -35,7 +35,7 @@ def worst_rows(study: Study) -> Table:
 
 
 def calibration(study: Study) -> Table:
-    """A line per model: how far its probabilities can be taken at their word."""
+    """A line per model: how well its probabilities are calibrated."""
     names = ("ece", "calibration_slope", "calibration_intercept")
     lines = [[model, *(number(result[name]) for name in names)] for model, result in study.models.items()]
     head = ["model", "expected calibration error", "calibration slope", "calibration intercept"]
@@ -78,7 +78,7 @@ def classes(study: Study) -> Table:
 
 
 def importance(study: Study) -> Table:
-    """A line per column of the most important ones to the best model."""
+    """A line for each of the most important columns to the best model."""
     of_best = study.importance[study.importance["model"] == study.best]
     lines = []
     for line in of_best[:MOST_IMPORTANT].to_dict("records"):
@@ -102,7 +102,7 @@ def importance(study: Study) -> Table:
 
 
 def weights(study: Study) -> Table:
-    """A line per model and layer: what its weights look like."""
+    """A line per model and layer: the distribution of its weights, and of outputs that are penalized."""
     lines = [
         [
             model,

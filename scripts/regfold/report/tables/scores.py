@@ -13,7 +13,7 @@ TITLES = {"n_train": "training rows", "n_test": "held-out rows"}
 
 
 def models(study: Study) -> Table:
-    """A line per model: its scores, pooled over all rows; an arrow says which way is better."""
+    """A line per model: its scores, pooled over all rows, with arrows for the direction that is better."""
     ranking = study.ranking.name
     lines = []
     for model, result in study.models.items():
@@ -41,7 +41,7 @@ def models(study: Study) -> Table:
 
 
 def paths(study: Study) -> Table:
-    """A line per model with a path: what was chosen, and what that does to the score."""
+    """A line per model with a path: the chosen strength, and the score corrected for the choice."""
     label, metric, lines = study.ranking.label, study.ranking.name, []
     for model in study.paths:
         result = study.models[model]
@@ -75,7 +75,7 @@ def paths(study: Study) -> Table:
 
 
 def seeds(study: Study) -> Table | None:
-    """A line per model with several seeds, where there are several such models."""
+    """A line per model with several seeds; None with fewer than two such models."""
     label, lines = study.rmse.label, []
     for model, result in study.networks.items():
         if "seeds" not in result:
@@ -108,7 +108,7 @@ def seeds(study: Study) -> Table | None:
 
 
 def comparison(study: Study) -> Table:
-    """A line per other model, against the best one: how much they differ, and how surely."""
+    """A line per model other than the best one: the difference from the best one, with interval and tests."""
     metric, best = study.ranking, study.best
     lines = []
     for line in study.against_best():
@@ -138,7 +138,7 @@ def comparison(study: Study) -> Table:
 
 
 def targets(study: Study) -> Table | None:
-    """A line per model and target, where there are several targets."""
+    """A line per model and target; None with a single target."""
     if len(study.schema["target"]) == 1:
         return None
     metrics = [metric for metric in study.metrics if not metric.standardized]

@@ -1,4 +1,4 @@
-"""A table of the page, and how numbers are written in it."""
+"""A table of the page, and the format of its numbers."""
 
 import math
 from collections.abc import Sequence
@@ -6,13 +6,20 @@ from dataclasses import dataclass, field
 
 from regfold.formatting import significant
 
-# Of more lines, a note says where the others are.
+# The most lines of a table; a note tells where the others are.
 MOST_LINES = 200
 
 
 @dataclass(frozen=True)
 class Table:
-    """Text cells under text heads; the columns named in `text` are aligned left, numbers right."""
+    """A table of text.
+
+    Attributes:
+        head: the columns' titles.
+        lines: the cells of each line.
+        text: the positions of columns that are aligned left; the others hold numbers, aligned right.
+        note: a sentence below the table; "" for none.
+    """
 
     head: Sequence[str]
     lines: Sequence[Sequence[str]]
@@ -21,6 +28,7 @@ class Table:
 
 
 def number(value: float | None) -> str:
+    """A number to a few significant digits, integers in full, or a dash for None."""
     return "–" if value is None else str(value) if isinstance(value, int) else significant(value)
 
 
