@@ -345,7 +345,7 @@ def hidden(n_dead):
 
 def test_dead_units_and_constant_predictors_are_flagged():
     several, few = np.array([[1], [2]], np.float32), hidden(8)
-    said = "dead hidden units: {} of 10 in first are 0 for every training row looked at"
+    said = "dead hidden units: {} of 10 in first are 0 for every sampled training row"
     assert diagnosis.flags("", hidden(10), several) == [said.format(10)]
     assert diagnosis.flags("", hidden(9), several) == [said.format(9)]
     assert diagnosis.flags("", few, several) == []

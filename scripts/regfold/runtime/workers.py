@@ -245,9 +245,11 @@ def _say(snakemake, text: str) -> None:
 
 
 def _ask(connection: socket.socket, address: str, script: Path, snakemake, pool: int) -> bytes | None:
-    """What a worker answers at the end of a job: DONE, an exit status, b"" if it was killed.
+    """Let a worker do a job, and wait for its answer; arguments as of `Workers._run`.
 
-    None: there is no server, or it has no worker to give.
+    Returns:
+        DONE, an exit status as one byte, or b"" if the worker was killed; None if there is no server, or it
+        has no worker.
     """
     begun = False
     try:

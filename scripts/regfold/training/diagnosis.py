@@ -45,7 +45,7 @@ def flags(
         if (outputs == 0).all(axis=0).mean() >= DEAD_SHARE
     ]
     if dead:
-        found.append(f"dead hidden units: {', '.join(dead)} are 0 for every training row looked at")
+        found.append(f"dead hidden units: {', '.join(dead)} are 0 for every sampled training row")
     return found
 
 
