@@ -9,6 +9,7 @@ import json
 import os
 import pickle
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -609,3 +610,20 @@ def test_which_servers_are_started_when(kinds, of_the_user, at_once, with_a_job,
     for rule in ("train_fold", "merge_predictions"):
         assert not servers.do(SimpleNamespace(rule=rule))
     assert started == at_once + with_a_job
+
+
+def test_no_job_begins_after_an_interrupt(tmp_path):
+    """Not even one whose thread had not yet reached the server when Ctrl-C came."""
+    address, jobs = str(tmp_path / "server"), workers.Workers()
+    jobs.addresses = {workers.TABLES: address}
+    jobs.interrupt()
+    with socket.create_server(address, family=socket.AF_UNIX) as listener:
+
+        def serve() -> None:
+            with listener.accept()[0] as job, contextlib.suppress(OSError):
+                job.recv(1)
+                job.sendall(workers.BEGUN + workers.DONE)
+
+        threading.Thread(target=serve, daemon=True).start()
+        with pytest.raises(subprocess.CalledProcessError):
+            jobs.do(SimpleNamespace(rule="merge_path", wildcards={}, log=[]))

@@ -198,9 +198,15 @@ class Workers:
         """
         for attempt in (1, 2):
             with socket.socket(socket.AF_UNIX) as connection:
+                try:
+                    connection.connect(address)
+                except OSError:
+                    return False
                 self._connections.add(connection)
                 try:
-                    status = _ask(connection, address, script, snakemake, pool)
+                    if self._interrupted:  # before the connection was there to be stopped
+                        raise subprocess.CalledProcessError(1, str(script))
+                    status = _ask(connection, script, snakemake, pool)
                 finally:
                     self._connections.discard(connection)
             if status is None or status == DONE:
@@ -244,16 +250,15 @@ def _say(snakemake, text: str) -> None:
         print(line, file=log)
 
 
-def _ask(connection: socket.socket, address: str, script: Path, snakemake, pool: int) -> bytes | None:
+def _ask(connection: socket.socket, script: Path, snakemake, pool: int) -> bytes | None:
     """Let a worker do a job, and wait for its answer; arguments as of `Workers._run`.
 
     Returns:
-        DONE, an exit status as one byte, or b"" if the worker was killed; None if there is no server, or it
-        has no worker.
+        DONE, an exit status as one byte, or b"" if the worker was killed; None if the server is another
+        user's, or has no worker.
     """
     begun = False
     try:
-        connection.connect(address)
         if is_ours(connection):
             connection.sendall(bytes([pool]))
             socket.send_fds(connection, [b"f"], [1, 2])
