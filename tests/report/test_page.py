@@ -378,6 +378,7 @@ def test_of_many_classes_the_most_confused_ones_are_shown():
     assert classification.most_confused(np.eye(n, dtype=int)) == list(range(classification.MOST_CONFUSED))
 
 
+@pytest.mark.heavy
 def test_a_thousand_classes_make_a_page_as_small_as_fifty(tmp_path):
     made = built(tmp_path, n=2000, n_classes=1000, models=("l1",))
     found = {figure.name: figure for figure in figures.of_study(example_results.read(made))}

@@ -249,7 +249,7 @@ def test_a_worker_that_always_dies_is_told_in_one_line(server, tmp_path, monkeyp
 
 def test_a_worker_that_is_killed_costs_its_cell_a_line_and_no_bit(server, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    study = study_of(NOTHING, epochs=60_000, checkpoint_seconds=0.1)
+    study = study_of(NOTHING, epochs=20_000, checkpoint_seconds=0.1)
     expected = study.train()["weights"]
     forget(study)
     job = in_training(study)
@@ -620,7 +620,7 @@ def test_no_job_begins_after_an_interrupt(tmp_path):
     with socket.create_server(address, family=socket.AF_UNIX) as listener:
 
         def serve() -> None:
-            with listener.accept()[0] as job, contextlib.suppress(OSError):
+            with contextlib.suppress(OSError), listener.accept()[0] as job:
                 job.recv(1)
                 job.sendall(workers.BEGUN + workers.DONE)
 

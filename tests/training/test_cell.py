@@ -564,6 +564,7 @@ def test_nested_takes_the_strongest_where_training_rows_cannot_be_divided():
         assert [float(line["oos_strength"]) for line in csv.DictReader(file)] == [1.0, 1.0]
 
 
+@pytest.mark.heavy
 def test_nested_takes_the_strongest_where_all_rows_of_the_inner_folds_have_the_weight_0():
     """Forward in time the inner folds hold out no row of the first times."""
     lines = [f"{i},{i % 5},{i % 5 + i % 3},{int(i == 0 or i >= 8)}" for i in range(24)]
