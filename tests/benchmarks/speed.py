@@ -5,6 +5,7 @@ process), and the trainer alone against Keras' `fit`, epochs in turn.
 """
 
 import argparse
+import contextlib
 import itertools
 import json
 import os
@@ -37,7 +38,8 @@ def timed(command: list[str], folder: Path) -> tuple[float, float, float, str]:
         peak = 0
         while process.poll() is None:
             peak = max(peak, *map(resident, family(process.pid)), 0)
-            time.sleep(0.5)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(0.5)
         output.seek(0)
         text = output.read()
     if process.returncode:
