@@ -114,6 +114,7 @@ class Workers:
             if kinds:
                 self._start(kinds)
         except (OSError, RegfoldError) as error:
+            self._later = {}  # nor could the other one be started
             print(f"regfold: warning: {visible(error)}; each job does its work itself", file=sys.stderr)
 
     def _start(self, kinds: dict[str, int]) -> None:
@@ -187,8 +188,8 @@ class Workers:
             address: path of the server's socket.
             script: a file with a function main(snakemake).
             snakemake: the object that Snakemake passes to the script.
-            pool: the size of TensorFlow's thread pool, which a process sets once; 0 for a worker without
-                TensorFlow, which does this one job.
+            pool: the size of TensorFlow's thread pool, which a process sets once; 0 for a worker that does
+                this one job.
 
         Returns:
             True if the work is done; False if there is no worker, so that the job has to do it itself.
@@ -225,7 +226,7 @@ class Workers:
         until = time.monotonic() + 1
         while any(server.poll() is None for server in self.servers) and time.monotonic() < until:
             time.sleep(0.005)  # `Popen.wait` polls only every 50 ms
-        self.servers, self.addresses, self.lifelines = [], {}, []
+        self.servers, self.addresses, self.lifelines, self._later = [], {}, [], {}
 
 
 def _pool(snakemake) -> int:
