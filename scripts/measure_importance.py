@@ -15,7 +15,7 @@ def main(snakemake) -> None:
     with log.job(snakemake.log), usage.recorded(snakemake.log.usage):
         os.environ["CUDA_VISIBLE_DEVICES"] = "-1"  # GPUs multiply in lower precision (TF32)
         processors.start(THREADS)
-        # Imported here, since TensorFlow reads the number of threads when it is imported.
+        # Imported here, as threads must be set before TensorFlow starts.
         from regfold.results import networks
         from regfold.training import permutation_importance
 

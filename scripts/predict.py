@@ -15,7 +15,7 @@ def main(snakemake) -> None:
         new = table.read(params.new_data, params.missing, **params.form)
         os.environ["CUDA_VISIBLE_DEVICES"] = "-1"  # GPUs multiply in lower precision (TF32)
         processors.load()
-        from regfold.results import new_rows  # imports Keras, which reads the number of threads then
+        from regfold.results import new_rows  # imports Keras, which `load` has to do first
 
         predicted = new_rows.predict(
             [Path(folder) for folder in snakemake.input.models],

@@ -122,7 +122,7 @@ def scratch(folder: Path = SCRATCH) -> Iterator[Path]:
         try:
             folder.mkdir()
         except OSError as error:
-            raise RegfoldError(f"{folder}: cannot be made: {error.strerror}") from error
+            raise RegfoldError(f"{folder}: cannot be made: {reason(error)}") from error
         try:
             yield folder
         finally:

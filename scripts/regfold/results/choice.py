@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from regfold.results.metrics import RMSE, Metric
+from regfold.results.metrics import RMSE, Metric, finite_or_none
 
 BAGS = 1_000
 # For a metric that is not a mean over rows: fewer bags, and limits on the number of values of the metric and
@@ -244,7 +244,7 @@ def function_tibshirani_corrected(
     """`tibshirani_corrected` for a metric that is not a mean over rows; None if undefined in a fold."""
     score, by_cell = _on_all_and_in_cells(values, cells)
     found = score[chosen] + _bias(by_cell, chosen, metric)
-    return float(found) if np.isfinite(found) else None
+    return finite_or_none(found)
 
 
 def _bias(by_cell: np.ndarray, chosen: int, metric: Metric) -> float:

@@ -175,7 +175,7 @@ def _set_aside(path: Path) -> str:
         if os.path.lexists(path):
             path.replace(path.with_name(f"{path.name}.damaged"))
     except OSError as error:
-        return f"cannot be set aside ({error.strerror}); remove it and run again"
+        return f"cannot be set aside ({reason(error)}); remove it and run again"
     return "the next run makes it again"
 
 

@@ -56,7 +56,7 @@ class Cell:
 
     @property
     def key(self) -> tuple[int, int, int]:
-        """(seed, repeat, fold), from which all random as_outputs derive."""
+        """(seed, repeat, fold), from which all random numbers derive."""
         return self.specification["training"]["seed"], self.repeat, self.fold
 
     def __str__(self) -> str:

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from regfold import files, locks
-from regfold.errors import RegfoldError
+from regfold.errors import RegfoldError, reason
 from regfold.training.programs.base import Arrays, stacked
 
 FORMAT = 4
@@ -149,7 +149,7 @@ class Store:
             self.folder.mkdir(parents=True, exist_ok=True)
             os.utime(self.folder)
         except OSError as error:
-            raise RegfoldError(f"{self.folder}: cannot be written: {error.strerror or error}") from error
+            raise RegfoldError(f"{self.folder}: cannot be written: {reason(error)}") from error
         lock = locks.acquire(self.folder / "lock", wait=False)
         if lock is None:
             on_wait()
