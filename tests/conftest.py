@@ -41,9 +41,13 @@ LONGEST = (
 
 
 def pytest_xdist_auto_num_workers(config):
-    """Processes that share the whole suite; a few tests that were asked for run in this one."""
+    """Processes that share the whole suite; a few tests that were asked for run in this one.
+
+    Where everything runs, one more than there are processors: tests of Slurm mostly wait for its clocks.
+    """
     whole = config.args_source is not pytest.Config.ArgsSource.ARGS
-    return min(4, os.cpu_count() or 1) if whole else 0
+    processors = os.cpu_count() or 1
+    return min(4, processors + bool(os.environ.get("REGFOLD_HEAVY"))) if whole else 0
 
 
 def pytest_configure(config):
