@@ -83,8 +83,10 @@ def test_medians_of_learning_curves_go_as_far_as_half_of_the_folds():
 
 
 def test_of_many_models_the_best_has_pictures_of_its_own_and_all_share_curves(tmp_path):
-    few = [figure.name for figure in figures.of_study(read(tmp_path / "few", n=90))]
+    few = {figure.name: figure for figure in figures.of_study(read(tmp_path / "few", n=90))}
     assert {"confusion-l1", "confusion-l2", "calibration", "roc", "precision-recall"} <= set(few)
+    # A model with one bin of probabilities has no line there.
+    assert few["calibration"].chart.layer[-1].mark.type == "point"
     found = read(tmp_path / "many", n=90, models=tuple(f"m{i}" for i in range(6)))
     names = [figure.name for figure in figures.of_study(found)]
     assert [name for name in names if name.startswith("confusion")] == [f"confusion-{found.best}"]

@@ -88,6 +88,8 @@ def _probabilities(study: Study) -> list[Figure]:
         if several or name != "calibration":
             curves = {model: points for model, pair in finite.items() if (points := curve(*pair))}
             if curves:
-                chart = lines.lines(curves, x, y, reference=reference, unit_square=True)
+                # A model whose probabilities all lie in one bin has one point, and no line.
+                dots = name == "calibration"
+                chart = lines.lines(curves, x, y, reference=reference, unit_square=True, dots=dots)
                 figures.append(Figure(name, "predictions", title, caption + sampled, chart, 420))
     return figures
