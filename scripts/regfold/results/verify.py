@@ -19,7 +19,7 @@ from regfold.errors import RegfoldError, quote, reason
 from regfold.formatting import first_few
 from regfold.provenance import cell_names, changes
 from regfold.results import oos, paths, saved_model
-from regfold.splits import folds
+from regfold.splits import folds, split
 from regfold.training import cell_files
 
 # The longest possible line.
@@ -102,7 +102,7 @@ def _fresh(folder: Path, results: Path, config: dict) -> oos.Prepared:
 
 
 def _check_folds(path: Path, prepared: oos.Prepared) -> list[str]:
-    expected = folds.folds_table(prepared.assignment, prepared.names)
+    expected = split.folds_table(prepared.assignment, prepared.names)
     return _differences(path, expected, expected["row"], "row")
 
 

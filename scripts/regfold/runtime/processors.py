@@ -9,7 +9,7 @@ from regfold import files
 from regfold.runtime import lean
 
 # Keras imports these if they are installed. Training does not use them, and they take half of the start.
-NOT_NEEDED = ("sklearn", "matplotlib", "pandas", "IPython")
+NOT_NEEDED = ("sklearn", "scipy", "matplotlib", "pandas", "IPython", "PIL")
 # Threads, and the number of multiplications in a step from which on they save time.
 POOLS = (16, 10**9), (4, 3 * 10**8), (2, 10**7)
 

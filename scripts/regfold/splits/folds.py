@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
 
 from regfold.config.split_methods import GROUPED, STRATIFIED
 from regfold.data.layout import Layout
@@ -120,15 +119,3 @@ def read(prepared: Path, split: dict) -> Folds:
 def rows_digest(contents: np.ndarray) -> str:
     """The digest of a set of rows, uint8 (n, 16 or 24) contents in canonical order."""
     return hashlib.sha256(contents.tobytes()).hexdigest()[:32]
-
-
-def folds_table(assignment: np.ndarray, names: pa.Array) -> pa.Table:
-    """folds.csv as text: a line for each tested row, by repeat, then in canonical order."""
-    repeat, row = np.nonzero(assignment)
-    return pa.table(
-        {
-            "row": names.take(pa.array(row)),
-            "repeat": pa.array(repeat + 1).cast(pa.string()),
-            "fold": pa.array(assignment[repeat, row]).cast(pa.string()),
-        }
-    )

@@ -94,7 +94,19 @@ def write(split: Split, table: str, assignment: str, codes: str, folder: str) ->
     for path, array in ((assignment, split.folds.assignment), (codes, split.folds.codes)):
         with files.atomic(path) as temporary, temporary.open("wb") as file:
             np.save(file, array)
-    write_csv(folds.folds_table(split.folds.assignment, split.names), table)
+    write_csv(folds_table(split.folds.assignment, split.names), table)
+
+
+def folds_table(assignment: np.ndarray, names: pa.Array) -> pa.Table:
+    """folds.csv as text: a line for each tested row, by repeat, then in canonical order."""
+    repeat, row = np.nonzero(assignment)
+    return pa.table(
+        {
+            "row": names.take(pa.array(row)),
+            "repeat": pa.array(repeat + 1).cast(pa.string()),
+            "fold": pa.array(assignment[repeat, row]).cast(pa.string()),
+        }
+    )
 
 
 def sentence(method: str, split: Split) -> str:
