@@ -121,8 +121,11 @@ class Study:
         shutil.copytree(self.folder, folder)
         return Study(folder, project or self.project)
 
-    def snakemake(self, *arguments: str, cores: int = 2, **environment: str) -> Outcome:
-        """Run Snakemake as from a shell in some folder, and wait for it."""
+    def snakemake(self, *arguments: str, cores: int = 1, **environment: str) -> Outcome:
+        """Run Snakemake as from a shell in some folder, and wait for it.
+
+        On one core by default: the test session's processes use the others, and each worker compiles.
+        """
         kept = {name: value for name, value in os.environ.items() if name not in NOT_PASSED_ON}
         command = [sys.executable, "-m", "snakemake", "--snakefile", str(self.project / "Snakefile")]
         command += ["--directory", str(self.folder), "--cores", str(cores), *arguments]

@@ -21,7 +21,8 @@ def born(folder, project, name: str, epochs: int, **more) -> Study:
 @pytest.mark.heavy
 @pytest.mark.parametrize("name", STUDIES)
 def test_an_example_runs(name, tmp_path):
-    study = born(tmp_path / "study", copy_project(tmp_path / "project"), name, epochs=2)
+    once = {"importance": 1}
+    study = born(tmp_path / "study", copy_project(tmp_path / "project"), name, epochs=2, report=once)
     outcome = study.snakemake()
     assert outcome.code == 0, outcome.text
     assert study.verify().startswith("verified: ")
@@ -36,7 +37,7 @@ def test_a_path_is_rerun_where_it_changed_and_has_the_same_bytes_on_one_core(tmp
     project = copy_project(tmp_path / "project")
     models = {"l2": {"penalty": {"kernel": {"l2": [0.0, 0.01, 1.0]}}, "select": "min"}}
     study = born(tmp_path / "study", project, "diabetes", epochs=4, models=models, baselines=[])
-    first = study.snakemake()
+    first = study.snakemake(cores=2)
     assert (first.code, first.cells) == (0, {"l2 1-1", "l2 1-2"}), first.text
 
     models["l2"]["penalty"]["kernel"]["l2"] = [0.0, 0.01, 1.0, 3.0]
@@ -44,7 +45,7 @@ def test_a_path_is_rerun_where_it_changed_and_has_the_same_bytes_on_one_core(tmp
     plan = study.plan()
     assert plan.cells("trains") == {"l2 1-1", "l2 1-2"}
     assert "at most about" in plan.text
-    longer = study.snakemake()
+    longer = study.snakemake(cores=2)
     assert (longer.code, longer.cells) == (0, {"l2 1-1", "l2 1-2"}), longer.text
 
     fresh = born(tmp_path / "fresh", project, "diabetes", epochs=4, models=models, baselines=[])

@@ -25,7 +25,9 @@ def test_the_process_of_a_group_runs_its_cells_in_workers(tmp_path):
     group = ["--executor", "slurm-jobstep", "--jobs", "1", "--mode", "remote", "--local-groupid", "g"]
     cells = [f"train_fold:model=plain,repeat=1,fold={fold}" for fold in (1, 2, 3)]
     path = f"{study.folder}:{os.environ['PATH']}"
-    said = study.snakemake("--target-jobs", *cells, *group, "--allowed-rules", "train_fold", PATH=path)
+    said = study.snakemake(
+        "--target-jobs", *cells, *group, "--allowed-rules", "train_fold", cores=2, PATH=path
+    )
     assert said.code == 0, said.text
     assert {f"plain 1-{fold}" for fold in (1, 2, 3)} == study.cells()
     ends = [json.loads(study.read(f"results/cells/plain/1-{fold}/cell.json"))["epochs"] for fold in (1, 2, 3)]

@@ -7,8 +7,6 @@ import random
 import re
 import runpy
 import shutil
-import subprocess
-import sys
 import zipfile
 from pathlib import Path
 from types import SimpleNamespace
@@ -106,7 +104,7 @@ def clone(tmp_path_factory):
     assert short != shipped
     (folder / "config.yaml").write_text(short)
     study = Study(folder, folder)
-    return study, study.snakemake("--quiet", "host")  # as the profile has it
+    return study, study.snakemake("--quiet", "host", cores=2)  # as the profile has it
 
 
 @pytest.fixture(scope="module")
@@ -209,22 +207,6 @@ def test_the_catalogs_snakefile_is_the_same_workflow(clone):
     assert "Using workflow specific profile" in again.text
     described = yaml.safe_load((ROOT / ".snakemake-workflow-catalog.yml").read_text())["usage"]
     assert described["software-stack-deployment"]["conda"] and described["report"]
-
-
-def test_lint_and_format_are_clean(clone):
-    study, _ = clone
-    lint = study.snakemake("--lint")
-    assert lint.code == 0, lint.text
-    names = ["Snakefile", *map(str, sorted(study.project.glob("rules/*.smk")))]
-    format_ = [
-        Path(sys.executable).with_name("snakefmt"),
-        "--config",
-        ROOT / "pyproject.toml",
-        "--check",
-        *names,
-    ]
-    result = subprocess.run(format_, cwd=study.project, capture_output=True, text=True)
-    assert result.returncode == 0, result.stderr
 
 
 def test_a_study_elsewhere_with_names_as_they_come(elsewhere):

@@ -20,9 +20,11 @@ FRESH = """
 import sys
 sys.path.insert(0, {package!r})
 import pandas, regfold
-model = regfold.load("elsewhere")
-print(model)
-model.predict(pandas.read_csv("t.csv", dtype=str, keep_default_na=False)).to_csv("fresh.csv", index=False)
+for name in sys.argv[1:]:
+    model = regfold.load(name)
+    print(model)
+    table = pandas.read_csv("t.csv", dtype=str, keep_default_na=False)
+    model.predict(table).to_csv(name + ".csv", index=False)
 sys.exit(bool({{"snakemake", "altair", "jsonschema", "yaml"}} & set(sys.modules)))
 """
 OWN = """
@@ -68,6 +70,12 @@ def test_a_fold_predicts_its_own_rows_again(task, tmp_path):
     assert said.code == 0, said.text
     predicted, opened = {}, regfold.Study(study.folder)
     study.folder.joinpath("own.py").unlink()  # a saved model has its own copy
+    elsewhere = shutil.copytree(study.folder / "results/models", tmp_path / "elsewhere")
+    (elsewhere / "t.csv").write_text(study.read("t.csv"))
+    code = FRESH.format(package=str(ROOT / "scripts"))
+    command = [sys.executable, "-c", code, *config["models"]]
+    done = subprocess.run(command, cwd=elsewhere, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
     for model in config["models"]:
         tested = pd.read_csv(study.folder / f"results/oos/{model}.csv")
         of_fold = tested.filter(regex="^oos_pred").to_numpy()
@@ -80,15 +88,8 @@ def test_a_fold_predicts_its_own_rows_again(task, tmp_path):
         with pytest.warns(UserWarning, match="1 cell of column 'x': missing"):
             in_python = opened.predict(model, table())
         np.testing.assert_allclose(outputs(in_python), outputs(written), rtol=1e-6, atol=1e-6)
-        shutil.copytree(study.folder / f"results/models/{model}", tmp_path / model / "elsewhere")
-        (tmp_path / model / "t.csv").write_text(study.read("t.csv"))
-        code = FRESH.format(package=str(ROOT / "scripts"))
-        done = subprocess.run(
-            [sys.executable, "-c", code], cwd=tmp_path / model, capture_output=True, text=True, check=False
-        )
-        assert done.returncode == 0, done.stderr
         assert f"model '{model}': {', '.join(map(repr, targets))}" in done.stdout
-        fresh = pd.read_csv(tmp_path / model / "fresh.csv")
+        fresh = pd.read_csv(elsewhere / f"{model}.csv")
         np.testing.assert_allclose(outputs(fresh), outputs(written), rtol=1e-6, atol=1e-6)
         assert list(fresh) == list(in_python)
         same = np.allclose(outputs(written)[rows], of_fold, rtol=1e-6, atol=1e-6)
