@@ -188,7 +188,8 @@ class Study:
                 (folder / name).write_text(f"{repeat} {fold}")
             recorded = {name: self.description(repeat, fold)[name] for name in identity.DIGESTS}
             recorded["files"] = cell_files.digests(folder)
-            metadata = {"model": model, "repeat": repeat, "fold": fold, "n_train": 8, "digests": recorded}
+            metadata = {"model": model, "repeat": repeat, "fold": fold, "digests": recorded}
+            metadata |= {"n_train": 8, "n_test": len(rows), "epochs": 3, "flags": []}
             if path:
                 metadata["path"] = self._pretended(path, fold, self.config["models"][model]["select"])
             (folder / "cell.json").write_text(json.dumps(metadata))

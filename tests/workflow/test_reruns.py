@@ -446,7 +446,7 @@ def test_a_killed_training_goes_on(by_kfold, tmp_path):
     (resumed,) = plan.cells("resumes")
     epoch = int(re.fullmatch(r"resumes from epoch (\d+)", plan.what[resumed])[1])
     assert 0 < epoch < epochs
-    assert re.search(r"regfold: at most about .* on 2 cores, as earlier cells took", plan.text)
+    assert re.search(r"regfold: at most about .* on 1 core, as earlier cells took", plan.text)
     (waiting,) = plan.cells("trains")
     changed = f"settings changed: training.epochs 3 -> {epochs}"
     step(study, {"a 1-1", "a 1-2"}, (), {resumed: "no results yet", waiting: changed})

@@ -18,7 +18,7 @@ from regfold.data.prepare import prepare
 from regfold.errors import RegfoldError, quote, reason
 from regfold.formatting import first_few
 from regfold.provenance import cell_names, changes
-from regfold.results import oos, paths, saved_model
+from regfold.results import oos, paths, saved_model, verify_scores
 from regfold.splits import folds, split
 from regfold.training import cell_files
 
@@ -37,6 +37,7 @@ def verify(config: dict, results: Path) -> str:
     - Each line of an out-of-sample file has its own row's cells, truth, fold and prediction, and each tested
       row has one line per repeat, in the table's order; folds.csv agrees.
     - The files of each saved model are as they were written, and its networks are the cells'.
+    - The scores of cells and models are those of the out-of-sample files, see verify_scores.
 
     A damaged file of a cell is renamed to *.damaged, so that the next run makes it again.
 
@@ -61,7 +62,7 @@ def verify(config: dict, results: Path) -> str:
     described = {key: decided.describe(*key, contents, layout) for key in decided.cells()}
     refit = decided.describe(*cell_names.REFIT, contents, layout)
     selects = strengths.selects(config)
-    n_lines, n_cells, n_expected = 0, 0, len(described)
+    n_lines, n_cells, n_expected, right = 0, 0, len(described), []
     for model in baselines.predictors(config):
         cells, found = _read_cells(results / "cells" / model, prepared, described, model in selects)
         problems += found
@@ -76,10 +77,13 @@ def verify(config: dict, results: Path) -> str:
                 problems += _compare_path(results, model, prepared, cells, choice)
             else:
                 expected = oos.merge(prepared, cells)
-            problems += _compare(results / "oos" / f"{model}.csv", expected, prepared.schema["id"])
+            wrong = _compare(results / "oos" / f"{model}.csv", expected, prepared.schema["id"])
+            problems += wrong
+            right += [] if found or wrong else [model]
             n_lines += len(expected)
         if model in config["models"]:
             problems += _check_saved(results / "models" / model, results / "cells" / model)
+    problems += verify_scores.differences(results, prepared.schema, right, config["metrics"])
     if problems:
         more = f" (and {len(problems) - oos.MOST_NAMED} more)" if len(problems) > oos.MOST_NAMED else ""
         raise RegfoldError("; ".join(problems[: oos.MOST_NAMED]) + more)
