@@ -12,7 +12,10 @@ from pathlib import Path
 
 import yaml
 from regfold.config.resolve import resolve
+from regfold.provenance import identity
 from regfold.results import verify
+from regfold.runtime.job import STATES
+from regfold.workflow import plan
 
 ROOT = Path(__file__).parents[2]
 PROJECT = ("Snakefile", "config.yaml", "rules", "scripts", "schemas", "profiles", "report", "envs", "data")
@@ -80,6 +83,15 @@ class Plan:
     what: dict[str, str]
     why: dict[str, str]
     text: str
+
+    @classmethod
+    def of(cls, lines: list[str]) -> "Plan":
+        what, why = {}, {}
+        for line in lines:
+            if found := re.fullmatch(r"regfold: (\S+) ((?:\d+-\d+(?:, )?)+): ([^(]*?)(?: \((.*)\))?", line):
+                for key in found[2].split(", "):
+                    what[f"{found[1]} {key}"], why[f"{found[1]} {key}"] = found[3], found[4] or ""
+        return cls(what, why, "\n".join(lines))
 
     def cells(self, what: str) -> set[str]:
         return {cell for cell, happens in self.what.items() if happens.partition(" from ")[0] == what}
@@ -151,12 +163,15 @@ class Study:
         """Ask for the plan."""
         said = self.snakemake("plan", **environment)
         assert said.code == 0, said.text
-        what, why = {}, {}
-        for line in said.lines:
-            if found := re.fullmatch(r"regfold: (\S+) ((?:\d+-\d+(?:, )?)+): ([^(]*?)(?: \((.*)\))?", line):
-                for key in found[2].split(", "):
-                    what[f"{found[1]} {key}"], why[f"{found[1]} {key}"] = found[3], found[4] or ""
-        return Plan(what, why, said.text)
+        return Plan.of(said.lines)
+
+    def plan_here(self) -> Plan:
+        """What the target `plan` says, without a run of Snakemake, if the project's code is this one."""
+        with contextlib.chdir(self.folder):
+            config, results = resolve(self.config), Path("results")
+            steps = plan.plan(config, identity.specifications(config), results, STATES)
+            costs = plan.earlier_costs(sorted(results.glob("cells/*/*/cell.json")))
+            return Plan.of([f"regfold: {line}" for line in plan.lines(steps, costs, cores=1)])
 
     def cell(self, name: str) -> dict:
         """The cell.json of `model 1-2`."""

@@ -25,7 +25,7 @@ def folder(tmp_path, monkeypatch):
 def snakemake(*arguments: str, snakefile: Path = OUTER, **study) -> tuple[int, str]:
     """The exit status and everything on the terminal of a run of the outer workflow."""
     Path("outer.yaml").write_text(yaml.safe_dump({"study": CONFIG | study}))
-    command = [sys.executable, "-m", "snakemake", *arguments, "--snakefile", str(snakefile), "--cores", "2"]
+    command = [sys.executable, "-m", "snakemake", *arguments, "--snakefile", str(snakefile), "--cores", "1"]
     command += ["--configfile", "outer.yaml"]
     run = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
     return run.returncode, run.stdout

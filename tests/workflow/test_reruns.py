@@ -1,8 +1,8 @@
 """Guards that a run does exactly what an edit calls for: which cells train, which predict, and no others.
 
-Real runs of tiny studies. Before each, `plan` says what will happen to each cell, and a dry run lists jobs;
-after it, the jobs that ran and the epochs that cell.json records are compared with both, `verify` holds the
-results against the table, and a second dry run finds nothing left to do.
+Real runs of tiny studies. Before each, `plan` says what will happen to each cell, and before some a dry run
+lists the jobs; after it, the jobs that ran and the epochs that cell.json records are compared with both,
+`verify` holds the results against the table, and a dry run finds nothing left to do.
 """
 
 import csv
@@ -109,19 +109,25 @@ def by_kfold(tmp_path_factory, project):
     return born(tmp_path_factory.mktemp("reruns") / "by_kfold", project, {"folds": 2}, {"a": {}})
 
 
-def step(study: Study, trains=(), predicts=(), why=None, others=None, **environment) -> None:
-    """Plan, dry run, run, verify, dry run: each must say the same.
+def step(study: Study, trains=(), predicts=(), why=None, others=None, asks=False, **environment) -> None:
+    """Plan, run, verify, dry run: each must say the same.
 
     Args:
         trains, predicts: the cells whose job trains, or predicts again without training.
         why: what `plan` is to give as the reason, for some cells.
         others: the jobs besides those of cells.
+        asks: whether Snakemake runs the target `plan`, and a dry run before the run. Needed where the study's
+            code or libraries are not those of this process, which otherwise makes the plan.
     """
     trains, predicts = set(trains), set(predicts)
-    with ThreadPoolExecutor() as pool:
-        planned = pool.submit(study.plan, **environment)
-        dry = study.snakemake("--dry-run", **environment)
-        plan = planned.result()
+    dry = None
+    if asks:
+        with ThreadPoolExecutor() as pool:
+            planned = pool.submit(study.plan, **environment)
+            dry = study.snakemake("--dry-run", **environment)
+            plan = planned.result()
+    else:
+        plan = study.plan_here()
     ran = study.snakemake(**environment)
     assert ran.code == 0, ran.text
     with ThreadPoolExecutor() as pool:
@@ -143,7 +149,8 @@ def step(study: Study, trains=(), predicts=(), why=None, others=None, **environm
     if others is not None:
         assert rest == sorted(others)
     # Behind a checkpoint that is still to run, Snakemake cannot list the cells; see below. `plan` can.
-    assert dry.jobs == (rest if "split_folds" in dry.jobs else ran.jobs), dry.text
+    if dry:
+        assert dry.jobs == (rest if "split_folds" in dry.jobs else ran.jobs), dry.text
     assert after.jobs == [], after.text
 
 
@@ -172,7 +179,7 @@ def test_age_layout_and_comments_mean_nothing(by_column, project, tmp_path):
     ]
     for second, path in enumerate(files):
         os.utime(path, (time.time() + second, time.time() + second))
-    step(study, others=[])
+    step(study, others=[], asks=True)
 
 
 @pytest.mark.heavy
@@ -188,7 +195,7 @@ def test_what_is_no_part_of_a_network_trains_none(by_column, project, tmp_path):
     for name in ("results/metrics", "report/page"):
         with (project / f"scripts/regfold/{name}.py").open("a") as file:
             file.write("\nADDED = 1\n")
-    step(study, others=CHEAP)
+    step(study, others=CHEAP, asks=True)
     assert b"another note" in study.oos("a")
 
 
@@ -204,7 +211,8 @@ def test_one_cell_of_one_row(by_column, tmp_path, age):
         assert study.snakemake("--dry-run").jobs == CHEAP
         return
     learns, tests = "training rows changed: 1 row", "held-out rows changed: 1 row"
-    step(study, {"a 1-1", "a 1-3"}, {"a 1-2"}, {"a 1-1": learns, "a 1-3": learns, "a 1-2": tests}, CHEAP)
+    why = {"a 1-1": learns, "a 1-3": learns, "a 1-2": tests}
+    step(study, {"a 1-1", "a 1-3"}, {"a 1-2"}, why, CHEAP, asks=True)
 
 
 @pytest.mark.heavy
@@ -370,14 +378,14 @@ def test_code_that_trains_and_library_versions(by_column, project, tmp_path):
     with (project / "scripts/regfold/training/state.py").open("a") as file:
         file.write("\nADDED = 1\n")
     others = [job for job in CHEAP if job not in ("prepare_data", "split_folds")]
-    step(study, ALL, (), dict.fromkeys(ALL, "the code that trains changed"), others)
+    step(study, ALL, (), dict.fromkeys(ALL, "the code that trains changed"), others, asks=True)
 
     library = tmp_path / "installed/keras-99.1.dist-info/METADATA"
     library.parent.mkdir(parents=True)
     library.write_text("Metadata-Version: 2.1\nName: keras\nVersion: 99.1\n")
     before = study.cell("a 1-1")["versions"]["keras"]
     reason = dict.fromkeys(ALL, f"keras {before} -> 99.1")
-    step(study, ALL, (), reason, others, PYTHONPATH=str(tmp_path / "installed"))
+    step(study, ALL, (), reason, others, asks=True, PYTHONPATH=str(tmp_path / "installed"))
 
 
 @pytest.mark.heavy

@@ -14,7 +14,7 @@ import regfold
 from workflow.real_study import ROOT, Study
 
 ROWS = 24
-TASKS = {"classes": "k", "regression": "y", "two targets": ["y", "w"]}
+TASKS = {"classes": "k", "two targets": ["y", "w"]}  # tests/workflow/test_predict.py has one target
 # In an environment without Snakemake: where regfold's package alone is on the path.
 FRESH = """
 import sys
@@ -51,7 +51,7 @@ def table() -> pd.DataFrame:
 
 
 @pytest.mark.heavy
-@pytest.mark.parametrize("task", ["classes", "regression", "two targets"])
+@pytest.mark.parametrize("task", TASKS)
 def test_a_fold_predicts_its_own_rows_again(task, tmp_path):
     targets = [TASKS[task]] if isinstance(TASKS[task], str) else TASKS[task]
     left_out = [name for name in ("k", "y", "w") if name not in targets]
