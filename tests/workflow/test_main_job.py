@@ -383,8 +383,14 @@ SPLITS = {
 }
 
 
-@pytest.mark.parametrize("with_id", [False, True])
-@pytest.mark.parametrize("method", SPLITS)
+@pytest.mark.parametrize(
+    ("method", "with_id"),
+    [
+        pytest.param(method, with_id, marks=[pytest.mark.heavy] * (with_id and method != "kfold"))
+        for method in SPLITS
+        for with_id in (False, True)
+    ],
+)
 def test_each_line_has_the_prediction_of_its_own_row(tmp_path, monkeypatch, method, with_id):
     """By every split method, for lines in a random order, with ids and without; rows may stay untested."""
     monkeypatch.chdir(tmp_path)
