@@ -113,7 +113,8 @@ def test_lines_that_are_gone_or_doubled_are_found(study):
     assert problem(study) == f"{where}: 0 lines; expected 1; run snakemake again"
     SCORES.write_text("".join([header, *lines[:2], *lines[1:]]))
     assert problem(study) == f"{where}: 2 lines; expected 1; run snakemake again"
-    for text in ("", "model\n", "\0"):
+    other = "".join([header, lines[0].replace("a,1,1", "a,one,1"), *lines[1:]])
+    for text in ("", "model\n", "\0", other, other.replace("one", "")):
         SCORES.write_text(text)
         assert problem(study).startswith(f"{SCORES}: ")
 

@@ -14,7 +14,7 @@ import regfold
 from workflow.real_study import ROOT, Study
 
 ROWS = 24
-TASKS = {"classes": "k", "two targets": ["y", "w"]}  # tests/workflow/test_predict.py has one target
+TASKS = {"classes": "k", "regression": "y", "two targets": ["y", "w"]}
 # In an environment without Snakemake: where regfold's package alone is on the path.
 FRESH = """
 import sys

@@ -79,7 +79,8 @@ def verify(config: dict, results: Path) -> str:
                 expected = oos.merge(prepared, cells)
             wrong = _compare(results / "oos" / f"{model}.csv", expected, prepared.schema["id"])
             problems += wrong
-            right += [] if found or wrong else [model]
+            if not found and not wrong:
+                right.append(model)
             n_lines += len(expected)
         if model in config["models"]:
             problems += _check_saved(results / "models" / model, results / "cells" / model)

@@ -51,7 +51,7 @@ def differences(results: Path, schema: dict, models: Sequence[str], named: Seque
 def _of_cells(path: Path, expected: pd.DataFrame) -> list[str]:
     """Where scores.csv differs from the scores of cells, indexed by model, repeat and fold."""
     try:
-        found = scores.read(path).set_index(scores.CELL)
+        found = scores.read(path).astype({"repeat": int, "fold": int}).set_index(scores.CELL)
     except (OSError, ValueError, KeyError, TypeError) as error:
         return [f"{path}: cannot be read: {reason(error)}; {AGAIN}"]
     line = {key: number for number, key in enumerate(found.index, start=2)}
@@ -93,8 +93,8 @@ def _cell(key: tuple[str, int, int]) -> str:
     return f"model {quote(key[0])}, repeat {key[1]}, fold {key[2]}"
 
 
-def _difference(name: str, *values: object) -> str:
-    found, expected = (quote(value) if isinstance(value, str) else value for value in values)
+def _difference(name: str, found: object, expected: object) -> str:
+    found, expected = (quote(value) if isinstance(value, str) else value for value in (found, expected))
     return f"{name}: {found} found, {expected} expected"
 
 
